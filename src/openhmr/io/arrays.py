@@ -1,0 +1,61 @@
+"""Reading ``.npy`` and ``.npz`` files from strangers: no pickles, and no allocation that the file's own size cannot justify."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+from openhmr.errors import InputError
+
+
+def _read_header(file, name: str, max_elements: int) -> None:  # type: ignore[no-untyped-def]
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise InputError(f"{name} has .npy format version {version}; write it with numpy.save of any current NumPy")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file, max_header_size=10_000)
+    if dtype.hasobject:
+        raise InputError(f"{name} holds Python objects, which may run code when read; save a plain numeric array instead")
+    count = 1
+    for n in shape:
+        count *= int(n)
+    if count > max_elements:
+        raise InputError(f"{name} claims {count:,} numbers (shape {shape}); at most {max_elements:,} are read: pass a smaller array")
+
+
+def read_npy(path: str | Path, max_elements: int) -> np.ndarray:
+    """Read one array. Raises :class:`InputError` if the file is missing, not ``.npy``, too large or holds objects."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            _read_header(file, str(path), max_elements)
+            file.seek(0)
+            return np.asarray(npy.read_array(file, allow_pickle=False))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give the path of an existing .npy file") from None
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is not a readable .npy array ({error}); write it with numpy.save") from None
+
+
+def read_npz(path: str | Path, max_elements: int) -> dict[str, np.ndarray]:
+    """Read all arrays of an ``.npz``. Raises :class:`InputError` like :func:`read_npy`, checking every header first."""
+    path = Path(path)
+    out = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                name = info.filename.removesuffix(".npy")
+                with archive.open(info) as file:
+                    _read_header(file, f"{path}[{name}]", max_elements)
+                with archive.open(info) as file:
+                    out[name] = np.asarray(npy.read_array(file, allow_pickle=False))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give the path of an existing .npz file") from None
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is not a readable .npz file ({error}); write it with numpy.savez_compressed") from None
+    return out
