@@ -100,6 +100,29 @@ class Body:
             raise InputError(f"body has no level {name!r}; it has {sorted(self.levels) or 'none'}")
         return self.levels[name]
 
+    def at_level(self, name: str) -> "Body":
+        """This body reduced to the vertices of level ``name``; smaller levels and named regressors come along.
+
+        Exact only for regressors whose support lies within the level (the open body's all lie within *full*).
+        """
+        level = self.level(name)
+        ids = level.vertex_ids
+        renumber = np.full(self.num_vertices, -1, np.int32)
+        renumber[ids] = np.arange(len(ids))
+
+        def reduced(other: Level) -> Level:
+            assert other.upsample is not None
+            rows, cols, values = other.upsample
+            kept = renumber[rows] >= 0
+            return Level(renumber[other.vertex_ids], other.faces, (renumber[rows[kept]], cols[kept], values[kept]))
+
+        inside = {k: v for k, v in self.levels.items() if k != name and np.all(renumber[v.vertex_ids] >= 0)}
+        return Body(
+            self.v_template[ids], self.shapedirs[ids], self.posedirs[ids], self.J_regressor[:, ids], self.weights[ids],
+            self.parents, level.faces, self.hands_mean, joint_regressors={k: v[:, ids] for k, v in self.joint_regressors.items()},
+            levels={k: reduced(v) for k, v in inside.items()},
+        )  # fmt: skip
+
     def content_hash(self) -> str:
         """SHA-256 (first 16 hex digits) of template and faces: what a graph or a network of this body depends on."""
         return sha256(self.v_template.tobytes() + self.faces.tobytes()).hexdigest()[:16]
