@@ -1,0 +1,113 @@
+"""The errors that Pose2Mesh puts on clean 2D poses in training, call for call as the original draws them.
+
+Two laws: per-joint Gaussian errors measured on Human3.6M (Moon et al. 2019, arXiv 1910.12029), and the errors of a COCO
+detector (PoseFix: Moon et al. 2019, after Ronchi and Perona 2017: jitter, miss, inversion, good). Both take their random
+generators as arguments; the order of the draws is part of the contract, so seeded runs repeat the original's.
+"""
+
+import random
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+# Mean x, y, standard deviation x, y in pixels of a 256-pixel crop, and how often the joint is affected; human36 order.
+_HUMAN36_ERRORS = np.array([
+    (-.06, -2.37, 1.33, 2.13, 1.00), (-.83, -2.07, 3.41, 2.69, 1.00), (-.04, -1.01, 1.74, 2.20, .95),
+    (.52, -3.40, 1.39, 2.14, .93), (.78, -2.79, 3.26, 2.28, 1.00), (.42, -.15, 1.53, 1.99, .94),
+    (-.15, -3.78, 1.39, 2.39, .93), (-.05, .10, 1.36, 1.74, .99), (.14, -2.56, 1.18, 1.15, .99),
+    (.13, -.26, .78, .59, .98), (.09, .49, 1.35, .87, .99), (-.19, .31, 2.51, 1.48, .99),
+    (.11, -.60, 1.79, 1.76, .95), (-.02, .88, 2.02, 2.10, .91), (.52, -.12, 2.23, 1.73, .99),
+    (.06, -.44, 1.93, 1.63, .95), (.05, .16, 2.02, 2.24, .90),
+])  # fmt: skip
+ERROR_FRAME_PX = 256
+"""Side of the square that :func:`human36_error` is measured in."""
+
+# Keypoint falloff constants of the COCO evaluation (object keypoint similarity).
+_SIGMAS = np.array([.26, .25, .25, .35, .35, .79, .79, .72, .72, .62, .62, 1.07, 1.07, .87, .87, .89, .89]) / 10  # fmt: skip
+# Probability of each kind of error per COCO joint, for a person whose joints are all visible.
+_JITTER = np.array([.10] + [.15] * 10 + [.20] * 2 + [.10] * 4)  # fmt: skip
+_MISS = np.array([.02] * 5 + [.05] * 2 + [.10] * 8 + [.05] * 2)  # fmt: skip
+_INVERSION = np.array([.01] * 5 + [.03] * 6 + [.06] * 6)  # fmt: skip
+_POINTS = 500
+
+Points = NDArray[np.float64]
+
+
+def human36_error(rng: RandomState) -> NDArray[np.float32]:
+    """One draw of detection errors ``(17, 2)`` for the human36 joints, in pixels of a 256-pixel frame.
+
+    To apply it to a crop, add ``error / 256 * (width, height)``.
+    """
+    error = rng.normal(_HUMAN36_ERRORS[:, :2], _HUMAN36_ERRORS[:, 2:4])
+    affected = _HUMAN36_ERRORS[:, 4].astype(np.float32) > rng.uniform(size=len(error))
+    return (error * affected[:, None]).astype(np.float32)
+
+
+def box_area(bbox: NDArray, transform: NDArray) -> float:
+    """Area in square crop pixels of ``bbox [x, y, w, h]`` mapped by the affine ``transform (2, 3)``."""
+    x, y, w, h = bbox
+    corners = np.array([(x, y, 1), (x + w, y, 1), (x + w, y + h, 1)]) @ transform.T
+    return float(np.prod(np.linalg.norm(np.diff(corners, axis=0), axis=-1)))
+
+
+def keypoint_radius(similarity: float, area: float) -> NDArray[np.float64]:
+    """Distance ``(17,)`` from the truth at which a COCO joint has the given keypoint similarity, in the unit of sqrt(area)."""
+    return np.sqrt(-2 * area * (2 * _SIGMAS) ** 2 * np.log(similarity))
+
+
+def synthesize_pose(joints: NDArray, area: float, rng: RandomState, picker: random.Random) -> NDArray[np.float32]:
+    """A pose as a detector might return it: ``(17, 3)`` float32 in the pixels of ``joints (17, 3)``, last column 1.
+
+    ``joints`` are COCO keypoints of one person, all visible; ``area`` is the person's box in square pixels
+    (:func:`box_area`). Joints are treated in order, and a joint's opposite may already have moved when it is treated. If no
+    error of any kind is possible, the joint becomes (0, 0, 0).
+    """
+    r10, r50, r85 = (keypoint_radius(s, area) for s in (0.10, 0.50, 0.85))
+    out = np.array(joints, np.float32)
+    for j in range(17):
+        here = out[j, :2]
+        # COCO lists the left joint first: 1-2, 3-4, ..., 15-16; the nose has no opposite.
+        opposite = None if j == 0 else out[j + 1 if j % 2 else j - 1, :2]
+        kinds = [
+            _pick(_outside(here, opposite, r85[j], r50[j], _POINTS, rng), picker),
+            _pick(_missed(here, opposite, r50[j], r10[j], rng), picker),
+            None if opposite is None else _pick(_outside(opposite, here, 0, r50[j], _POINTS, rng), picker),
+            _pick(_outside(here, opposite, 0, r85[j], _POINTS // 4, rng), picker),
+        ]
+        shares = np.array([_JITTER[j], _MISS[j], _INVERSION[j], 0.0])
+        shares[3] = 1 - shares.sum()
+        shares *= [kind is not None for kind in kinds]
+        if shares.sum() == 0:
+            out[j] = 0
+            continue
+        chosen = kinds[rng.choice(4, p=shares / shares.sum())]
+        out[j] = (*chosen, 1)  # type: ignore[misc]  # a kind without points has share 0
+    return out
+
+
+def _ring(centre: NDArray, low: float, high: float, count: int, rng: RandomState) -> tuple[Points, NDArray[np.float64]]:
+    angle = rng.uniform(0, 2 * np.pi, count)
+    radius = rng.uniform(low, high, count)
+    return np.stack([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], axis=-1), radius
+
+
+def _outside(centre: NDArray, other: NDArray | None, low: float, high: float, count: int, rng: RandomState) -> Points:
+    """Points around ``centre`` that are farther from ``other`` than from ``centre``."""
+    points, radius = _ring(centre, low, high, count, rng)
+    return points if other is None else points[np.linalg.norm(points - other, axis=-1) > radius]
+
+
+def _missed(here: NDArray, opposite: NDArray | None, r50: float, r10: float, rng: RandomState) -> Points:
+    """Points far from the joint and its opposite; a quarter as many come from around the opposite."""
+    points, _ = _ring(here, r50, r10, 4 * _POINTS, rng)
+    if opposite is None:
+        return points
+    points = points[np.linalg.norm(points - opposite, axis=-1) > r50]
+    around, _ = _ring(opposite, r50, r10, 4 * _POINTS, rng)
+    around = around[np.linalg.norm(around - here, axis=-1) > r50]
+    return np.concatenate([points, around[rng.choice(len(around), len(around) // 4)] if len(around) else around])
+
+
+def _pick(points: Points, picker: random.Random) -> Points | None:
+    return points[picker.randrange(len(points))] if len(points) else None
