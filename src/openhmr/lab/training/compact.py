@@ -1,0 +1,136 @@
+"""Recipe: the compact Pose2Mesh on open motion, in two stages (skinned mesh first, then everything with graph refinement)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openhmr.bodies.body import Body
+from openhmr.bodies.open_body import open_body
+from openhmr.joints import COCO, HUMAN36, JointSet
+from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
+from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_pack
+from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
+from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
+from openhmr.lab.synth.poses import PoseSampler, Widening, even_weights
+from openhmr.lab.training.fit import Schedule, Trainer
+
+JOINT_SETS: dict[str, JointSet] = {"coco": COCO, "human36": HUMAN36}
+EVALUATION_POSES = 4096
+AS_RECORDED = Widening(exchange=0, perturb=0, tilt_deg=0, tumble=0)
+
+
+@dataclass(frozen=True)
+class CompactRecipe:
+    """Everything that defines a run of the compact model."""
+
+    joint_set: str
+    motion: str
+    seed: int = 1
+    model: CompactConfig = field(default_factory=CompactConfig)
+    widening: Widening = field(default_factory=Widening)
+    noise: NoiseLevel = TRAINING
+    cameras: Cameras = field(default_factory=Cameras)
+    stage1: Schedule = field(default_factory=lambda: Schedule(steps=20_000, batch=1024))
+    stage2: Schedule = field(default_factory=lambda: Schedule(steps=3_000, batch=512, lr=3e-4))
+    start_from: str | None = None
+    """Run folder whose averaged weights initialise this one wherever shapes agree (say the other joint set's)."""
+
+
+def joint_matrix(body: Body, regressor: np.ndarray) -> np.ndarray:
+    """``(K,Vc)``: joints of a *full*-level regressor ``(K,V)`` straight from coarse vertices, through the fixed upsampling."""
+    coarse = body.level("coarse")
+    assert coarse.upsample is not None
+    rows, cols, values = coarse.upsample
+    out = np.zeros((len(coarse.vertex_ids), len(regressor)))
+    np.add.at(out, cols, values[:, None] * regressor.T[rows])
+    return np.ascontiguousarray(out.T, np.float32)
+
+
+class Evaluator:
+    """MPJPE and PA-MPJPE (mm, 14 Human3.6M joints, from the mesh) on held-out subjects, recorded poses, fixed seed."""
+
+    def __init__(self, network: CompactPose2Mesh, source: PairSource, regressor: Tensor, noise: NoiseLevel, seed: int) -> None:
+        self.network, self.regressor = network, regressor
+        generator = torch.Generator(device=source.poses.device).manual_seed(seed)
+        quiet = PairSource(source.skeleton, source.poses, source.joint_set, noise, source.cameras)
+        self.batch = quiet(EVALUATION_POSES, generator)
+
+    def __call__(self) -> dict[str, float]:
+        vertices = torch.cat([self.network(chunk)[0] for chunk in self.batch.pose2d.split(512)])
+        joints = (self.regressor @ vertices)[:, HUMAN36.eval_joints] * 1000
+        root = (self.regressor @ vertices)[:, :1] * 1000
+        target = self.batch.human36[:, HUMAN36.eval_joints] * 1000
+        error = (joints - root - target).norm(dim=-1).mean()
+        return {"mpjpe": error.item(), "pa_mpjpe": procrustes_error(joints, target).item()}
+
+
+def procrustes_error(p: Tensor, g: Tensor) -> Tensor:
+    """Mean joint error after a similarity fit of ``p (B,K,3)`` to ``g``."""
+    p, g = p - p.mean(1, keepdim=True), g - g.mean(1, keepdim=True)
+    u, s, vt = torch.linalg.svd(p.mT @ g)
+    d = torch.ones_like(s)
+    d[:, 2] = torch.sign(torch.linalg.det(u @ vt))
+    scale = (s * d).sum(1) / p.square().sum((1, 2))
+    return (scale[:, None, None] * p @ (u * d[:, None]) @ vt - g).norm(dim=-1).mean()
+
+
+class CompactTraining:
+    """Data, network and losses of one :class:`CompactRecipe`."""
+
+    def __init__(self, recipe: CompactRecipe, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        self.body = open_body()
+        self.joint_set = JOINT_SETS[recipe.joint_set]
+        motion = load_pack(recipe.motion, self.body)
+        train = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True)
+        held = motion.of(VALIDATION_SUBJECTS)
+        torch.manual_seed(recipe.seed)
+        skeleton = Skeleton(self.body).to(device)
+        poses = PoseSampler(train.rotations, even_weights(train.rotations), recipe.widening, device)
+        self.source = PairSource(skeleton, poses, self.joint_set, recipe.noise, recipe.cameras)
+        self.network = CompactPose2Mesh(self.joint_set.size, self.body, recipe.model).to(device)
+        self.regressor = torch.as_tensor(joint_matrix(self.body, self.body.joint_regressors["human36"]), device=device)
+        uniform = np.full(len(held.rotations), 1 / len(held.rotations))
+        held_source = PairSource(
+            skeleton, PoseSampler(held.rotations, uniform, AS_RECORDED, device), self.joint_set, CLEAN, recipe.cameras
+        )
+        self.evaluators = {
+            "true": Evaluator(self.network, held_source, self.regressor, CLEAN, 7),
+            "noisy": Evaluator(self.network, held_source, self.regressor, NOISY, 8),
+        }
+        faces = torch.as_tensor(self.body.level("coarse").faces.astype(np.int64), device=device)
+        self.faces = faces
+
+    def evaluate(self) -> dict[str, float]:
+        return {f"{name}_{k}": v for name, e in self.evaluators.items() for k, v in e().items()}
+
+    def _features(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        with torch.autocast(self.device.type, torch.bfloat16):
+            features, pose3d = self.network.pose_net(batch.pose2d)
+        return features.float(), pose3d.float()
+
+    def stage1_loss(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """L1 on the 3D pose, on the joints of the skinned mesh and on every fourth of its vertices (metres)."""
+        batch = self.source(self.recipe.stage1.batch, generator)
+        features, pose3d = self._features(batch)
+        mesh, ids = self.network.mesh_net, slice(step % 4, None, 4)
+        target = self.source.skeleton.vertices(batch.rotations, batch.translations, batch.betas, ids)
+        transforms = mesh.transforms(features).unflatten(1, (3, mesh.joints * 4))
+        joints = (transforms @ (mesh.decode @ self.regressor.T)).mT
+        return {
+            "pose": (pose3d - batch.pose3d).abs().mean(),
+            "joint": (joints - batch.human36).abs().mean(),
+            "vertex": ((transforms @ mesh.decode[:, ids]).mT - target).abs().mean(),
+        }
+
+
+def train(recipe: CompactRecipe, folder: Path, device: torch.device) -> CompactTraining:
+    """Run (or resume) stage 1 and stage 2 in ``folder``/stage1 and /stage2."""
+    work = CompactTraining(recipe, device)
+    first = Trainer(work.network, recipe.stage1, folder / "stage1", recipe.seed, device)
+    first.resume()
+    first.run(work.stage1_loss, work.evaluate)
+    return work
