@@ -1,0 +1,79 @@
+"""Fixtures shared by all tests: a small licence-free body, and the folder of reference arrays."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openhmr.bodies.body import Body, Level
+from openhmr.joints.smpl import SMPL_PARENTS
+
+
+def _icosahedron() -> tuple[np.ndarray, np.ndarray]:
+    phi = (1 + 5**0.5) / 2
+    pairs = [(s, t * phi) for s in (-1, 1) for t in (-1, 1)]
+    vertices = np.array([np.roll((0, *p), k) for k in range(3) for p in pairs])
+    near = np.isclose(np.linalg.norm(vertices[:, None] - vertices, axis=-1), 2)
+    faces = [(i, j, k) for i in range(12) for j in range(i) for k in range(j) if near[i, j] and near[j, k] and near[i, k]]
+    outward = [np.linalg.det(vertices[list(f)]) > 0 for f in faces]
+    return vertices, np.array([f if out else f[::-1] for f, out in zip(faces, outward, strict=True)])
+
+
+def _subdivide(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split each face in four: vertices, faces, and the matrix from old vertices to new ones."""
+    edges = sorted({(min(a, b), max(a, b)) for f in faces for a, b in ((f[0], f[1]), (f[1], f[2]), (f[2], f[0]))})
+    rows = {edge: len(vertices) + i for i, edge in enumerate(edges)}
+    matrix = np.concatenate([np.eye(len(vertices)), np.zeros((len(edges), len(vertices)))])
+    for edge, row in rows.items():
+        matrix[row, list(edge)] = 0.5
+    split = []
+    for a, b, c in faces:
+        ab, bc, ca = (rows[min(e), max(e)] for e in ((a, b), (b, c), (c, a)))
+        split += [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+    return matrix @ vertices, np.array(split), matrix
+
+
+def make_tiny_body(posedirs: bool = True) -> Body:
+    """A closed ellipsoid of 42 vertices (0.5 x 1.8 x 0.3 m) with SMPL's 24 joints; all else random but fixed.
+
+    Level ``coarse`` holds the 12 vertices that the other 30 are midpoints of.
+    """
+    rng = np.random.default_rng(7)
+    corners, coarse_faces = _icosahedron()
+    vertices, faces, up = _subdivide(corners, coarse_faces)
+    vertices = vertices / np.linalg.norm(vertices, axis=-1, keepdims=True) * (0.25, 0.9, 0.15)
+
+    def convex(n: int, total: int, terms: int) -> np.ndarray:
+        out = np.zeros((n, total))
+        for row in out:
+            row[rng.choice(total, terms, replace=False)] = rng.dirichlet(np.ones(terms))
+        return out
+
+    rows, cols = np.nonzero(up)
+    return Body(
+        v_template=vertices,
+        shapedirs=rng.normal(size=(42, 3, 10)) * 0.01,
+        posedirs=rng.normal(size=(42, 3, 207 if posedirs else 0)) * 0.001,
+        J_regressor=convex(24, 42, 6),
+        weights=convex(42, 24, 4),
+        parents=np.array(SMPL_PARENTS),
+        faces=faces,
+        joint_regressors={"human36": convex(17, 42, 5).astype(np.float32), "coco": convex(17, 42, 5).astype(np.float32)},
+        levels={
+            "coarse": Level(
+                np.arange(12, dtype=np.int32),
+                coarse_faces.astype(np.int32),
+                (rows.astype(np.int32), cols.astype(np.int32), up[rows, cols].astype(np.float32)),
+            )
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_body() -> Body:
+    return make_tiny_body()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    return Path(__file__).parent / "data"
