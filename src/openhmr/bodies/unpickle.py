@@ -7,6 +7,7 @@ code. NumPy's reconstructors, SciPy's sparse matrices and chumpy are known by na
 
 import io
 import pickle
+from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -102,6 +103,11 @@ _KNOWN: dict[tuple[str, str], type[Node]] = {
 
 class _Recorder(pickle._Unpickler):  # the one written in Python: its instructions can be chosen and replaced one by one
     dispatch: ClassVar[dict[int, Any]] = {}
+    # Members of the class in the standard library.
+    stack: list[Any]
+    read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
+    pop_mark: Callable[[], list[Any]]
 
     def find_class(self, module: str, name: str) -> type[Node]:
         if module == "chumpy" or module.startswith("chumpy."):
@@ -116,46 +122,52 @@ class _Recorder(pickle._Unpickler):  # the one written in Python: its instructio
             ) from None
 
     def _call(self) -> None:
-        args, node = self.stack.pop(), self.stack[-1]  # type: ignore[attr-defined]
+        args, node = self.stack.pop(), self.stack[-1]
         if not (isinstance(node, type) and issubclass(node, Node) and type(args) is tuple):
             raise pickle.UnpicklingError("a call of something that is no class")
-        self.stack[-1] = node(*args)  # type: ignore[attr-defined]
+        self.stack[-1] = node(*args)
+
+    def _inst(self) -> None:
+        module, name = (self.readline()[:-1].decode("ascii") for _ in range(2))
+        node = self.find_class(module, name)
+        args = self.pop_mark()
+        self.stack.append(node(*args))
 
     def _build(self) -> None:
-        state, node = self.stack.pop(), self.stack[-1]  # type: ignore[attr-defined]
+        state, node = self.stack.pop(), self.stack[-1]
         if not isinstance(node, Node):
             raise pickle.UnpicklingError("a state for something that has none")
         node.state = state
 
     def _fill(self, items: list[Any]) -> None:
-        target = self.stack[-1]  # type: ignore[attr-defined]
+        target = self.stack[-1]
         if type(target) is not dict:
             raise pickle.UnpicklingError("an item for something that is no dict")
         # Other keys are never looked up, and hashing a nested tuple can take for ever.
         target.update({k: v for k, v in zip(items[::2], items[1::2], strict=True) if type(k) is str})
 
     def _set_item(self) -> None:
-        value, key = self.stack.pop(), self.stack.pop()  # type: ignore[attr-defined]
+        value, key = self.stack.pop(), self.stack.pop()
         self._fill([key, value])
 
     def _set_items(self) -> None:
-        self._fill(self.pop_mark())  # type: ignore[attr-defined]
+        self._fill(self.pop_mark())
 
     def _make_dict(self) -> None:
-        items = self.pop_mark()  # type: ignore[attr-defined]
-        self.stack.append({})  # type: ignore[attr-defined]
+        items = self.pop_mark()
+        self.stack.append({})
         self._fill(items)
 
     def _add_items(self) -> None:
-        self.pop_mark()  # type: ignore[attr-defined]  # sets are never looked at
+        self.pop_mark()  # sets are never looked at
 
     def _frozenset(self) -> None:
-        self.pop_mark()  # type: ignore[attr-defined]
-        self.stack.append(frozenset())  # type: ignore[attr-defined]
+        self.pop_mark()
+        self.stack.append(frozenset())
 
     def _bytearray(self) -> None:
-        size = int.from_bytes(self.read(8), "little")  # type: ignore[attr-defined]
-        self.stack.append(self.read(min(size, 1 << 30)))  # type: ignore[attr-defined]
+        size = int.from_bytes(self.read(8), "little")
+        self.stack.append(self.read(min(size, 1 << 30)))
 
     _unchanged = (
         "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
@@ -166,8 +178,8 @@ class _Recorder(pickle._Unpickler):  # the one written in Python: its instructio
     for _name in _unchanged.split():
         dispatch[getattr(pickle, _name)[0]] = pickle._Unpickler.dispatch[getattr(pickle, _name)[0]]
     for _name, _method in {
-        "REDUCE": _call, "NEWOBJ": _call, "BUILD": _build, "SETITEM": _set_item, "SETITEMS": _set_items, "DICT": _make_dict,
-        "ADDITEMS": _add_items, "FROZENSET": _frozenset, "BYTEARRAY8": _bytearray,
+        "REDUCE": _call, "NEWOBJ": _call, "INST": _inst, "BUILD": _build, "SETITEM": _set_item, "SETITEMS": _set_items,
+        "DICT": _make_dict, "ADDITEMS": _add_items, "FROZENSET": _frozenset, "BYTEARRAY8": _bytearray,
     }.items():  # fmt: skip
         dispatch[getattr(pickle, _name)[0]] = _method
 

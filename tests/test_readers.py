@@ -1,0 +1,374 @@
+import io
+import os
+import pickle
+import struct
+import sys
+import types
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from synthetic_models import model
+
+from openhmr.bodies.body import Body
+from openhmr.bodies.readers import convert, read_body
+from openhmr.errors import InputError
+
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes str and bytes as Python 2 wrote its strings; protocols 0 to 2."""
+
+    def _string(self, obj: str | bytes) -> None:
+        raw = obj.encode("latin-1") if isinstance(obj, str) else obj
+        if self.bin:
+            self.write(b"T" + struct.pack("<i", len(raw)) + raw)
+        else:
+            self.write(b"S" + repr(raw)[1:].encode() + b"\n")
+
+    dispatch = pickle._Pickler.dispatch | {str: _string, bytes: _string}
+
+
+def dump(obj: object, protocol: int, python2: bool = False) -> bytes:
+    if not python2:
+        return pickle.dumps(obj, protocol)
+    out = io.BytesIO()
+    Python2Pickler(out, protocol).dump(obj)
+    # Files of that time name NumPy's old package.
+    return out.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.")
+
+
+class Stand:
+    """Instances of a class that lives in a module which the reader's machine does not have."""
+
+    def __init__(self, **state: Any) -> None:
+        self.__dict__.update(state)
+
+
+@pytest.fixture
+def foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    made = set()
+
+    def make(module: str, name: str) -> Any:
+        for depth in range(1, module.count(".") + 2):
+            part = ".".join(module.split(".")[:depth])
+            if part not in made:
+                made.add(part)
+                monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
+        kind = type(name, (Stand,), {"__module__": module})
+        monkeypatch.setattr(sys.modules[module], name, kind, raising=False)
+        return kind
+
+    yield make
+
+
+def small(hand: bool = False) -> dict[str, np.ndarray]:
+    """A model of few vertices: quick to write in every protocol."""
+    full = model(104 if hand else 101, hand)
+    keep = 60
+    out = {k: full[k][:keep] for k in ("v_template", "shapedirs", "posedirs", "weights")}
+    out |= {"J_regressor": full["J_regressor"][:, :keep], "kintree_table": full["kintree_table"]}
+    out["f"] = (full["f"][:40] % keep).astype(np.uint32)
+    return out | {k: full[k] for k in ("hands_mean", "hands_components") if k in full}
+
+
+def sparse_state(dense: np.ndarray, kind: str) -> dict[str, Any]:
+    if kind == "coo":
+        row, col = np.nonzero(dense)
+        return {"_shape": dense.shape, "row": row.astype(np.int32), "col": col.astype(np.int32), "data": dense[row, col]}
+    by_line = dense.T if kind == "csc" else dense
+    line, index = np.nonzero(by_line)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(line, minlength=len(by_line)))]).astype(np.int32)
+    return {"_shape": dense.shape, "indices": index.astype(np.int32), "indptr": starts, "data": by_line[line, index]}
+
+
+def check(body: Body, arrays: dict[str, np.ndarray]) -> None:
+    for name in ("v_template", "shapedirs", "posedirs", "weights"):
+        assert np.array_equal(getattr(body, name), arrays[name].astype(np.float32))
+    np.testing.assert_allclose(body.J_regressor, arrays["J_regressor"], rtol=1e-7)
+    assert np.array_equal(body.faces, arrays["f"]) and body.parents[0] == -1
+    assert np.array_equal(body.parents[1:], arrays["kintree_table"][0, 1:])
+    assert (body.hands_mean is None) == ("hands_mean" not in arrays)
+
+
+def write(tmp_path: Path, content: bytes, name: str = "model.pkl") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("hand", [False, True], ids=["smpl", "mano"])
+def test_plain_arrays(tmp_path: Path, protocol: int, hand: bool) -> None:
+    arrays = small(hand)
+    extra = {"bs_style": "lbs", "J": np.zeros((24, 3)), "pose_training_info": {1: [np.str_("x")], (2, 3): {"a"}}, "none": None}
+    check(read_body(write(tmp_path, dump(arrays | extra, protocol))), arrays)
+
+
+@pytest.mark.parametrize("python2,protocol", [(True, 0), (True, 1), (True, 2), (False, 0), (False, 2), (False, 4), (False, 5)])
+@pytest.mark.parametrize("kind", ["csc", "csr", "coo"])
+def test_publishers_layout(tmp_path: Path, foreign: Any, python2: bool, protocol: int, kind: str) -> None:
+    arrays: dict[str, Any] = small()
+    chumpy, select = foreign("chumpy.ch", "Ch"), foreign("chumpy.reordering", "Select")
+    matrix = foreign(f"scipy.sparse.{kind}", f"{kind}_matrix")
+    order = np.random.default_rng(0).permutation(arrays["shapedirs"].size)
+    stored = np.empty_like(arrays["shapedirs"]).ravel()
+    stored[order] = arrays["shapedirs"].ravel()
+    layout = arrays | {
+        "v_template": chumpy(x=arrays["v_template"], _dirty_vars=set()),
+        "posedirs": chumpy(x=np.asfortranarray(arrays["posedirs"])),
+        "weights": arrays["weights"].astype(">f8"),
+        "J_regressor": matrix(**sparse_state(arrays["J_regressor"], kind)),
+        "shapedirs": select(a=chumpy(x=stored), idxs=order, preferred_shape=arrays["shapedirs"].shape),
+    }
+    content = dump(layout, protocol, python2)
+    for name in ("chumpy.ch", "chumpy.reordering", "chumpy"):
+        sys.modules.pop(name, None)
+    check(read_body(write(tmp_path, content)), arrays)
+    assert "chumpy" not in sys.modules
+
+
+@pytest.mark.parametrize("kind", ["csc_matrix", "csr_matrix", "coo_matrix", "csc_array"])
+def test_matrices_of_the_installed_scipy(tmp_path: Path, kind: str) -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    arrays = small()
+    content = dump(arrays | {"J_regressor": getattr(sparse, kind)(arrays["J_regressor"])}, 4)
+    check(read_body(write(tmp_path, content)), arrays)
+
+
+def test_npz(tmp_path: Path) -> None:
+    arrays = small()
+    objects = np.array([{"ignored": 1}], dtype=object)
+    np.savez(tmp_path / "model.npz", allow_pickle=True, joint2num=objects, **arrays)  # type: ignore[arg-type]
+    check(read_body(tmp_path / "model.npz"), arrays)
+    np.savez(tmp_path / "model.npz", allow_pickle=True, **(arrays | {"weights": objects}))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="Python objects"):
+        read_body(tmp_path / "model.npz")
+
+
+def test_convert(tmp_path: Path, tiny_body: Body) -> None:
+    arrays, source, target = small(hand=True), tmp_path / "in.pkl", tmp_path / "out.npz"
+    source.write_bytes(dump(arrays, 2))
+    convert(source, target)
+    check(Body.load(target), arrays)
+    check(read_body(target), arrays)
+    tiny_body.save(tmp_path / "tiny.npz")
+    assert np.array_equal(read_body(tmp_path / "tiny.npz").weights, tiny_body.weights)
+    with pytest.raises(InputError, match=r"\.npz"):
+        convert(source, tmp_path / "out.pkl")
+    assert not (tmp_path / "out.pkl").exists()
+
+
+def call(module: str, name: str, args: bytes) -> bytes:
+    return f"c{module}\n{name}\n".encode() + args + b"R."
+
+
+HOSTILE = {
+    "os.system": call("os", "system", b"(S'echo no > run'\nt"),
+    "posix.system": call("posix", "system", b"(S'echo no > run'\nt"),
+    "builtins.eval": call("builtins", "eval", b"(S'1'\nt"),
+    "__builtin__.getattr": call("__builtin__", "getattr", b"(]S'append'\nt"),
+    "builtins.exec": b"\x80\x04\x8c\x08builtins\x8c\x04exec\x93\x8c\x011\x85R.",
+    "subprocess.Popen": b"(S'ls'\nisubprocess\nPopen\n.",
+    "numpy.load": call("numpy", "load", b"(S'x'\nt"),
+    "numpy.f2py.compile": call("numpy.f2py", "compile", b"(S'x'\nt"),
+    "numpy.core.multiarray.fromstring": call("numpy.core.multiarray", "fromstring", b"(S'x'\nt"),
+    "numpy.testing._private.utils.runstring": call("numpy.testing._private.utils", "runstring", b"(S'1'\n}t"),
+    "copyreg.add_extension": call("copyreg", "add_extension", b"(S'a'\nS'b'\nI1\nt"),
+    "copyreg._reconstructor of a function": call("copyreg", "_reconstructor", b"(cos\nsystem\nc__builtin__\nobject\nNt"),
+    "copyreg._reconstructor of a number": call("copyreg", "_reconstructor", b"(I1\nI1\nNt"),
+    "scipy.sparse.save_npz": call("scipy.sparse", "save_npz", b"(S'x'\nt"),
+    "chumpyx.Ch": call("chumpyx", "Ch", b"(t"),
+    "dotted": b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.dump\x93.",
+    "persistent id": b"Pabc\n.",
+    "extension": b"\x80\x02\x82\x01.",
+    "attribute of a class": b"cnumpy\nndarray\n}S'x'\nI1\nsb.",
+    "call of a number": b"I1\n(tR.",
+    "splatted text": b"cnumpy\nndarray\nS'abc'\nR.",
+    "huge memo": b"r\xff\xff\xff\xff.",
+    "huge bytes": b"\x80\x05\x8e" + b"\xff" * 7 + b"\x7f.",
+    "huge bytearray": b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.",
+    "huge frame": b"\x80\x04\x95" + b"\xff" * 7 + b"\x7f.",
+    "huge number": b"I" + b"9" * 10000 + b"\n.",
+    "nothing": b"",
+    "no dict": b"(I1\nI2\nt.",
+    "empty dict": b"}.",
+    # Hashing this tuple of tuples takes 2^60 steps.
+    "hash bomb": b"}" + b"I1\n\x85" + b"2\x86" * 60 + b"I1\ns.",
+    "hash bomb in a set": b"\x80\x04\x8f(" + b"I1\n\x85" + b"2\x86" * 60 + b"\x90.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_pickles_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as info:
+        read_body(write(tmp_path, HOSTILE[name]))
+    assert os.listdir(tmp_path) == ["model.pkl"] and len(str(info.value)) < 700 + len(str(tmp_path))
+    if "." in name and " " not in name:
+        assert name in str(info.value)
+
+
+class Reduced:
+    def __init__(self, *reduce: Any) -> None:
+        self.reduce = reduce
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reduce
+
+
+def hostile_arrays() -> dict[str, Any]:
+    reconstruct = np.zeros(1).__reduce__()[0]
+    f8 = np.dtype("f8")
+    made = lambda *state: Reduced(reconstruct, (np.ndarray, (0,), b"b"), state)  # noqa: E731
+    return {
+        "shape too large for its bytes": made(1, (10**6, 10**6), f8, False, b"1234"),
+        "bytes that do not fit": made(1, (3,), f8, False, b"1" * 23),
+        "negative shape": made(1, (-1,), f8, False, b""),
+        "empty dimensions": made(1, (0, 2**40, 2**40), f8, False, b""),
+        "many dimensions": made(1, (1,) * 40, f8, False, b"1" * 8),
+        "objects": np.array([{}, 1], dtype=object),
+        "text": np.array(["a"]),
+        "records": np.zeros(2, dtype=[("a", "f8")]),
+        "complex": np.zeros(3, complex),
+        "no state": Reduced(reconstruct, (np.ndarray, (0,), b"b")),
+        "odd state": Reduced(reconstruct, (np.ndarray, (0,), b"b"), (1, 2, 3, 4, 5)),
+        "a list": [1.0, 2.0],
+        "None": None,
+        "nan": np.full((60, 3), np.nan),
+        "too large for float32": np.full((60, 3), 1e300),
+        "a scalar": np.float64(3),
+        "another shape": np.zeros((59, 3)),
+        "no entries": np.zeros((0, 3)),
+    }
+
+
+@pytest.mark.parametrize("name", hostile_arrays())
+def test_hostile_arrays_are_refused(tmp_path: Path, name: str) -> None:
+    content = dump(small() | {"v_template": hostile_arrays()[name]}, 4)
+    with pytest.raises(InputError):
+        read_body(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"_shape": (2**40, 2**40)}, {"_shape": (24, 60), "indptr": np.array([0, 5])}, {"indices": np.array([10**9])},
+        {"_shape": (24,)}, {"data": np.zeros(1)}, {"indptr": None}, {"indices": -np.ones(1, int)}, {"_shape": None},
+    ],
+)  # fmt: skip
+def test_hostile_matrices_are_refused(tmp_path: Path, foreign: Any, state: dict[str, Any]) -> None:
+    arrays = small()
+    matrix = foreign("scipy.sparse.csc", "csc_matrix")(**(sparse_state(arrays["J_regressor"], "csc") | state))
+    content = dump(arrays | {"J_regressor": matrix}, 2)
+    with pytest.raises(InputError):
+        read_body(write(tmp_path, content))
+
+
+def test_other_chumpy_expressions_are_refused(tmp_path: Path, foreign: Any) -> None:
+    chumpy, product = foreign("chumpy.ch", "Ch"), foreign("chumpy.linalg", "dot")
+    nested = product(a=chumpy(x=np.zeros(3)))
+    select = foreign("chumpy.reordering", "Select")
+    loop = chumpy()
+    loop.x = loop
+    for bad in (nested, loop, chumpy(), select(a=chumpy(x=np.zeros(3)), idxs=np.array([7]), preferred_shape=(1,)), select()):
+        with pytest.raises(InputError):
+            read_body(write(tmp_path, dump(small() | {"posedirs": bad}, 2)))
+
+
+@pytest.mark.parametrize("name", ["parents", "faces", "missing", "hands_mean"])
+def test_inconsistent_models_are_refused(tmp_path: Path, name: str) -> None:
+    arrays = small(hand=True)
+    if name == "parents":
+        arrays["kintree_table"] = arrays["kintree_table"][:, ::-1]
+    elif name == "faces":
+        arrays["f"] = arrays["f"] + 1000
+    elif name == "missing":
+        del arrays["weights"], arrays["posedirs"]
+    else:
+        arrays["hands_mean"] = np.zeros(44)
+    with pytest.raises(InputError) as info:
+        read_body(write(tmp_path, dump(arrays, 4)))
+    assert str(tmp_path) in str(info.value)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent.pkl", tmp_path / "absent" / "x.npz"):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_body(path)
+
+
+def test_a_zip_that_is_no_model(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("v_template.npy", b"junk")
+    with pytest.raises(InputError):
+        read_body(tmp_path / "x.npz")
+
+
+def valid_contents(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    arrays = {k: v[:4] if k in ("v_template", "shapedirs", "posedirs", "weights") else v for k, v in small().items()}
+    arrays |= {"J_regressor": arrays["J_regressor"][:, :4], "f": arrays["f"][:3] % 4}
+    path = tmp_path_factory.mktemp("fuzz") / "x.npz"
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    contents = [dump(arrays, 0), dump(arrays, 2, python2=True), dump(arrays, 5), path.read_bytes()]
+    read_body(path)
+    read_body(path).save(path)
+    return [*contents, path.read_bytes()]
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    return valid_contents(tmp_path_factory)
+
+
+def expect_body_or_input_error(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    try:
+        body = read_body(path)
+    except InputError as error:
+        assert str(error)
+    else:
+        assert isinstance(body, Body)
+
+
+fuzz = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@fuzz
+@given(
+    which=st.integers(0, 4),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
+    end=st.floats(0, 1),
+)
+def test_damaged_files(contents: list[bytes], tmp_path: Path, which: int, edits: list[tuple[float, int]], end: float) -> None:
+    content = bytearray(contents[which])
+    for place, value in edits:
+        # Squaring prefers the beginning, where structure is denser.
+        content[int(place**2 * len(content))] = value
+    cut = len(content) if end > 0.3 else int(end / 0.3 * len(content))
+    expect_body_or_input_error(tmp_path / "model", bytes(content[:cut]))
+
+
+@fuzz
+@given(st.binary(max_size=200))
+def test_random_bytes(tmp_path: Path, content: bytes) -> None:
+    expect_body_or_input_error(tmp_path / "model", content)
+
+
+OPCODES = [bytes([b]) for b in b"()].0123tlds}abceghijopqruR\x80\x81\x85\x86\x87\x8c\x8f\x90\x91\x93\x94"]
+NAMES = [
+    *(b"c" + name for name in (b"numpy\nndarray\n", b"numpy\ndtype\n", b"copy_reg\n_reconstructor\n", b"chumpy\nCh\n")),
+    b"S'x'\n", b"I3\n", b"N", b"K\x01",
+]  # fmt: skip
+
+
+@fuzz
+@given(st.lists(st.sampled_from(OPCODES + NAMES), max_size=40))
+def test_random_programs(tmp_path: Path, parts: list[bytes]) -> None:
+    expect_body_or_input_error(tmp_path / "model", b"".join(parts) + b".")
