@@ -37,8 +37,8 @@ class NoiseLevel:
 
 
 CLEAN = NoiseLevel()
-NOISY = NoiseLevel(share=1.0)
-TRAINING = NoiseLevel(share=0.7, strength=(0.4, 1.4), soft=0.5, missing=6, drop_share=0.4, truncate=0.1)
+NOISY = NoiseLevel(share=1.0, soft=1.0)
+TRAINING = NoiseLevel(share=0.6, strength=(0.1, 1.1), soft=0.8, missing=6, drop_share=0.3, truncate=0.07)
 
 
 def _box(pose2d: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LEFT_RIGHT = torch.tensor([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
+from openhmr.joints import SMPL
+
+LEFT_RIGHT = torch.as_tensor(SMPL.flip_permutation)
 PARTS: tuple[tuple[int, ...], ...] = (
     (1, 4, 7, 10), (2, 5, 8, 11), (3, 6, 9), (12, 15), (13, 16, 18, 20, 22), (14, 17, 19, 21, 23),
 )  # fmt: skip
@@ -25,9 +27,9 @@ class Widening:
     """Probability that the joints of a pose are perturbed."""
     perturb_deg: float = 11.0
     """Standard deviation of that perturbation a joint and axis (hips and shoulders 1.4 times as much)."""
-    tilt_deg: float = 12.0
+    tilt_deg: float = 8.0
     """Standard deviation of an extra tilt of the whole body."""
-    tumble: float = 0.04
+    tumble: float = 0.03
     """Probability of an arbitrary orientation of the whole body (handstands, lying, falling)."""
 
 

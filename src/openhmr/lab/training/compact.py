@@ -1,21 +1,25 @@
 """Recipe: the compact Pose2Mesh on open motion, in two stages (skinned mesh first, then everything with graph refinement)."""
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.open_body import open_body
-from openhmr.joints import COCO, HUMAN36, JointSet
+from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_pack
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
 from openhmr.lab.synth.poses import PoseSampler, Widening, even_weights
 from openhmr.lab.training.fit import Schedule, Trainer
+
+log = logging.getLogger(__name__)
 
 JOINT_SETS: dict[str, JointSet] = {"coco": COCO, "human36": HUMAN36}
 EVALUATION_POSES = 4096
@@ -91,7 +95,7 @@ class CompactTraining:
         skeleton = Skeleton(self.body).to(device)
         poses = PoseSampler(train.rotations, even_weights(train.rotations), recipe.widening, device)
         self.source = PairSource(skeleton, poses, self.joint_set, recipe.noise, recipe.cameras)
-        self.network = CompactPose2Mesh(self.joint_set.size, self.body, recipe.model).to(device)
+        self.network = CompactPose2Mesh(self.joint_set.flip_permutation, self.body, SMPL.flip_permutation, recipe.model).to(device)
         self.regressor = torch.as_tensor(joint_matrix(self.body, self.body.joint_regressors["human36"]), device=device)
         uniform = np.full(len(held.rotations), 1 / len(held.rotations))
         held_source = PairSource(
@@ -107,30 +111,56 @@ class CompactTraining:
     def evaluate(self) -> dict[str, float]:
         return {f"{name}_{k}": v for name, e in self.evaluators.items() for k, v in e().items()}
 
-    def _features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16):
-            features, pose3d = self.network.pose_net(batch.pose2d)
-        return features.float(), pose3d.float()
-
     def stage1_loss(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """L1 on the 3D pose, on the joints of the skinned mesh and on every fourth of its vertices (metres)."""
         batch = self.source(self.recipe.stage1.batch, generator)
-        features, pose3d = self._features(batch)
         mesh, ids = self.network.mesh_net, slice(step % 4, None, 4)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            features, pose3d = self.network.pose_net(batch.pose2d)
         target = self.source.skeleton.vertices(batch.rotations, batch.translations, batch.betas, ids)
-        transforms = mesh.transforms(features).unflatten(1, (3, mesh.joints * 4))
+        transforms = mesh.transforms(features.float()).unflatten(1, (3, mesh.joints * 4))
         joints = (transforms @ (mesh.decode @ self.regressor.T)).mT
         return {
-            "pose": (pose3d - batch.pose3d).abs().mean(),
+            "pose": (pose3d.float() - batch.pose3d).abs().mean(),
             "joint": (joints - batch.human36).abs().mean(),
             "vertex": ((transforms @ mesh.decode[:, ids]).mT - target).abs().mean(),
         }
+
+    def stage2_loss(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """The five losses of Pose2Mesh (its section 7 weights, here all in metres) on the refined mesh."""
+        batch = self.source(self.recipe.stage2.batch, generator)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            direct, mirrored, pose3d = self.network.features(batch.pose2d)
+        vertices = self.network.mesh_net(direct.float(), mirrored.float())
+        target = self.source.skeleton.vertices(batch.rotations, batch.translations, batch.betas)
+        return {
+            "vertex": (vertices - target).abs().mean(),
+            "normal": 0.1 * normal_loss(vertices, target, self.faces),
+            "edge": 20 * edge_loss(vertices, target, self.faces),
+            "joint": (self.regressor @ vertices - batch.human36).abs().mean(),
+            "pose": (pose3d.float() - batch.pose3d).abs().mean(),
+        }
+
+def start_from(network: torch.nn.Module, folder: Path) -> list[str]:
+    """Copy the averaged weights of another run wherever names and shapes agree; returns the names left as they were."""
+    with safe_open(folder / "state.safetensors", "pt") as file:
+        stored = {k[8:]: file.get_tensor(k) for k in file.keys() if k.startswith("average.")}  # noqa: SIM118
+    own = network.state_dict()
+    fitting = {k: v for k, v in stored.items() if k in own and own[k].shape == v.shape}
+    network.load_state_dict(own | fitting)
+    return sorted(own.keys() - fitting.keys())
 
 
 def train(recipe: CompactRecipe, folder: Path, device: torch.device) -> CompactTraining:
     """Run (or resume) stage 1 and stage 2 in ``folder``/stage1 and /stage2."""
     work = CompactTraining(recipe, device)
     first = Trainer(work.network, recipe.stage1, folder / "stage1", recipe.seed, device)
-    first.resume()
+    if not first.resume() and recipe.start_from:
+        log.info("not taken from %s: %s", recipe.start_from, start_from(work.network, Path(recipe.start_from)))
     first.run(work.stage1_loss, work.evaluate)
+    work.network.load_state_dict(first.average)
+    second = Trainer(work.network, recipe.stage2, folder / "stage2", recipe.seed + 1, device)
+    second.resume()
+    second.run(work.stage2_loss, work.evaluate)
+    work.network.load_state_dict(second.average)
     return work

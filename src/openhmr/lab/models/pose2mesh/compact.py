@@ -23,7 +23,7 @@ class CompactConfig:
     hidden: int = 1024
     stages: int = 2
     joint_features: int = 16
-    graph_features: int = 32
+    graph_features: int = 24
     dropout: float = 0.0
 
 
@@ -118,52 +118,74 @@ class PoseNet(nn.Module):
         return features, self.output(features).unflatten(1, (-1, 3))
 
 
+def mirror_signs(rows: int) -> Tensor:
+    """``(3, rows)`` signs that carry a 3 x 3 or 3 x 4 transform into a mirror (x -> -x): ``S M S``."""
+    return torch.outer(torch.tensor([-1.0, 1, 1]), torch.tensor([-1.0, 1, 1, 1][:rows]))
+
+
 class MeshNet(nn.Module):
     """Features -> coarse vertices ``(B,V,3)`` metres, camera axes, relative to the human36 pelvis."""
 
-    def __init__(self, body: Body, config: CompactConfig) -> None:
+    def __init__(self, body: Body, body_flip: np.ndarray, config: CompactConfig) -> None:
         super().__init__()
         coarse = body.level("coarse")
         template, weights = body.v_template[coarse.vertex_ids], body.weights[coarse.vertex_ids]
         homogeneous = np.concatenate([template, np.ones((len(template), 1), np.float32)], 1)
-        joints = weights.shape[1]
-        self.joints, self.joint_features = joints, config.joint_features
-        # (24 * 4, V): vertex v is this matrix's column v times the stacked columns of the joints' 3x4 transforms.
+        self.joints, self.joint_features = weights.shape[1], config.joint_features
+        # (24 * 4, V): vertex v is this matrix's column v times the joints' 3 x 4 transforms side by side.
         decode = (weights[:, :, None] * homogeneous[:, None]).reshape(len(template), -1).T
         self.register_buffer("decode", torch.as_tensor(np.ascontiguousarray(decode)), persistent=False)
         self.register_buffer("blend", torch.as_tensor(np.ascontiguousarray(weights.T)), persistent=False)
+        self.register_buffer("flip", torch.as_tensor(np.asarray(body_flip, np.int64)), persistent=False)
+        self.register_buffer("signs", mirror_signs(4)[:, None], persistent=False)
         self.graph = Graph(coarse.faces, len(template))
-        self.transforms = nn.Linear(config.hidden, joints * 12)
-        self.features = nn.Linear(config.hidden, joints * config.joint_features)
-        width = config.graph_features
-        self.conv1, self.conv2 = GraphConv(config.joint_features + 3, width), GraphConv(width, width)
-        self.conv3 = GraphConv(width, 3)
-        nn.init.zeros_(self.conv3.project.weight)
-        nn.init.zeros_(self.conv3.project.bias)
+        self.transforms = nn.Linear(config.hidden, self.joints * 12)
+        self.features = nn.Linear(config.hidden, self.joints * config.joint_features)
+        self.conv1 = GraphConv(config.joint_features + 3, config.graph_features)
+        self.conv2 = GraphConv(config.graph_features, 3)
+        nn.init.zeros_(self.conv2.project.weight)
+        nn.init.zeros_(self.conv2.project.bias)
 
-    def skinned(self, features: Tensor, ids: slice | Tensor = slice(None)) -> Tensor:
-        """The mesh ``(B,n,3)`` before its refinement (those vertices of ``ids``)."""
-        transforms = self.transforms(features).unflatten(1, (3, self.joints * 4))
-        return (transforms @ self.decode[:, ids]).transpose(1, 2)
+    def joint_outputs(self, features: Tensor, mirrored: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Transforms ``(B,3,24,4)`` and features ``(B,F,24)`` of the joints, averaged with those of the mirrored input, if given."""
+        transforms = self.transforms(features).unflatten(1, (3, self.joints, 4))
+        blended = self.features(features).unflatten(1, (self.joint_features, self.joints))
+        if mirrored is None:
+            return transforms, blended
+        other, other_features = self.joint_outputs(mirrored, None)
+        other = other[:, :, self.flip] * self.signs
+        return (transforms + other) / 2, (blended + other_features[:, :, self.flip]) / 2
 
-    def forward(self, features: Tensor) -> Tensor:
-        start = self.skinned(features)
-        blended = self.features(features).unflatten(1, (self.joint_features, self.joints)) @ self.blend
+    def forward(self, features: Tensor, mirrored: Tensor | None = None) -> Tensor:
+        transforms, blended = self.joint_outputs(features, mirrored)
+        start = (transforms.flatten(2) @ self.decode).transpose(1, 2)
         # Node-major from here on: a sparse product then takes all bodies of the batch at once.
-        x = torch.cat([start, blended.transpose(1, 2)], -1).transpose(0, 1)
-        for conv in (self.conv1, self.conv2):
-            x = torch.relu(conv(x, self.graph))
-        return start + self.conv3(x, self.graph).transpose(0, 1)
+        x = torch.cat([start, (blended @ self.blend).transpose(1, 2)], -1).transpose(0, 1)
+        return start + self.conv2(torch.relu(self.conv1(x, self.graph)), self.graph).transpose(0, 1)
 
 
 class CompactPose2Mesh(nn.Module):
-    """``forward(pose2d (B,J,3)) -> (vertices (B,V,3), pose3d (B,J,3))``, both metres relative to the human36 pelvis."""
+    """``forward(pose2d (B,J,3)) -> (vertices (B,V,3), pose3d (B,J,3))``, both metres relative to the human36 pelvis.
 
-    def __init__(self, joints: int, body: Body, config: CompactConfig | None = None) -> None:
+    PoseNet also sees the mirrored pose, and both answers are averaged joint by joint before the mesh is decoded: at one body a
+    time that costs next to nothing, since reading the weights dominates (ours). ``pose_flip (J,)`` and ``body_flip (24,)``
+    exchange left and right in the joint set and in the body's joints.
+    """
+
+    def __init__(self, pose_flip: np.ndarray, body: Body, body_flip: np.ndarray, config: CompactConfig | None = None) -> None:
         super().__init__()
         config = config or CompactConfig()
-        self.pose_net, self.mesh_net = PoseNet(joints, config), MeshNet(body, config)
+        self.register_buffer("flip", torch.as_tensor(np.asarray(pose_flip, np.int64)), persistent=False)
+        self.register_buffer("signs", torch.tensor([-1.0, 1, 1]), persistent=False)
+        self.pose_net, self.mesh_net = PoseNet(len(pose_flip), config), MeshNet(body, body_flip, config)
+
+    def features(self, pose2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of the pose and of its mirror image ``(B,hidden)`` each, and the averaged 3D pose."""
+        both = torch.cat([pose2d, pose2d[:, self.flip] * self.signs])
+        features, pose3d = self.pose_net(both)
+        direct, mirrored = pose3d.chunk(2)
+        return *features.chunk(2), (direct + mirrored[:, self.flip] * self.signs) / 2
 
     def forward(self, pose2d: Tensor) -> tuple[Tensor, Tensor]:
-        features, pose3d = self.pose_net(pose2d)
-        return self.mesh_net(features), pose3d
+        direct, mirrored, pose3d = self.features(pose2d)
+        return self.mesh_net(direct, mirrored), pose3d
