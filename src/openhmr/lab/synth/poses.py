@@ -33,6 +33,9 @@ class Widening:
     """Probability of an arbitrary orientation of the whole body (handstands, lying, falling)."""
 
 
+AS_RECORDED = Widening(exchange=0, perturb=0, tilt_deg=0, tumble=0)
+
+
 def exp_map(v: Tensor) -> Tensor:
     """Axis-angle ``(...,3)`` to matrices ``(...,3,3)`` (Rodrigues), smooth at zero."""
     angle = v.norm(dim=-1).clamp(min=1e-8)[..., None, None]

@@ -16,14 +16,13 @@ from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_pack
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
-from openhmr.lab.synth.poses import PoseSampler, Widening, even_weights
+from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights
 from openhmr.lab.training.fit import Schedule, Trainer
 
 log = logging.getLogger(__name__)
 
 JOINT_SETS: dict[str, JointSet] = {"coco": COCO, "human36": HUMAN36}
 EVALUATION_POSES = 4096
-AS_RECORDED = Widening(exchange=0, perturb=0, tilt_deg=0, tumble=0)
 
 
 @dataclass(frozen=True)

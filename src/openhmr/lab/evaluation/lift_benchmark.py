@@ -1,0 +1,147 @@
+"""Errors of a shipped Pose2Mesh model on held-out motion, beside two baselines in the same run."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from openhmr.bodies.body import Body
+from openhmr.errors import InputError
+from openhmr.io.atomic import atomic_path
+from openhmr.joints import HUMAN36, JointSet
+from openhmr.lab.evaluation.metrics import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
+from openhmr.lab.synth.motion import Motion
+from openhmr.lab.synth.noise2d import CLEAN, NoiseLevel
+from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
+from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights
+
+SEED, SAMPLES, BANK, CHUNK = 2020, 2048, 20_000, 128
+Predictor = Callable[[Batch], NDArray]
+"""Takes a batch, returns coarse vertices ``(B,Vc,3)`` in metres, root-relative."""
+
+
+def conditions() -> dict[str, NoiseLevel]:
+    """Name -> noise: true and noisy 2D (with and without confidences that tell good joints from bad), with 0 to 5 joints missing."""
+    out = {}
+    for missing in (0, 1, 3, 5):
+        suffix = f", {missing} missing" if missing else ""
+        out["true 2D" + suffix] = NoiseLevel(missing=missing)
+        out["noisy 2D" + suffix] = NoiseLevel(share=1.0, soft=1.0, missing=missing)
+    out["noisy 2D, no confidences"] = NoiseLevel(share=1.0)
+    return out
+
+
+def recorded(motion: Motion, skeleton: Skeleton, joint_set: JointSet, noise: NoiseLevel) -> PairSource:
+    """Pairs of the recorded frames of ``motion``, each equally likely, with the default cameras and random shapes."""
+    weights = np.full(len(motion.rotations), 1 / len(motion.rotations))
+    poses = PoseSampler(motion.rotations, weights, AS_RECORDED, torch.device("cpu"))
+    return PairSource(skeleton, poses, joint_set, noise, Cameras())
+
+
+class Baselines:
+    """The mean training pose, and the training pose whose 2D pose fits best by Procrustes alignment in the plane."""
+
+    def __init__(self, motion: Motion, skeleton: Skeleton, joint_set: JointSet) -> None:
+        poses = PoseSampler(motion.rotations, even_weights(motion.rotations), Widening(), torch.device("cpu"))
+        bank = PairSource(skeleton, poses, joint_set, CLEAN, Cameras())(BANK, torch.Generator().manual_seed(SEED + 1))
+        self.skeleton, self.bank = skeleton, bank
+        self.flat = self._complex(bank.pose2d)
+        sample = slice(0, 2000)
+        self.mean = skeleton.vertices(bank.rotations[sample], bank.translations[sample], bank.betas[sample]).mean(0).numpy()
+
+    @staticmethod
+    def _complex(pose2d: torch.Tensor) -> NDArray:
+        return (pose2d[..., 0] + 1j * pose2d[..., 1]).numpy().astype(np.complex64)
+
+    def mean_pose(self, batch: Batch) -> NDArray:
+        return np.broadcast_to(self.mean, (len(batch.pose2d), *self.mean.shape))
+
+    def nearest(self, batch: Batch) -> NDArray:
+        """Coarse vertices of the best-fitting training pose, turned about the optical axis as the 2D fit says."""
+        z, present = self._complex(batch.pose2d), (batch.pose2d[..., 2] > 0).numpy().astype(np.float32)
+        product = z.conj() @ self.flat.T
+        norm = present @ (np.abs(self.flat) ** 2).T
+        best = np.argmax(np.abs(product) ** 2 / np.maximum(norm, 1e-9), 1)
+        found = torch.as_tensor(best)
+        vertices = self.skeleton.vertices(self.bank.rotations[found], self.bank.translations[found], self.bank.betas[found]).numpy()
+        turn = np.exp(-1j * np.angle(product[np.arange(len(best)), best]))[:, None]
+        xy = (vertices[..., 0] + 1j * vertices[..., 1]) * turn
+        return np.stack([xy.real, xy.imag, vertices[..., 2]], -1)
+
+
+def onnx_predictor(path: Path) -> Predictor:
+    """Run the shipped ONNX file."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda batch: np.asarray(session.run(["vertices"], {"pose2d": batch.pose2d.numpy()})[0])
+
+
+def dense_upsampling(body: Body) -> NDArray:
+    """Coarse to the body's own vertices ``(V,Vc)``."""
+    level = body.level("coarse")
+    assert level.upsample is not None
+    out = np.zeros((body.num_vertices, len(level.vertex_ids)), np.float32)
+    out[level.upsample[0], level.upsample[1]] = level.upsample[2]
+    return out
+
+
+class Truth:
+    """The batch's exact full-level vertices in millimetres."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2).reshape(-1, body.num_betas + 1)
+
+    def __call__(self, batch: Batch) -> NDArray:
+        ones = np.concatenate([np.ones((len(batch.betas), 1), np.float32), batch.betas.numpy()], 1)
+        rest = (ones @ self.shape.T).reshape(len(ones), -1, 3)
+        matrix = torch.cat([batch.rotations, batch.translations[..., None]], -1).flatten(2).numpy()
+        blended = np.matmul(self.body.weights, matrix).reshape(len(ones), -1, 3, 4)
+        return (np.einsum("bvij,bvj->bvi", blended[..., :3], rest) + blended[..., 3]) * 1000
+
+
+def evaluate(predictors: dict[str, Predictor], source: Callable[[NoiseLevel], PairSource], body: Body) -> list[dict[str, object]]:
+    """Rows of MPJPE, PA-MPJPE (14 Human3.6M joints), MPVPE, PA-MPVPE in mm, for each predictor and condition."""
+    upsample, truth = dense_upsampling(body), Truth(body)
+    human36, pelvis = body.joint_regressors["human36"], body.J_regressor[0]
+    rows: list[dict[str, object]] = []
+    for name, noise in tqdm(conditions().items(), desc="conditions"):
+        generator = torch.Generator().manual_seed(SEED)
+        pairs = source(noise)
+        sums = {p: np.zeros(4) for p in predictors}
+        for _ in range(0, SAMPLES, CHUNK):
+            batch = pairs(CHUNK, generator)
+            target = truth(batch)
+            joints = batch.human36.numpy() * 1000
+            for p, predict in predictors.items():
+                mesh = np.matmul(upsample, predict(batch)) * 1000
+                guess = np.matmul(human36, mesh)
+                sums[p] += [
+                    mpjpe(guess, joints, HUMAN36).sum(), pa_mpjpe(guess, joints, HUMAN36).sum(),
+                    mpvpe(mesh, target, pelvis).sum(), pa_mpvpe(mesh, target).sum(),
+                ]  # fmt: skip
+        for p, total in sums.items():
+            keys = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE")
+            rows.append({"input": name, "method": p} | dict(zip(keys, (total / SAMPLES).round(2).tolist(), strict=True)))
+    return rows
+
+
+def write_table(rows: list[dict[str, object]], folder: Path, stem: str) -> str:
+    """Write ``stem.json`` and ``stem.csv`` into ``folder``; return the rows as a table of text."""
+    if not rows:
+        raise InputError("there is nothing to write: no condition was evaluated")
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / f"{stem}.json") as temporary:
+        temporary.write_text(json.dumps(rows, indent=1) + "\n")
+    with atomic_path(folder / f"{stem}.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    cells = [list(rows[0])] + [[f"{v:.1f}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+    widths = [max(len(r[i]) for r in cells) for i in range(len(cells[0]))]
+    return "\n".join("  ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))) for r in cells)
