@@ -1,0 +1,60 @@
+"""Reading pictures from strangers as RGB, writing PNG."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from openhmr.errors import InputError
+from openhmr.io.atomic import atomic_path
+
+MAX_PIXELS = 100_000_000
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+"""Formats whose decoders only decode (EPS, for one, would run an interpreter)."""
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read a picture as RGB ``(height, width, 3)`` uint8, upright (EXIF rotation applied), transparency over white.
+
+    The first frame of animations; 16-bit values are reduced to 8. Raises :class:`InputError` for anything that is not a
+    complete picture in a common format, or has more than 100 megapixels (checked before decoding).
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns at 89 and refuses at 179 megapixels; our own limit lies between, and its damaged-tag warnings
+            # say nothing that a user could act on.
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise InputError(f"{path} has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read: scale it down")
+                return _to_rgb(ImageOps.exif_transpose(image), path)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give the path of an existing picture") from None
+    except InputError:
+        raise
+    except Exception as error:  # decoders fail on damaged files in every way there is
+        reason = "" if "cannot identify" in str(error) else f" ({str(error)[:80]})"
+        raise InputError(f"{path} is not a readable picture{reason}; give a complete JPEG, PNG, WebP, BMP, TIFF or GIF file") from None
+
+
+def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):  # 16-bit greyscale comes as I;16 or, in 32-bit containers, as I
+        grey = np.asarray(image).astype(np.int64)
+        if grey.max() > 255:
+            grey >>= 8
+        return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+    if image.mode == "F":
+        raise InputError(f"{path} has floating-point pixels, whose range is unknown; save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image.convert("RGB"))
+
+
+def write_png(path: str | Path, image: NDArray[np.uint8]) -> None:
+    """Write RGB ``(height, width, 3)`` uint8 as PNG, atomically."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG", compress_level=6)

