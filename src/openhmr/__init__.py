@@ -1,31 +1,28 @@
-"""openhmr: open human mesh recovery. ``openhmr.load("pose2mesh-coco")(pose2d)`` turns a 2D pose into a body mesh."""
+"""Open human mesh recovery: a 3D body mesh from a 2D pose, on a plain CPU."""
 
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from openhmr.errors import InputError
 
 if TYPE_CHECKING:
-    from openhmr.bodies.body import Body as Body
     from openhmr.predict.lift import Lifter
 
-__all__ = ["InputError", "__version__", "load", "open_body"]
-__version__ = version("openhmr")
+__all__ = ["InputError", "load"]
 
 
 def load(name: str) -> "Lifter":
-    """The shipped model ``name``, ready to run: ``pose2mesh-coco`` or ``pose2mesh-human36``."""
-    from openhmr.predict.lift import load as load_lifter
+    """The shipped model ``name`` (``"pose2mesh-coco"`` or ``"pose2mesh-human36"``) with the open body, ready to call.
 
-    return load_lifter(name)
+    Raises :class:`InputError` that lists the shipped models for any other name.
+    """
+    from importlib.resources import as_file, files
 
+    weights = files("openhmr") / "assets" / "weights"
+    shipped = sorted(f.name.removesuffix(".onnx") for f in weights.iterdir() if f.name.endswith(".onnx")) if weights.is_dir() else []
+    if name not in shipped:
+        raise InputError(f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}: load one of these")
+    from openhmr.bodies.open_body import open_body
+    from openhmr.predict.lift import Lifter
 
-def open_body(level: str = "full") -> "Body":
-    """The body that ships, at level ``render``, ``full`` or ``coarse``."""
-    from openhmr.bodies.open_body import open_body as read
-
-    return read(level)
-
-
-def __dir__() -> list[Any]:
-    return sorted(__all__)
+    with as_file(weights / f"{name}.onnx") as path:
+        return Lifter(path, open_body())

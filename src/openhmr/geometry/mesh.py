@@ -1,19 +1,16 @@
-"""Triangle meshes: normals."""
+"""Normals of triangle meshes."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def vertex_normals(vertices: NDArray, faces: NDArray) -> NDArray:
-    """Unit normals ``(...,V,3)``: area-weighted means of the normals of the faces around each vertex (counter-clockwise = out)."""
-    corners = [vertices[..., faces[:, i], :] for i in range(3)]
-    face_normals = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-    flat = face_normals.reshape(-1, *face_normals.shape[-2:])
-    count = vertices.shape[-2]
-    out = np.zeros((len(flat), count, 3))
-    for body, normals in zip(out, flat, strict=True):
-        for axis in range(3):
-            weights = np.tile(normals[:, axis], 3)
-            body[:, axis] = np.bincount(faces.T.reshape(-1), weights, count)
-    out = out.reshape(vertices.shape)
-    return out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-20)
+    """Unit normals ``(V,3)`` of ``vertices (V,3)``: the area-weighted mean over the incident ``faces (F,3)``.
+
+    They point to the side from which the corners run counter-clockwise; vertices without area get (0, 0, 0).
+    """
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    corner = np.repeat(np.cross(b - a, c - a), 3, axis=0)
+    ids = faces.reshape(-1)
+    normals = np.stack([np.bincount(ids, corner[:, axis], len(vertices)) for axis in range(3)], -1)
+    return (normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-20)).astype(vertices.dtype)

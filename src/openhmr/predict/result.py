@@ -1,4 +1,4 @@
-"""What a prediction is: meshes and joints of N people in one camera."""
+"""What every predictor returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,37 +8,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.io.atomic import atomic_path
+from openhmr.joints import JointSet
 
 
 @dataclass(frozen=True)
 class Result:
-    """N people: ``vertices (N,V,3)`` metres in camera axes (x right, y down, z forward), placed by the camera; ``faces (F,3)``;
-    ``joints`` set name -> ``(N,J,3)`` in the same frame; ``K (3,3)``; ``translation (N,3)`` of each root (human36 pelvis);
-    ``pose2d (N,J,3)`` pixels and confidence as the network saw them; ``image_size`` (height, width)."""
+    """Meshes of N people before one camera.
 
-    vertices: NDArray
-    faces: NDArray
-    joints: Mapping[str, NDArray]
-    K: NDArray
-    translation: NDArray
-    pose2d: NDArray
-    joint_set: str
+    ``vertices (N,V,3)`` and ``joints[set] (N,J,3)`` (sets smpl, human36, coco) in metres, camera axes (x right, y down,
+    z forward), placed: ``K (3,3)`` projects them to pixels. ``translation (N,3)`` is what placing added to the root-relative
+    mesh. ``faces (F,3)``, ``image_size (height, width)``; ``pose2d (N,J,3)`` are the input's x, y, confidence of ``joint_set``.
+    """
+
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    joints: Mapping[str, NDArray[np.float32]]
+    K: NDArray[np.float64]
+    translation: NDArray[np.float64]
     image_size: tuple[int, int]
+    pose2d: NDArray[np.float32]
+    joint_set: JointSet
 
-    def project(self, points: NDArray) -> NDArray:
-        """Pixels ``(...,2)`` of camera-frame ``points (...,3)``."""
-        return points[..., :2] / points[..., 2:] * [self.K[0, 0], self.K[1, 1]] + self.K[:2, 2]
-
-    def reprojection_error(self) -> NDArray:
-        """Mean distance ``(N,)`` in pixels between the input joints and those of the mesh, over the present ones."""
-        present = self.pose2d[..., 2] > 0
-        distance = np.linalg.norm(self.project(self.joints[self.joint_set]) - self.pose2d[..., :2], axis=-1)
-        return (distance * present).sum(-1) / present.sum(-1)
+    def reprojection_px(self) -> NDArray[np.float64]:
+        """Median distance ``(N,)`` in pixels between present input joints and the mesh's projected joints."""
+        points = self.joints[self.joint_set.name] @ self.K.T
+        distance = np.linalg.norm(points[..., :2] / points[..., 2:] - self.pose2d[..., :2], axis=-1)
+        return np.nanmedian(np.where(self.pose2d[..., 2] > 0, distance, np.nan), axis=-1)
 
     def save_npz(self, path: str | Path) -> None:
-        """Write ``result.npz``: vertices, faces, joints_<set>, camera_K, camera_translation, pose2d, joint_set, image_size."""
-        arrays = {"vertices": self.vertices, "faces": self.faces, "camera_K": self.K, "camera_translation": self.translation}
-        arrays |= {"pose2d": self.pose2d, "joint_set": np.array(self.joint_set), "image_size": np.array(self.image_size)}
-        arrays |= {f"joints_{name}": joints for name, joints in self.joints.items()}
+        """Write ``vertices, faces, joints_<set>, camera_K, camera_translation, image_size, pose2d, joint_set`` atomically."""
+        joints = {f"joints_{name}": value for name, value in self.joints.items()}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(
+                file, vertices=self.vertices, faces=self.faces, **joints, camera_K=self.K, camera_translation=self.translation,
+                image_size=np.array(self.image_size), pose2d=self.pose2d, joint_set=np.array(self.joint_set.name),
+            )  # type: ignore[arg-type]  # fmt: skip

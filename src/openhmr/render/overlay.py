@@ -1,100 +1,89 @@
-"""The pictures that show a result: 2D skeleton, mesh over the image, mesh from the side."""
+"""The pictures that ``openhmr lift`` writes: the skeleton, and the mesh over the photograph with a view from the side."""
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.joints.joint_set import JointSet
 from openhmr.predict.result import Result
-from openhmr.render.rasterizer import render
+from openhmr.render.shading import render
+from openhmr.render.skeleton import draw_pose2d
 
-LEFT, RIGHT, MIDDLE = (235, 110, 60), (40, 130, 220), (70, 160, 90)
-"""Colours (RGB) of left, right and midline bones."""
-PERSON_TINTS = np.array([[0.60, 0.68, 0.78], [0.78, 0.66, 0.58], [0.60, 0.75, 0.64], [0.74, 0.64, 0.78], [0.78, 0.75, 0.58]])
-"""Plain clay tints that tell people apart."""
-MIN_SIDE, MAX_SIDE = 480, 1920
+LONG_SIDE = (640, 1280)
+"""Pictures are drawn with a longer side within these limits."""
 
-
-def canvas(size: tuple[int, int]) -> NDArray:
-    """A light, gently shaded blank picture ``(h,w,3)``."""
-    height, width = size
-    column = np.linspace(252, 226, height)[:, None, None]
-    return np.broadcast_to(column, (height, width, 3)).astype(np.uint8).copy()
+_BLANK_HEIGHT = 720
+_BLANK_TOP, _BLANK_BOTTOM = np.array([250.0, 250, 251]), np.array([226.0, 229, 234])
+_SIDE_FOV = np.deg2rad(20.0)
 
 
-def fit_scale(size: tuple[int, int]) -> float:
-    """Factor that brings the longer side of a picture between 480 and 1920 pixels."""
-    longest = max(size)
-    return min(max(1.0, MIN_SIDE / longest), MAX_SIDE / longest)
+@dataclass(frozen=True)
+class Canvas:
+    """An RGB ``image`` to draw on, and ``to_canvas (3,3)``: pixels of the input picture to pixels of this one."""
+
+    image: NDArray[np.uint8]
+    to_canvas: NDArray[np.float64]
+
+    def pose(self, pose2d: NDArray) -> NDArray:
+        """``pose2d (N,J,3)`` (x, y, confidence) in this canvas's pixels."""
+        xy = pose2d[..., :2] @ self.to_canvas[:2, :2].T + self.to_canvas[:2, 2]
+        return np.concatenate([xy, pose2d[..., 2:]], -1)
 
 
-def scene(result: Result, image: NDArray | None) -> tuple[NDArray, float]:
-    """The picture to draw on and its scale to the result's pixels."""
-    scale = fit_scale(result.image_size)
-    height, width = (max(1, round(s * scale)) for s in result.image_size)
-    if image is None:
-        return canvas((height, width)), scale
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(image, (width, height), interpolation=method), scale
+def canvas_for(result: Result, image: NDArray[np.uint8] | None) -> Canvas:
+    """The photograph ``(height, width, 3)``, scaled to a handy size, or a light blank canvas around the people."""
+    if image is not None:
+        long = max(image.shape[:2])
+        scale = float(np.clip(long, *LONG_SIDE)) / long
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        picture = cv2.resize(image, size, interpolation=method) if scale != 1 else image
+        return Canvas(picture, np.diag([size[0] / image.shape[1], size[1] / image.shape[0], 1.0]))
+    projected = result.vertices @ result.K.T
+    points = projected[..., :2] / np.maximum(projected[..., 2:], 1e-6)
+    shown = np.concatenate([points.reshape(-1, 2), result.pose2d[result.pose2d[..., 2] > 0, :2]])
+    low, high = shown.min(0), shown.max(0)
+    margin = 0.08 * (high - low).max()
+    scale = min(_BLANK_HEIGHT / (high - low + 2 * margin)[1], LONG_SIDE[1] / (high - low + 2 * margin)[0])
+    width, height = np.maximum(np.ceil((high - low + 2 * margin) * scale), 1).astype(int)
+    shift = (margin - low) * scale
+    return Canvas(_blank(int(height), int(width)), np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]]))
 
 
-def draw_skeleton(picture: NDArray, pose2d: NDArray, joint_set: JointSet) -> NDArray:
-    """Draw present joints and bones of ``pose2d (N,J,3)`` (pixels of ``picture``); left orange, right blue, middle green."""
-    out = picture.copy()
-
-    def side(name: str) -> tuple[int, int, int]:
-        return LEFT if name.startswith("L_") else RIGHT if name.startswith("R_") else MIDDLE
-
-    at = lambda p: tuple(int(round(c * 16)) for c in p[:2])  # noqa: E731
-    for person in pose2d:
-        present = person[person[:, 2] > 0]
-        unit = float(np.ptp(present[:, :2], 0).max()) / 100
-        thick, radius = max(1, round(1.1 * unit)), max(2.0, 1.1 * unit)
-        for a, b in joint_set.skeleton:
-            if person[a, 2] > 0 and person[b, 2] > 0:
-                names = (joint_set.names[a], joint_set.names[b])
-                colour = next((side(n) for n in names[::-1] if side(n) != MIDDLE), MIDDLE)
-                cv2.line(out, at(person[a]), at(person[b]), (255, 255, 255), thick + 2, cv2.LINE_AA, 4)
-                cv2.line(out, at(person[a]), at(person[b]), colour, thick, cv2.LINE_AA, 4)
-        for joint, name in zip(person, joint_set.names, strict=True):
-            if joint[2] > 0:
-                cv2.circle(out, at(joint), round((radius + 1) * 16), (255, 255, 255), -1, cv2.LINE_AA, 4)
-                cv2.circle(out, at(joint), round(radius * 16), side(name), -1, cv2.LINE_AA, 4)
-    return out
+def pose2d_picture(result: Result, canvas: Canvas) -> NDArray[np.uint8]:
+    """The input's 2D skeletons over the canvas."""
+    return draw_pose2d(canvas.image, canvas.pose(result.pose2d), result.joint_set)
 
 
-def pose_picture(result: Result, joint_set: JointSet, image: NDArray | None = None) -> NDArray:
-    """The input 2D poses over the image or a blank canvas."""
-    picture, scale = scene(result, image)
-    pose = result.pose2d.astype(np.float64).copy()
-    pose[..., :2] *= scale
-    return draw_skeleton(picture, pose, joint_set)
+def overlay_picture(result: Result, canvas: Canvas) -> NDArray[np.uint8]:
+    """The meshes over the canvas and, to the right, everybody seen from their side (the camera moved to its right)."""
+    height, width = canvas.image.shape[:2]
+    front = _over(canvas.image, render(result.vertices, result.faces, canvas.to_canvas @ result.K, (height, width)))
+    return np.concatenate([front, np.full((height, 2, 3), 255, np.uint8), side_view(result, height)], axis=1)
 
 
-def side_view(result: Result, size: tuple[int, int]) -> NDArray:
-    """All people seen from their left (camera moved a quarter turn about the vertical through their middle)."""
-    height, width = size
-    points = result.vertices.reshape(-1, 3).astype(np.float64)
-    middle = (points.min(0) + points.max(0)) / 2
-    turned = (result.vertices - middle) @ np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]).T
-    extent = np.abs(turned).reshape(-1, 3).max(0)
-    # Long lens from far away: the side view should show depth, not perspective.
-    distance = 8 * max(float(extent.max()), 0.1)
-    focal = 0.9 * min(width / (2 * extent[0]), height / (2 * extent[1])) * (distance - extent[2])
-    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-    return render(turned + [0, 0, distance], result.faces, K, canvas(size), tints(len(result.vertices)))
+def side_view(result: Result, height: int) -> NDArray[np.uint8]:
+    """All meshes turned by 90 degrees about the vertical through their middle, on a blank panel of ``height`` pixels."""
+    flat = result.vertices.reshape(-1, 3)
+    centre = 0.5 * (flat.min(0) + flat.max(0))
+    x, y, z = np.moveaxis(result.vertices - centre, -1, 0)
+    # Seen along the old -x axis, so that what was far lies on the right, and who faced the camera now looks to the left.
+    turned = np.stack([z, y, -x], -1)
+    extent = np.ptp(turned.reshape(-1, 3), axis=0)
+    width = int(np.clip(height * extent[0] / max(extent[1], 1e-6) * 1.05, 0.6 * height, 1.2 * height))
+    focal = 0.5 * height / np.tan(0.5 * _SIDE_FOV)
+    distance = focal * max(extent[1] / (0.84 * height), extent[0] / (0.84 * width)) + 0.5 * extent[2]
+    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
+    turned[..., 2] += distance
+    return _over(_blank(height, width), render(turned, result.faces, K, (height, width)))
 
 
-def tints(people: int) -> NDArray:
-    return PERSON_TINTS[np.arange(people) % len(PERSON_TINTS)]
+def _blank(height: int, width: int) -> NDArray[np.uint8]:
+    ramp = np.linspace(0, 1, height)[:, None, None]
+    return np.broadcast_to(np.rint(_BLANK_TOP + (_BLANK_BOTTOM - _BLANK_TOP) * ramp), (height, width, 3)).astype(np.uint8)
 
 
-def overlay_picture(result: Result, image: NDArray | None = None) -> NDArray:
-    """The meshes over the image (or a blank canvas) on the left, the same meshes from the side on the right."""
-    picture, scale = scene(result, image)
-    K = result.K.copy()
-    K[:2] *= scale
-    front = render(result.vertices, result.faces, K, picture, tints(len(result.vertices)), opacity=0.94 if image is not None else 1.0)
-    height, width = front.shape[:2]
-    side = side_view(result, (height, min(width, height)))
-    return np.concatenate([front, np.full((height, 2, 3), 255, np.uint8), side], 1)
+def _over(image: NDArray[np.uint8], layer: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """``layer`` (colour times alpha, alpha) over ``image``."""
+    return np.rint(np.clip(layer[..., :3] * 255 + image * (1 - layer[..., 3:]), 0, 255)).astype(np.uint8)

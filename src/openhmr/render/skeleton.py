@@ -1,0 +1,47 @@
+"""2D skeletons drawn over pictures."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from openhmr.joints import JointSet
+
+LEFT, RIGHT, MIDDLE = (38, 112, 201), (222, 96, 58), (84, 94, 112)
+"""RGB of the body's left (blue), right (orange) and middle (slate)."""
+
+_SHIFT = 4
+"""OpenCV takes coordinates in sixteenths of a pixel."""
+
+
+def draw_pose2d(image: NDArray[np.uint8], pose2d: NDArray, joint_set: JointSet) -> NDArray[np.uint8]:
+    """A copy of RGB ``image`` with the people ``pose2d (N,J,3)`` (x, y in its pixels, confidence) drawn as sticks and dots.
+
+    Missing joints (confidence 0) and their bones are left out; line widths follow the size of each person.
+    """
+    out = image.copy()
+    for person in pose2d:
+        present = person[:, 2] > 0
+        extent = np.ptp(person[present, :2], axis=0).max()
+        thickness = float(np.clip(extent / 75, 1.5, max(image.shape[:2]) / 90))
+        fixed = np.rint((person[:, :2] - 0.5) * (1 << _SHIFT)).astype(int)
+        bones = [(i, j) for i, j in joint_set.skeleton if present[i] and present[j]]
+        colours = [_colour(name) for name in joint_set.names]
+        for halo in (True, False):
+            for i, j in bones:
+                colour = (255, 255, 255) if halo else _bone_colour(colours[i], colours[j])
+                width = int(np.ceil(thickness + 2)) if halo else max(1, round(thickness))
+                cv2.line(out, fixed[i].tolist(), fixed[j].tolist(), colour, width, cv2.LINE_AA, _SHIFT)
+        for j in np.flatnonzero(present):
+            for radius, colour in ((thickness + 1.2, (255, 255, 255)), (thickness, colours[j])):
+                cv2.circle(out, fixed[j].tolist(), int(radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
+    return out
+
+
+def _colour(name: str) -> tuple[int, int, int]:
+    return LEFT if name.startswith("L_") else RIGHT if name.startswith("R_") else MIDDLE
+
+
+def _bone_colour(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+    """A side's colour if either end has one; bones across the body are of the middle."""
+    sides = {a, b} - {MIDDLE}
+    return sides.pop() if len(sides) == 1 else MIDDLE
