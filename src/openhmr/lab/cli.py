@@ -36,10 +36,10 @@ def check_body(args: argparse.Namespace) -> int:
     import numpy as np
 
     from openhmr.lab.bake.fidelity import measure
-    from openhmr.lab.synth.motion import load_pack
+    from openhmr.lab.synth.motion import load_motion
 
     body = open_body("render")
-    rotations = load_pack(args.motion, open_body()).rotations
+    rotations = load_motion(args.motion, open_body()).rotations
     chosen = np.random.default_rng(1).choice(len(rotations), args.poses, replace=False)
     print(json.dumps(measure(body, rotations[chosen].astype(np.float64)), indent=1))
     return 0
@@ -77,12 +77,12 @@ def export(args: argparse.Namespace) -> int:
 
 def test(args: argparse.Namespace) -> int:
     from openhmr.lab.evaluation import lift_benchmark as bench
-    from openhmr.lab.synth.motion import VALIDATION_SUBJECTS, load_pack
+    from openhmr.lab.synth.motion import VALIDATION_SUBJECTS, load_motion
     from openhmr.lab.synth.pairs import Skeleton
     from openhmr.lab.training.compact import JOINT_SETS
 
     body = open_body()
-    motion, subjects = load_pack(args.motion, body), tuple(args.subjects.split(","))
+    motion, subjects = load_motion(args.motion, body), tuple(args.subjects.split(","))
     held = motion.of(subjects)
     if not len(held.rotations):
         raise InputError(f"{args.motion} has no frames of subjects {args.subjects}; it has {', '.join(sorted(set(motion.subjects)))}")

@@ -35,6 +35,17 @@ def y_up(p: np.ndarray) -> np.ndarray:
     return np.stack([p[..., 0], p[..., 2], -p[..., 1]], -1)
 
 
+def joint_heads(heads: np.ndarray, bones: tuple[str, ...]) -> np.ndarray:
+    """Bone heads ``(N,B,3)`` -> centres of the 24 joints ``(N,24,3)``; KeyError names a bone that is not there."""
+    index = {b: i for i, b in enumerate(bones)}
+    out = np.empty((len(heads), 24, 3))
+    for j, names in HEADS.items():
+        out[:, j] = heads[:, [index[n] for n in names]].mean(1)
+        if j in PAIRED:
+            out[:, j + 1] = heads[:, [index[n.replace(".L", ".R")] for n in names]].mean(1)
+    return out
+
+
 @dataclass(frozen=True)
 class AnnySource:
     """``template (V,3)``, ``faces (F,3)``, UVs, ``weights (V,B)`` per bone, ``bone_joint (B,)`` SMPL joint of each bone,
@@ -49,16 +60,6 @@ class AnnySource:
     bone_joint: np.ndarray
     keypoints: np.ndarray
     model: object
-
-    def joint_heads(self, heads: np.ndarray) -> np.ndarray:
-        """Bone heads ``(N,B,3)`` -> centres of the 24 joints ``(N,24,3)``."""
-        index = {b: i for i, b in enumerate(self.bones)}
-        out = np.empty((len(heads), 24, 3))
-        for j, names in HEADS.items():
-            out[:, j] = heads[:, [index[n] for n in names]].mean(1)
-            if j in PAIRED:
-                out[:, j + 1] = heads[:, [index[n.replace(".L", ".R")] for n in names]].mean(1)
-        return out
 
     def sample(self, count: int, seed: int, ages: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
         """Rest vertices ``(N,V,3)`` and bone heads ``(N,B,3)`` of people from anny's calibrated distribution."""

@@ -127,7 +127,7 @@ def tpose_population(
 ) -> tuple[np.ndarray, np.ndarray]:
     """T-posed skins ``(N,V,3)`` float32 and joints ``(N,24,3)`` of ``n`` sampled people, root joint at the origin."""
     vertices, heads = source.sample(n, seed, ages)
-    joints = source.joint_heads(heads)
+    joints = anny_source.joint_heads(heads, source.bones)
     turn = tpose.rest_to_tpose(joints, heads, source.bones)
     skins = np.stack([tpose.pose_vertices(v[ids], weights, j, r) for v, j, r in zip(vertices, joints, turn, strict=True)])
     return skins.astype(np.float32), tpose.pose_joints(joints, turn)

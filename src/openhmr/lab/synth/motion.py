@@ -13,6 +13,7 @@ from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.lab.bake.tpose import PARENTS, shortest_arc
+from openhmr.lab.synth.bvh import read_folder
 
 MAX_NUMBERS = 100_000_000
 REQUIRED = ("quat_wxyz", "offsets", "tip_offsets", "clip_names", "clip_len", "joint_names", "parents", "frame_ok")
@@ -64,7 +65,7 @@ def retarget(pack: dict[str, np.ndarray], body: Body) -> Motion:
     rotation relative to rest (ours, because joint placement there differs by anatomy and not by pose)."""
     names = [str(n) for n in pack["joint_names"]]
     at, source_parents = {n: i for i, n in enumerate(names)}, pack["parents"]
-    local = quaternion_to_matrix(pack["quat_wxyz"])
+    local = pack["local"] if "local" in pack else quaternion_to_matrix(pack["quat_wxyz"])
     world = local.copy()
     for j in range(1, len(names)):
         world[:, j] = world[:, source_parents[j]] @ local[:, j]
@@ -92,8 +93,10 @@ def retarget(pack: dict[str, np.ndarray], body: Body) -> Motion:
     return Motion(out[ok], subjects[ok], clip_of[ok])
 
 
-def load_pack(path: str | Path, body: Body) -> Motion:
-    """Read and retarget a motion pack. Raises :class:`InputError` if the file is not one."""
+def load_motion(path: str | Path, body: Body) -> Motion:
+    """Read and retarget a motion pack (``.npz``) or a folder of BVH files. Raises :class:`InputError` if it is neither."""
+    if Path(path).is_dir():
+        return retarget(read_folder(Path(path)), body)
     pack = read_npz(path, MAX_NUMBERS)
     missing = [k for k in REQUIRED if k not in pack]
     if missing:

@@ -13,7 +13,7 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.open_body import open_body
 from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
-from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_pack
+from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_motion
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
 from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights
@@ -87,7 +87,7 @@ class CompactTraining:
         self.recipe, self.device = recipe, device
         self.body = open_body()
         self.joint_set = JOINT_SETS[recipe.joint_set]
-        motion = load_pack(recipe.motion, self.body)
+        motion = load_motion(recipe.motion, self.body)
         train = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True)
         held = motion.of(VALIDATION_SUBJECTS)
         torch.manual_seed(recipe.seed)
