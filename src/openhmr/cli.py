@@ -1,114 +1,172 @@
-"""The command line: names to objects, errors to one sentence and exit code 2; nothing else."""
+"""The command line: names to objects. Nothing else in the package knows names or prints."""
 
 import argparse
+import importlib
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 from openhmr.errors import InputError
 
-LIFT_EXAMPLES = """examples:
-  openhmr lift pose.npy --joints coco --out out/                     17 COCO keypoints (x, y, confidence)
-  openhmr lift keypoints.json --joints coco --image photo.jpg --out out/
-  openhmr lift h36m.npy --joints human36 --focal 1145 --out out/
+JOINT_SETS = ("coco", "human36")
 
-writes mesh.obj, mesh.glb, result.npz, pose2d.png and overlay.png into the output folder.
-"""
+_LIFT_EXAMPLES = """examples:
+  openhmr lift examples/human36_pose.npy --joints human36 --out out/human36
+  openhmr lift examples/coco_skier.json --joints coco --out out/skier
+  openhmr lift poses.json --joints coco --image photo.jpg --focal 1150 --out out/photo
+
+POSE is a .npy array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y and an optional confidence (0 = missing), or COCO
+keypoint JSON. OUT receives mesh.obj, mesh.glb (metres, y up), result.npz (metres, camera axes), pose2d.png, overlay.png."""
+
+_EXAMPLES = """examples:
+  openhmr lift examples/coco_skier.json --joints coco --out out/skier
+  openhmr bodies convert SMPL_NEUTRAL.pkl smpl.npz
+  openhmr lab --help"""
 
 
-def lift(args: argparse.Namespace) -> int:
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong arguments like every other bad input: one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command ``argv`` (default: of the process). Returns the exit code: 0, or 2 after ``error: ...`` on stderr."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        if arguments[:1] == ["lab"]:  # its own parser, which exists only with the train extra
+            return _lab(arguments[1:])
+        options = _parser().parse_args(arguments)
+        options.run(options)
+        return 0
+    except InputError as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = partial(_Parser, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = raw(prog="openhmr", description="Open human mesh recovery.", epilog=_EXAMPLES)
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=raw)  # type: ignore[type-var]
+    lift = commands.add_parser("lift", help="2D poses to 3D meshes", description="Lift 2D poses to 3D meshes.", epilog=_LIFT_EXAMPLES)
+    lift.add_argument("pose", type=Path, metavar="POSE", help="2D poses: .npy or COCO keypoint .json")
+    lift.add_argument("--joints", choices=JOINT_SETS, required=True, help="joint set of POSE")
+    lift.add_argument("--image", type=Path, metavar="IMG", help="picture the poses belong to (drawn upon; fixes the image size)")
+    lift.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels (default: 52 degrees field of view)")
+    lift.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for the results; made if need be")
+    lift.add_argument("--json", action="store_true", help="print a machine-readable summary")
+    lift.set_defaults(run=_lift)
+    bodies = commands.add_parser("bodies", help="convert SMPL and MANO files", description="Work with body models.")
+    body_commands = bodies.add_subparsers(metavar="COMMAND", required=True, parser_class=raw)  # type: ignore[type-var]
+    convert = body_commands.add_parser("convert", help="SMPL .pkl/.npz or MANO .pkl to .npz", description="Convert a body model.")
+    convert.add_argument("source", metavar="IN", help="SMPL .pkl or .npz, or MANO .pkl")
+    convert.add_argument("target", metavar="OUT", help="file to write, .npz")
+    convert.set_defaults(run=_convert)
+    commands.add_parser("lab", help="train, test and bake (needs the train extra)", add_help=False)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked."""
+
+    def __init__(self, option_strings: list[str], dest: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print("openhmr", version("openhmr"))
+        parser.exit()
+
+
+def _lift(options: argparse.Namespace) -> None:
     import openhmr
     from openhmr.export.glb import write_glb
     from openhmr.export.obj import write_obj
     from openhmr.io.images import read_image, write_png
     from openhmr.io.pose2d import read_pose2d
-    from openhmr.render.overlay import overlay_picture, pose_picture
+    from openhmr.joints import COCO, HUMAN36
+    from openhmr.render.overlay import canvas_for, overlay_picture, pose2d_picture
 
-    out = Path(args.out)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder (it is made if it does not exist)")
-    pose = read_pose2d(args.pose, args.image_id)
-    image = read_image(args.image) if args.image else None
-    lifter = openhmr.load(f"pose2mesh-{args.joints}")
-    result = lifter(pose, image.shape[:2] if image is not None else None, args.focal)
-    pictures = {"pose2d.png": pose_picture(result, lifter.joint_set, image), "overlay.png": overlay_picture(result, image)}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, picture in pictures.items():
-            write_png(out / name, picture)
-        write_obj(out / "mesh.obj", result.vertices, result.faces)
-        write_glb(out / "mesh.glb", result.vertices, result.faces)
-        result.save_npz(out / "result.npz")
-    except OSError as error:
-        raise InputError(f"cannot write into {out} ({error.strerror}); choose another folder with --out") from None
-    summary = {
-        "people": len(result.vertices),
-        "vertices": result.vertices.shape[1],
-        "distance_m": [round(float(t[2]), 3) for t in result.translation],
-        "focal_px": round(float(result.K[0, 0]), 1),
-        "reprojection_px": [round(float(e), 2) for e in result.reprojection_error()],
-        "files": [str(out / name) for name in (*pictures, "mesh.obj", "mesh.glb", "result.npz")],
+    _check_folder(options.out)
+    started = time.perf_counter()
+    image = None if options.image is None else read_image(options.image)
+    joint_set = {s.name: s for s in (COCO, HUMAN36)}[options.joints]
+    poses = read_pose2d(options.pose, joint_set, None if options.image is None else options.image.name)
+    size = poses.image_size if image is None else (image.shape[0], image.shape[1])
+    if poses.image_size not in (None, size):
+        told = poses.image_size
+        raise InputError(f"{options.image} has (height, width) {size}, but {options.pose} says {told}; pass the picture of these poses")
+    lifter = openhmr.load(f"pose2mesh-{options.joints}")
+    result = lifter(poses.joints, options.focal, size)
+    canvas = canvas_for(result, image)
+    skeleton, overlay = pose2d_picture(result, canvas), overlay_picture(result, canvas)
+    writers: dict[str, Callable[[Path], None]] = {
+        "mesh.obj": lambda p: write_obj(p, result),
+        "mesh.glb": lambda p: write_glb(p, result),
+        "result.npz": result.save_npz,
+        "pose2d.png": lambda p: write_png(p, skeleton),
+        "overlay.png": lambda p: write_png(p, overlay),
     }
-    if args.json:
-        print(json.dumps(summary))
-    else:
-        for i, (d, e) in enumerate(zip(summary["distance_m"], summary["reprojection_px"], strict=True)):  # type: ignore[arg-type]
-            print(f"person {i}: {d:.2f} m away, joints fit within {e:.1f} px on average")
-        print(f"wrote {', '.join(Path(f).name for f in summary['files'])} to {out}/")  # type: ignore[attr-defined]
-    return 0
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name, write in writers.items():
+            write(options.out / name)
+    except OSError as error:
+        raise InputError(f"{options.out} cannot be written ({error.strerror}); choose another --out folder") from None
+    summary = {
+        "people": len(result.vertices), "vertices": result.vertices.shape[1], "image_size": list(result.image_size),
+        "focal_px": round(float(result.K[0, 0]), 2), "translation_m": result.translation.round(4).tolist(),
+        "reprojection_px": result.reprojection_px().round(2).tolist(), "seconds": round(time.perf_counter() - started, 3),
+        "files": [str(options.out / name) for name in writers],
+    }  # fmt: skip
+    print(json.dumps(summary) if options.json else _in_words(summary, options.out))
 
 
-def convert_body(args: argparse.Namespace) -> int:
+def _in_words(summary: dict[str, Any], out: Path) -> str:
+    lines = [
+        f"person {i}: {t[2]:.2f} m away, joints off by {e:.1f} px (median)"
+        for i, (t, e) in enumerate(zip(summary["translation_m"], summary["reprojection_px"], strict=True))
+    ]
+    lines.append(f"{summary['people']} x {summary['vertices']} vertices, focal {summary['focal_px']} px, {summary['seconds']} s")
+    return "\n".join([*lines, f"look at {out / 'overlay.png'}; all files: {', '.join(Path(f).name for f in summary['files'])}"])
+
+
+def _check_folder(out: Path) -> None:
+    blocking = next((p for p in (out, *out.parents) if p.exists()), None)
+    if blocking is not None and not blocking.is_dir():
+        raise InputError(f"--out {out} cannot be made: {blocking} is a file; choose a folder")
+
+
+def _convert(options: argparse.Namespace) -> None:
     from openhmr.bodies.readers import convert
 
-    body = convert(args.source, args.target)
-    print(f"wrote {args.target}: {body.num_vertices} vertices, {body.num_joints} joints, {body.num_betas} betas")
-    return 0
-
-
-def parser() -> argparse.ArgumentParser:
-    from openhmr import __version__
-
-    top = argparse.ArgumentParser(prog="openhmr", description="Open human mesh recovery: a 3D body mesh from a 2D pose.")
-    top.add_argument("--version", action="version", version=f"openhmr {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    raw = argparse.RawDescriptionHelpFormatter
-    one = commands.add_parser("lift", help="2D pose -> mesh", epilog=LIFT_EXAMPLES, formatter_class=raw)
-    one.add_argument("pose", metavar="POSE", help=".npy array (J, 2|3) or (people, J, 2|3), or COCO keypoint JSON")
-    one.add_argument("--joints", default="coco", choices=("coco", "human36"), help="joint set of the pose (default: coco)")
-    one.add_argument("--image", help="the picture the pose was found in; drawn under the mesh")
-    one.add_argument("--image-id", help="which picture's poses to take from a JSON file with several")
-    one.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels (default: estimated from the picture's size)")
-    one.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
-    one.add_argument("--json", action="store_true", help="print a machine-readable summary")
-    one.set_defaults(run=lift)
-    bodies = commands.add_parser("bodies", help="body model files").add_subparsers(metavar="COMMAND", required=True)
-    convert = bodies.add_parser("convert", help="SMPL or MANO file (.pkl, .npz) -> openhmr .npz; nothing in the file is executed")
-    convert.add_argument("source", metavar="IN")
-    convert.add_argument("target", metavar="OUT.npz")
-    convert.set_defaults(run=convert_body)
-    commands.add_parser("lab", help="train, test, bake (needs the train extra)", add_help=False)
-    return top
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        if argv[:1] == ["lab"]:
-            try:
-                from openhmr.lab.cli import main as lab
-            except ImportError as error:
-                raise InputError(f"the laboratory needs the package {error.name}; install it with pip install 'openhmr[train]'") from None
-            return lab(argv[1:])
-        args = parser().parse_args(argv)
-        return int(args.run(args))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        body = convert(options.source, options.target)
+    except OSError as error:
+        raise InputError(f"{options.target} cannot be written ({error.strerror}); choose another file") from None
+    print(f"{options.target}: {body.num_vertices} vertices, {body.num_joints} joints, {body.num_betas} betas")
+
+
+def _lab(arguments: list[str]) -> int:
+    try:
+        lab = importlib.import_module("openhmr.lab.cli")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("openhmr."):
+            raise
+        raise InputError(f"`openhmr lab` needs {error.name}, which is not installed; run: pip install 'openhmr[train]'") from None
+    return int(lab.main(arguments) or 0)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

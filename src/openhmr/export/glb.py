@@ -1,53 +1,69 @@
-"""Binary glTF 2.0 (Khronos specification): one node and mesh a person, plain clay material."""
+"""Binary glTF 2.0 (Khronos specification 2.0, sections 3 and 4.4), written by hand."""
 
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.export.obj import TO_Y_UP
+from openhmr.export.obj import CAMERA_TO_Y_UP
 from openhmr.geometry.mesh import vertex_normals
 from openhmr.io.atomic import atomic_path
+from openhmr.predict.result import Result
 
-FLOAT, UNSIGNED_INT, ARRAY_BUFFER, ELEMENT_BUFFER = 5126, 5125, 34962, 34963
+_MAGIC, _VERSION, _JSON, _BIN = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
+_FLOAT, _UINT32, _ARRAY_BUFFER, _ELEMENT_BUFFER = 5126, 5125, 34962, 34963
+_GREY = {
+    "name": "plain grey",
+    "pbrMetallicRoughness": {"baseColorFactor": [0.27, 0.32, 0.40, 1], "metallicFactor": 0, "roughnessFactor": 0.65},
+}
 
 
-def write_glb(path: str | Path, vertices: NDArray, faces: NDArray) -> None:
-    """Write ``vertices (N,V,3)`` metres, camera axes, and ``faces (F,3)`` as a ``.glb`` in glTF's axes (Y up)."""
-    meshes = (np.asarray(vertices, np.float64) * TO_Y_UP).astype(np.float32)
-    normals = vertex_normals(meshes.astype(np.float64), faces).astype(np.float32)
-    blob, views, accessors = b"", [], []
+class _Buffer:
+    """The binary chunk, its views and accessors."""
 
-    def add(array: NDArray, kind: str, component: int, target: int, **limits: object) -> int:
-        nonlocal blob
-        data = np.ascontiguousarray(array).tobytes()
-        views.append({"buffer": 0, "byteOffset": len(blob), "byteLength": len(data), "target": target})
-        blob += data + b"\0" * (-len(data) % 4)
-        accessors.append({"bufferView": len(views) - 1, "componentType": component, "count": len(array), "type": kind} | limits)
-        return len(accessors) - 1
+    def __init__(self) -> None:
+        self.data, self.views, self.accessors = bytearray(), [], []  # type: bytearray, list[Any], list[Any]
 
-    triangles = add(faces.astype(np.uint32).reshape(-1), "SCALAR", UNSIGNED_INT, ELEMENT_BUFFER)
-    primitives = []
-    for mesh, normal in zip(meshes, normals, strict=True):
-        limits = {"min": mesh.min(0).tolist(), "max": mesh.max(0).tolist()}
-        position = add(mesh, "VEC3", FLOAT, ARRAY_BUFFER, **limits)
-        primitives.append({"POSITION": position, "NORMAL": add(normal, "VEC3", FLOAT, ARRAY_BUFFER)})
+    def add(self, array: NDArray, kind: str, target: int) -> int:
+        """Append float32 vectors or uint32 scalars; returns the accessor's index. All parts stay 4-byte aligned."""
+        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": array.nbytes, "target": target})
+        accessor: dict[str, Any] = {"bufferView": len(self.views) - 1, "count": len(array), "type": kind}
+        accessor["componentType"] = _FLOAT if array.dtype == np.float32 else _UINT32
+        if target == _ARRAY_BUFFER:  # required for positions
+            accessor |= {"min": array.min(0).tolist(), "max": array.max(0).tolist()}
+        self.accessors.append(accessor)
+        self.data += array.tobytes()
+        return len(self.accessors) - 1
+
+
+def write_glb(path: str | Path, result: Result) -> None:
+    """Write N people as the nodes ``person_0`` ... of one scene: positions and normals, metres, y up, camera at the origin.
+
+    A node's translation places its pelvis, so that viewers can move people singly. Atomic.
+    """
+    buffer = _Buffer()
+    indices = buffer.add(result.faces.astype(np.uint32).ravel(), "SCALAR", _ELEMENT_BUFFER)
+    meshes, nodes = [], []
+    for i, placed in enumerate(result.vertices):
+        shift = result.translation[i].astype(np.float32)
+        local = np.ascontiguousarray((placed - shift) * CAMERA_TO_Y_UP, np.float32)
+        attributes = {
+            "POSITION": buffer.add(local, "VEC3", _ARRAY_BUFFER),
+            "NORMAL": buffer.add(vertex_normals(local, result.faces), "VEC3", _ARRAY_BUFFER),
+        }
+        meshes.append({"name": f"person_{i}", "primitives": [{"attributes": attributes, "indices": indices, "material": 0}]})
+        nodes.append({"name": f"person_{i}", "mesh": i, "translation": (shift * CAMERA_TO_Y_UP).tolist()})
     document = {
         "asset": {"version": "2.0", "generator": "openhmr"},
-        "scene": 0,
-        "scenes": [{"nodes": list(range(len(meshes)))}],
-        "nodes": [{"name": f"person_{i}", "mesh": i} for i in range(len(meshes))],
-        "meshes": [
-            {"name": f"person_{i}", "primitives": [{"attributes": p, "indices": triangles, "material": 0}]} for i, p in enumerate(primitives)
-        ],
-        "materials": [{"name": "clay", "pbrMetallicRoughness": {
-            "baseColorFactor": [0.60, 0.68, 0.78, 1], "metallicFactor": 0, "roughnessFactor": 0.8}}],
-        "accessors": accessors, "bufferViews": views, "buffers": [{"byteLength": len(blob)}],
+        "scene": 0, "scenes": [{"nodes": list(range(len(nodes)))}], "nodes": nodes, "meshes": meshes, "materials": [_GREY],
+        "accessors": buffer.accessors, "bufferViews": buffer.views, "buffers": [{"byteLength": len(buffer.data)}],
     }  # fmt: skip
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    header = struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(text) + 8 + len(blob))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(header + struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(blob), b"BIN\0") + blob)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(struct.pack("<III", _MAGIC, _VERSION, 28 + len(text) + len(buffer.data)))
+        file.write(struct.pack("<II", len(text), _JSON) + text)
+        file.write(struct.pack("<II", len(buffer.data), _BIN) + buffer.data)

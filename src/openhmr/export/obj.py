@@ -1,22 +1,23 @@
-"""Wavefront OBJ, one object a person."""
+"""Wavefront OBJ."""
 
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from openhmr.io.atomic import atomic_path
+from openhmr.predict.result import Result
 
-TO_Y_UP = np.array([1.0, -1.0, -1.0])
-"""Camera axes (y down, z forward) to those of modelling programs (Y up, Z towards the viewer): half a turn about x."""
+CAMERA_TO_Y_UP = np.array([1, -1, -1], np.float32)
+"""Camera axes (x right, y down, z forward) to the axes of mesh files (x right, y up, z towards the viewer): half a turn about x."""
 
 
-def write_obj(path: str | Path, vertices: NDArray, faces: NDArray) -> None:
-    """Write ``vertices (N,V,3)`` metres, camera axes, as objects ``person_0`` .. in Y-up axes; faces are counter-clockwise."""
-    lines = ["# openhmr: metres, Y up"]
-    for i, mesh in enumerate(np.asarray(vertices, np.float64) * TO_Y_UP):
-        lines.append(f"o person_{i}")
-        lines += [f"v {x:.5f} {y:.5f} {z:.5f}" for x, y, z in mesh]
-        lines += [f"f {a} {b} {c}" for a, b, c in faces + 1 + i * len(mesh)]
+def write_obj(path: str | Path, result: Result) -> None:
+    """Write N people as the objects ``person_0`` ... of one file: metres, y up, the camera at the origin; atomic."""
+    faces, count = result.faces + 1, result.vertices.shape[1]
+    parts = ["# openhmr: metres, y up, camera at the origin\n"]
+    for i, vertices in enumerate(result.vertices * CAMERA_TO_Y_UP):
+        parts.append(f"o person_{i}\n")
+        parts.append("v %.5f %.5f %.5f\n" * count % tuple(vertices.ravel().tolist()))
+        parts.append("f %d %d %d\n" * len(faces) % tuple((faces + i * count).ravel().tolist()))
     with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
+        temporary.write_text("".join(parts), encoding="ascii")

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 from openhmr.geometry.mesh import vertex_normals
 from openhmr.render.raster import Fragments, rasterise
 
-COLOURS = ((0.47, 0.57, 0.70), (0.74, 0.55, 0.45), (0.52, 0.63, 0.50), (0.64, 0.53, 0.68), (0.70, 0.63, 0.42), (0.45, 0.63, 0.65))
-"""Body colours (sRGB, 0..1), one a person, in turn: grey-blue, clay, sage, mauve, sand, teal; all plain."""
+COLOURS = ((0.55, 0.61, 0.68), (0.70, 0.58, 0.52), (0.55, 0.64, 0.56), (0.63, 0.57, 0.67), (0.67, 0.63, 0.50), (0.50, 0.64, 0.66))
+"""Body colours (sRGB, 0..1), one a person, in turn: greys with a touch of blue, clay, sage, mauve, sand, teal."""
 
 SUPERSAMPLING = 2
 _GAMMA = 2.2
-_AMBIENT_SKY, _AMBIENT_GROUND = np.array([0.40, 0.42, 0.46]), np.array([0.22, 0.205, 0.19])
+_AMBIENT_SKY, _AMBIENT_GROUND = np.array([0.30, 0.315, 0.345]), np.array([0.15, 0.14, 0.13])
 _LIGHTS = (  # direction towards the light in camera axes (x right, y down, z forward), colour
-    (np.array([-0.55, -0.75, -0.65]), np.array([0.92, 0.89, 0.84])),  # key: above, left, in front
+    (np.array([-0.70, -0.75, -0.55]), np.array([1.0, 0.975, 0.93])),  # key: above, left, in front
     (np.array([0.85, -0.15, -0.45]), np.array([0.22, 0.24, 0.28])),  # fill: right
     (np.array([0.35, -0.65, 0.80]), np.array([0.42, 0.43, 0.46])),  # rim: above and behind
 )
