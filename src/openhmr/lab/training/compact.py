@@ -13,6 +13,7 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.open_body import open_body
 from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
+from openhmr.lab.models.pose2mesh.losses import LossConfig, edge_loss, normal_loss
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_motion
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
@@ -126,19 +127,22 @@ class CompactTraining:
         }
 
     def stage2_loss(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """The five losses of Pose2Mesh (its section 7 weights, here all in metres) on the refined mesh."""
+        """Mesh losses of Pose2Mesh (its section 7 weights, in metres) on the refined mesh; PoseNet stays as stage 1 left it,
+        as the original too lets no gradient of the mesh reach it."""
         batch = self.source(self.recipe.stage2.batch, generator)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            direct, mirrored, pose3d = self.network.features(batch.pose2d)
+        self.network.pose_net.eval()
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+            direct, mirrored, _ = self.network.features(batch.pose2d)
         vertices = self.network.mesh_net(direct.float(), mirrored.float())
         target = self.source.skeleton.vertices(batch.rotations, batch.translations, batch.betas)
+        weights = LossConfig()
         return {
             "vertex": (vertices - target).abs().mean(),
-            "normal": 0.1 * normal_loss(vertices, target, self.faces),
-            "edge": 20 * edge_loss(vertices, target, self.faces),
+            "normal": weights.normal * normal_loss(vertices, target, self.faces),
+            "edge": weights.edge * edge_loss(vertices, target, self.faces),
             "joint": (self.regressor @ vertices - batch.human36).abs().mean(),
-            "pose": (pose3d.float() - batch.pose3d).abs().mean(),
         }
+
 
 def start_from(network: torch.nn.Module, folder: Path) -> list[str]:
     """Copy the averaged weights of another run wherever names and shapes agree; returns the names left as they were."""
@@ -158,6 +162,7 @@ def train(recipe: CompactRecipe, folder: Path, device: torch.device) -> CompactT
         log.info("not taken from %s: %s", recipe.start_from, start_from(work.network, Path(recipe.start_from)))
     first.run(work.stage1_loss, work.evaluate)
     work.network.load_state_dict(first.average)
+    work.network.pose_net.requires_grad_(False)
     second = Trainer(work.network, recipe.stage2, folder / "stage2", recipe.seed + 1, device)
     second.resume()
     second.run(work.stage2_loss, work.evaluate)

@@ -51,8 +51,8 @@ class Trainer:
 
     def __init__(self, network: nn.Module, schedule: Schedule, folder: Path, seed: int, device: torch.device) -> None:
         self.network, self.schedule, self.folder = network.to(device), schedule, folder
-        decay = [p for p in network.parameters() if p.ndim > 1]
-        plain = [p for p in network.parameters() if p.ndim <= 1]
+        trained = [p for p in network.parameters() if p.requires_grad]
+        decay, plain = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
         groups = [{"params": decay, "weight_decay": schedule.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=schedule.lr)
         self.generator = torch.Generator(device=device).manual_seed(seed)

@@ -41,35 +41,41 @@ class ResidualStage(nn.Module):
         return x + self.linear2(self.dropout(torch.relu(self.norm2(y))))
 
 
-class _SparseProduct(torch.autograd.Function):
-    """``L x`` for a fixed symmetric sparse L: the gradient is the same product again, so nothing is kept for it."""
+class SparseProduct(torch.autograd.Function):
+    """``A x`` for a fixed sparse A whose transpose is at hand: the gradient is a sparse product too, and nothing is kept for it."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, laplacian: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.laplacian = laplacian
-        return laplacian @ x
+    def forward(ctx, x: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.transpose = transpose
+        return matrix @ x
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
-        return ctx.laplacian @ gradient, None
+        return ctx.transpose @ gradient.contiguous(), None, None
+
+
+def sparse_matrix(rows: np.ndarray, cols: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Tensor:
+    """A float32 matrix in compressed rows from its entries."""
+    index = torch.as_tensor(np.stack([rows, cols]).astype(np.int64))
+    coo = torch.sparse_coo_tensor(index, torch.as_tensor(values.astype(np.float32)), shape, check_invariants=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return coo.coalesce().to_sparse_csr()
 
 
 class Graph(nn.Module):
-    """The scaled Laplacian of a mesh as a sparse matrix."""
+    """The scaled Laplacian of a mesh as a sparse matrix (symmetric, so it is its own transpose)."""
 
     def __init__(self, faces: np.ndarray, count: int) -> None:
         super().__init__()
         neighbours, values = laplacian_table(faces, count)
         rows, used = np.repeat(np.arange(count), neighbours.shape[1]), values.reshape(-1) != 0
-        index = torch.as_tensor(np.stack([rows[used], neighbours.reshape(-1)[used]]))
-        sparse = torch.sparse_coo_tensor(index, torch.as_tensor(values.reshape(-1)[used]), (count, count), check_invariants=True)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            self.register_buffer("sparse", sparse.coalesce().to_sparse_csr(), persistent=False)
+        laplacian = sparse_matrix(rows[used], neighbours.reshape(-1)[used], values.reshape(-1)[used], (count, count))
+        self.register_buffer("sparse", laplacian, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """``L x`` for ``x (V,N)``."""
-        return _SparseProduct.apply(x, self.sparse)
+        return SparseProduct.apply(x, self.sparse, self.sparse)
 
 
 class GraphConv(nn.Module):
