@@ -45,8 +45,7 @@ def fold_weights(weights: np.ndarray, bone_joint: np.ndarray) -> np.ndarray:
     """Bone weights ``(V,B)`` -> at most four joint weights ``(V,24)`` that sum to one."""
     folded = np.zeros((len(weights), 24))
     np.add.at(folded.T, bone_joint, weights.T)
-    threshold = np.partition(folded, -MAX_INFLUENCES, axis=1)[:, [-MAX_INFLUENCES]]
-    folded[folded < threshold] = 0
+    np.put_along_axis(folded, np.argsort(-folded, axis=1, kind="stable")[:, MAX_INFLUENCES:], 0, axis=1)
     return folded / folded.sum(1, keepdims=True)
 
 
