@@ -18,7 +18,8 @@ def load(name: str) -> "Lifter":
     from importlib.resources import as_file, files
 
     weights = files("openhmr") / "assets" / "weights"
-    shipped = sorted(f.name.removesuffix(".onnx") for f in weights.iterdir() if f.name.endswith(".onnx")) if weights.is_dir() else []
+    present = [f.name for f in weights.iterdir()] if weights.is_dir() else []
+    shipped = sorted(file.removesuffix(".onnx") for file in present if file.endswith(".onnx"))
     if name not in shipped:
         raise InputError(f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}: load one of these")
     from openhmr.bodies.open_body import open_body

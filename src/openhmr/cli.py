@@ -7,7 +7,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +29,10 @@ _EXAMPLES = """examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports wrong arguments like every other bad input: one sentence."""
+    """Keeps the lines of its examples, and reports wrong arguments like every other bad input: in one sentence."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see `{self.prog} --help`")
@@ -54,11 +56,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    raw = partial(_Parser, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser = raw(prog="openhmr", description="Open human mesh recovery.", epilog=_EXAMPLES)
+    parser = _Parser(prog="openhmr", description="Open human mesh recovery.", epilog=_EXAMPLES)
     parser.add_argument("--version", action=_Version)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=raw)  # type: ignore[type-var]
-    lift = commands.add_parser("lift", help="2D poses to 3D meshes", description="Lift 2D poses to 3D meshes.", epilog=_LIFT_EXAMPLES)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    lift = commands.add_parser("lift", help="2D poses to 3D meshes", description="2D poses to 3D meshes.", epilog=_LIFT_EXAMPLES)
     lift.add_argument("pose", type=Path, metavar="POSE", help="2D poses: .npy or COCO keypoint .json")
     lift.add_argument("--joints", choices=JOINT_SETS, required=True, help="joint set of POSE")
     lift.add_argument("--image", type=Path, metavar="IMG", help="picture the poses belong to (drawn upon; fixes the image size)")
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     lift.add_argument("--json", action="store_true", help="print a machine-readable summary")
     lift.set_defaults(run=_lift)
     bodies = commands.add_parser("bodies", help="convert SMPL and MANO files", description="Work with body models.")
-    body_commands = bodies.add_subparsers(metavar="COMMAND", required=True, parser_class=raw)  # type: ignore[type-var]
+    body_commands = bodies.add_subparsers(metavar="COMMAND", required=True)
     convert = body_commands.add_parser("convert", help="SMPL .pkl/.npz or MANO .pkl to .npz", description="Convert a body model.")
     convert.add_argument("source", metavar="IN", help="SMPL .pkl or .npz, or MANO .pkl")
     convert.add_argument("target", metavar="OUT", help="file to write, .npz")
@@ -105,8 +106,8 @@ def _lift(options: argparse.Namespace) -> None:
     poses = read_pose2d(options.pose, joint_set, None if options.image is None else options.image.name)
     size = poses.image_size if image is None else (image.shape[0], image.shape[1])
     if poses.image_size not in (None, size):
-        told = poses.image_size
-        raise InputError(f"{options.image} has (height, width) {size}, but {options.pose} says {told}; pass the picture of these poses")
+        told = f"{options.pose} says {poses.image_size}"
+        raise InputError(f"{options.image} has (height, width) {size}, but {told}; pass the picture of these poses")
     lifter = openhmr.load(f"pose2mesh-{options.joints}")
     result = lifter(poses.joints, options.focal, size)
     canvas = canvas_for(result, image)

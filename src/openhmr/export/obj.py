@@ -8,7 +8,7 @@ from openhmr.io.atomic import atomic_path
 from openhmr.predict.result import Result
 
 CAMERA_TO_Y_UP = np.array([1, -1, -1], np.float32)
-"""Camera axes (x right, y down, z forward) to the axes of mesh files (x right, y up, z towards the viewer): half a turn about x."""
+"""Camera axes (x right, y down, z forward) to those of mesh files (x right, y up, z to the viewer): half a turn about x."""
 
 
 def write_obj(path: str | Path, result: Result) -> None:

@@ -11,7 +11,7 @@ from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 
 MAX_PIXELS = 100_000_000
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """Formats whose decoders only decode (EPS, for one, would run an interpreter)."""
 
 
@@ -28,8 +28,9 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             # say nothing that a user could act on.
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise InputError(f"{path} has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read: scale it down")
+                w, h = image.size
+                if w * h > MAX_PIXELS:
+                    raise InputError(f"{path} has {w} x {h} pixels; at most {MAX_PIXELS:,} are read: scale it down")
                 return _to_rgb(ImageOps.exif_transpose(image), path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the path of an existing picture") from None
@@ -37,7 +38,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # decoders fail on damaged files in every way there is
         reason = "" if "cannot identify" in str(error) else f" ({str(error)[:80]})"
-        raise InputError(f"{path} is not a readable picture{reason}; give a complete JPEG, PNG, WebP, BMP, TIFF or GIF file") from None
+        raise InputError(f"{path} is not a readable picture{reason}; give a complete JPEG, PNG, WebP, BMP or TIFF file") from None
 
 
 def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:

@@ -66,7 +66,8 @@ def check_pose2d(pose: ArrayLike, joint_set: JointSet, name: str = "pose") -> ND
     if array.dtype.kind not in "iuf":
         raise InputError(f"{name} holds {array.dtype} values; numbers of shape {allowed} are needed")
     if array.ndim not in (2, 3) or array.shape[-1] not in (2, 3) or array.shape[-2] not in counts or array.shape[0] == 0:
-        raise InputError(f"{name} has shape {array.shape}; the {joint_set.name} joints need {allowed}: x, y and optionally a confidence")
+        needed = f"the {joint_set.name} joints need {allowed}"
+        raise InputError(f"{name} has shape {array.shape}; {needed}: x, y and optionally a confidence")
     array = array.astype(np.float64)[None] if array.ndim == 2 else array.astype(np.float64)
     if len(array) > MAX_POSES:
         raise InputError(f"{name} holds {len(array)} poses; at most {MAX_POSES} are lifted at once: split it")
@@ -76,8 +77,9 @@ def check_pose2d(pose: ArrayLike, joint_set: JointSet, name: str = "pose") -> ND
     out[..., : array.shape[-1]] = array
     out[..., 2] = _confidence(out[..., 2], name)
     out[out[..., 2] == 0] = 0
-    if np.abs(out).max() > MAX_PIXEL:
-        raise InputError(f"{name} has a coordinate of {np.abs(out).max():.3g}; pixel coordinates up to {MAX_PIXEL:.0f} are allowed")
+    farthest = np.abs(out).max()
+    if farthest > MAX_PIXEL:
+        raise InputError(f"{name} has a coordinate of {farthest:.3g}; pixel coordinates up to {MAX_PIXEL:.0f} are allowed")
     if joint_set.name == COCO.name and array.shape[-2] == _NUM_COCO17:
         out = _with_midpoints(out)
     _check_span(out, name)
@@ -85,11 +87,12 @@ def check_pose2d(pose: ArrayLike, joint_set: JointSet, name: str = "pose") -> ND
 
 
 def _confidence(column: NDArray, name: str) -> NDArray:
-    if np.isin(column, (0, 1, 2)).all():
+    if np.all((column == 0) | (column == 1) | (column == 2)):
         return (column > 0).astype(np.float64)
     if column.min() < 0 or column.max() > 1:
         worst = column.min() if column.min() < 0 else column.max()
-        raise InputError(f"{name} has a confidence of {worst:.4g}; the third column must lie in 0..1, or be COCO's visibility 0, 1, 2")
+        allowed = "the third column must lie in 0..1, or be COCO's visibility 0, 1, 2"
+        raise InputError(f"{name} has a confidence of {worst:.4g}; {allowed}: a third spatial coordinate is not taken")
     return column
 
 
@@ -98,7 +101,7 @@ def _with_midpoints(pose: NDArray) -> NDArray:
     out[:, :_NUM_COCO17] = pose
     for row, pair in _MIDPOINTS:
         sides = pose[:, pair]
-        out[:, row] = np.where((sides[..., 2] > 0).all(1)[:, None], sides.mean(1), 0)
+        out[:, row] = np.where(sides[..., 2].min(1, keepdims=True) > 0, sides.mean(1), 0)
     return out
 
 
@@ -117,9 +120,11 @@ def _check_span(poses: NDArray, name: str) -> None:
 
 def _read_coco(path: Path, joint_set: JointSet, image: str | None) -> Pose2D:
     if joint_set.name != COCO.name:
-        raise InputError(f"{path} is JSON, which holds COCO keypoints; lift it with the coco joints, or pass {joint_set.name} poses as .npy")
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise InputError(f"{path} has {path.stat().st_size:,} bytes; JSON files of at most {MAX_JSON_BYTES:,} are read: pass fewer images")
+        name = joint_set.name
+        raise InputError(f"{path} is JSON, which holds COCO keypoints; use the coco joints, or pass {name} poses as .npy")
+    size_bytes = path.stat().st_size
+    if size_bytes > MAX_JSON_BYTES:
+        raise InputError(f"{path} has {size_bytes:,} bytes; JSON of at most {MAX_JSON_BYTES:,} bytes is read: pass fewer images")
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
@@ -138,7 +143,8 @@ def _read_coco(path: Path, joint_set: JointSet, image: str | None) -> Pose2D:
     if not kept:
         raise InputError(f"{path} has no person with at least {MIN_JOINTS} labelled keypoints; check its \"keypoints\" lists")
     if len(kept) < len(poses):
-        logger.warning("%s: %d of %d people have fewer than %d keypoints and are skipped", path, len(poses) - len(kept), len(poses), MIN_JOINTS)
+        skipped = len(poses) - len(kept)
+        logger.warning("%s: %d of %d people have fewer than %d keypoints and are skipped", path, skipped, len(poses), MIN_JOINTS)
     if len({len(p) for p in kept}) > 1:
         raise InputError(f"{path} mixes people with 17 and with 19 keypoints; give all the same number")
     return Pose2D(check_pose2d(np.stack(kept), joint_set, str(path)), size)
@@ -154,7 +160,8 @@ def _keypoints(values: object, path: Path) -> NDArray:
     except (ValueError, TypeError, OverflowError):
         raise InputError(f"{path} has a \"keypoints\" entry that is no list of numbers; write x, y, v for each joint") from None
     if flat.size not in (3 * _NUM_COCO17, 3 * COCO.size):
-        raise InputError(f"{path} has {flat.size} numbers in \"keypoints\"; COCO has 51 (17 joints of x, y, v; 57 with Pelvis and Neck)")
+        allowed = "COCO has 51 (17 joints of x, y, v) or 57 (with Pelvis and Neck)"
+        raise InputError(f"{path} has {flat.size} numbers in a \"keypoints\" list; {allowed}: complete it")
     if not np.isfinite(flat).all():
         raise InputError(f"{path} holds NaN or infinite values in \"keypoints\"; write missing joints as 0, 0, 0")
     return flat.reshape(-1, 3)
@@ -172,7 +179,7 @@ def _of_one_image(
         ids = [i for i in ids if i in wanted]
         if len(ids) != 1:
             given = f"none of them is {image}" if image else "no image was given"
-            raise InputError(f"{path} holds people of several images and {given}; pass the image, named as in the file, to choose one")
+            raise InputError(f"{path} holds people of several images and {given}; pass the image, named as there, to choose one")
         annotations = [a for a in annotations if str(a.get("image_id")) == ids[0]]
     record = next((i for i in images if str(i.get("id")) == ids[0]), {}) if ids else {}
     size = record.get("height"), record.get("width")

@@ -22,8 +22,9 @@ class Lifter:
     """A Pose2Mesh network and the body it was trained on: ``lifter(pose2d) -> Result``.
 
     The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the body's level
-    ``coarse`` in metres, camera axes, pelvis at the origin. Its metadata names the ``joint_set``.
-    Raises :class:`InputError` if the file is missing, is no such model, or belongs to another body.
+    ``coarse`` in metres, camera axes, pelvis at the origin. Its metadata holds ``joint_set`` and
+    ``body`` (:meth:`Body.content_hash`). Raises :class:`InputError` if the file is missing, is no such model, or belongs to
+    another body.
     """
 
     def __init__(self, onnx_path: str | Path, body: Body) -> None:
@@ -39,12 +40,12 @@ class Lifter:
         except Exception as error:  # onnxruntime's exceptions share no base but Exception
             raise InputError(f"{onnx_path} is not a usable ONNX model ({str(error)[:80]!r}); export it again") from None
         sets = {s.name: s for s in (COCO, HUMAN36)}
-        name = self.session.get_modelmeta().custom_metadata_map.get("joint_set", "")
-        level, outputs = body.level("coarse"), {o.name: o.shape for o in self.session.get_outputs()}
-        if name not in sets or "vertices" not in outputs or outputs["vertices"][1] != len(level.vertex_ids):
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        name, made_for = metadata.get("joint_set", ""), metadata.get("body")
+        if name not in sets or made_for != body.content_hash():
             raise InputError(
-                f"{onnx_path} is for joint set {name!r} with vertices {outputs.get('vertices')}; needed are {' or '.join(sets)} "
-                f"and the body's {len(level.vertex_ids)} coarse vertices: use the model and the body of one export"
+                f"{onnx_path} says joint set {name!r} and body {made_for!r}; needed are {' or '.join(sets)} and body "
+                f"{body.content_hash()!r}: use the model and the body of one export"
             )
         self.joint_set: JointSet = sets[name]
         self.faces = body.faces

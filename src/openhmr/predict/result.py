@@ -37,9 +37,10 @@ class Result:
 
     def save_npz(self, path: str | Path) -> None:
         """Write ``vertices, faces, joints_<set>, camera_K, camera_translation, image_size, pose2d, joint_set`` atomically."""
-        joints = {f"joints_{name}": value for name, value in self.joints.items()}
+        arrays = {
+            "vertices": self.vertices, "faces": self.faces, "camera_K": self.K, "camera_translation": self.translation,
+            "image_size": np.array(self.image_size), "pose2d": self.pose2d, "joint_set": np.array(self.joint_set.name),
+        }  # fmt: skip
+        arrays |= {f"joints_{name}": value for name, value in self.joints.items()}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file, vertices=self.vertices, faces=self.faces, **joints, camera_K=self.K, camera_translation=self.translation,
-                image_size=np.array(self.image_size), pose2d=self.pose2d, joint_set=np.array(self.joint_set.name),
-            )  # type: ignore[arg-type]  # fmt: skip
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

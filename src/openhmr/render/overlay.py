@@ -38,7 +38,7 @@ def canvas_for(result: Result, image: NDArray[np.uint8] | None) -> Canvas:
         scale = float(np.clip(long, *LONG_SIDE)) / long
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        picture = cv2.resize(image, size, interpolation=method) if scale != 1 else image
+        picture = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8) if scale != 1 else image
         return Canvas(picture, np.diag([size[0] / image.shape[1], size[1] / image.shape[0], 1.0]))
     projected = result.vertices @ result.K.T
     points = projected[..., :2] / np.maximum(projected[..., 2:], 1e-6)

@@ -87,11 +87,11 @@ def _resolve(ids: NDArray, table: NDArray, boxes: NDArray, size: tuple[int, int]
         b1, b2 = d1x * dx + d1y * dy, d2x * dx + d2y * dy
         inside = np.flatnonzero((b1 >= -_MARGIN) & (b2 >= -_MARGIN) & (b1 + b2 <= 1 + _MARGIN))
         tri, pixel, b1, b2 = tri[inside], (py[inside].astype(np.int64) * size[1] + px[inside]), b1[inside], b2[inside]
-        weights = np.stack([1 - b1 - b2, b1, b2], -1) * table[6:, tri].T
-        inverse = weights.sum(-1)
+        weights = np.stack([1 - b1 - b2, b1, b2]) * table[6:, tri]
+        inverse = weights[0] + weights[1] + weights[2]
         np.maximum.at(nearest, pixel, inverse)
         won = np.flatnonzero(inverse >= nearest[pixel])
-        kept.append((pixel[won], tri[won], weights[won], inverse[won]))
+        kept.append((pixel[won], tri[won], weights[:, won].T, inverse[won]))
     if not kept:
         return Fragments(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
     pixel, tri, weights, inverse = (np.concatenate(part) for part in zip(*kept, strict=True))
@@ -99,4 +99,4 @@ def _resolve(ids: NDArray, table: NDArray, boxes: NDArray, size: tuple[int, int]
     _, first = np.unique(pixel[last], return_index=True)  # shared edges win twice
     last = last[first]
     barycentric = np.clip(weights[last] / inverse[last, None], 0, 1)
-    return Fragments(pixel[last], ids[tri[last]], barycentric, 1 / inverse[last])
+    return Fragments(pixel[last], ids[tri[last]], barycentric, (1 / inverse[last]).astype(np.float32))

@@ -12,7 +12,7 @@ COLOURS = ((0.55, 0.61, 0.68), (0.70, 0.58, 0.52), (0.55, 0.64, 0.56), (0.63, 0.
 
 SUPERSAMPLING = 2
 _GAMMA = 2.2
-_AMBIENT_SKY, _AMBIENT_GROUND = np.array([0.30, 0.315, 0.345]), np.array([0.15, 0.14, 0.13])
+_AMBIENT_SKY, _AMBIENT_GROUND = np.array([[0.30, 0.315, 0.345], [0.15, 0.14, 0.13]], np.float32)
 _LIGHTS = (  # direction towards the light in camera axes (x right, y down, z forward), colour
     (np.array([-0.70, -0.75, -0.55]), np.array([1.0, 0.975, 0.93])),  # key: above, left, in front
     (np.array([0.85, -0.15, -0.45]), np.array([0.22, 0.24, 0.28])),  # fill: right
@@ -40,12 +40,12 @@ def render(vertices: NDArray, faces: NDArray, K: NDArray, size: tuple[int, int])
     picture = np.zeros((big[0] * big[1], 4), np.float32)
     picture[fragments.pixel, :3] = np.clip(colour, 0, 1) ** (1 / _GAMMA)
     picture[fragments.pixel, 3] = 1
-    return cv2.resize(picture.reshape(*big, 4), (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(picture.reshape(*big, 4), (size[1], size[0]), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _light(fragments: Fragments, corner_normals: NDArray, K: NDArray, size: tuple[int, int], albedo: NDArray) -> NDArray[np.float32]:
+def _light(fragments: Fragments, corner_normals: NDArray, K: NDArray, size: tuple[int, int], albedo: NDArray) -> NDArray:
     """Linear-light colours ``(P,3)``: hemisphere ambient, Lambert with a soft edge, a weak wide gloss and a bright outline."""
-    normal = _unit((corner_normals * fragments.barycentric[..., None]).sum(1))
+    normal = _unit(np.einsum("pcd,pc->pd", corner_normals, fragments.barycentric))
     y, x = np.divmod(fragments.pixel, size[1])
     ray = np.stack([(x + 0.5 - K[0, 2]) / K[0, 0], (y + 0.5 - K[1, 2]) / K[1, 1], np.ones(len(x))], -1)
     to_eye = -_unit(ray.astype(np.float32))
@@ -55,20 +55,24 @@ def _light(fragments: Fragments, corner_normals: NDArray, K: NDArray, size: tupl
     for direction, strength in _LIGHTS:
         towards = (direction / np.linalg.norm(direction)).astype(np.float32)
         # Wrapped by a tenth: skin and clay have no hard terminator.
-        light = light + np.clip((normal @ towards + 0.1) / 1.1, 0, None)[:, None] * strength
-        half = np.clip((normal * _unit(to_eye + towards)).sum(-1), 0, 1)
+        light = light + np.clip((normal @ towards + 0.1) / 1.1, 0, None)[:, None] * strength.astype(np.float32)
+        half = np.clip(_dot(normal, _unit(to_eye + towards)), 0, 1)
         gloss += half**24 * np.float32(0.10 * strength.mean())
-    facing = np.clip((normal * to_eye).sum(-1), 0, 1)
+    facing = np.clip(_dot(normal, to_eye), 0, 1)
     gloss += 0.16 * (1 - facing) ** 4 * upward[:, 0]
     return (albedo * light + gloss[:, None]).astype(np.float32)
 
 
 def _unit(x: NDArray) -> NDArray:
-    return x / np.maximum(np.sqrt(np.einsum("...i,...i->...", x, x))[..., None], 1e-12)
+    return x / np.maximum(np.sqrt(_dot(x, x))[..., None], 1e-12)
+
+
+def _dot(a: NDArray, b: NDArray) -> NDArray:
+    return np.einsum("pi,pi->p", a, b)
 
 
 def _creases(fragments: Fragments, K: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Darkening ``(P,)`` where a pixel lies deeper than its surroundings: unsharp masking of the depth buffer (Luft et al. 2006)."""
+    """Darkening ``(P,)`` of what lies deeper than its surroundings: unsharp masking of the depth buffer (Luft et al. 2006)."""
     shade = np.ones(len(fragments.pixel), np.float32)
     if not len(shade):
         return shade

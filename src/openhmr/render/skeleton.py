@@ -31,7 +31,7 @@ def draw_pose2d(image: NDArray[np.uint8], pose2d: NDArray, joint_set: JointSet) 
                 colour = (255, 255, 255) if halo else _bone_colour(colours[i], colours[j])
                 width = int(np.ceil(thickness + 2)) if halo else max(1, round(thickness))
                 cv2.line(out, fixed[i].tolist(), fixed[j].tolist(), colour, width, cv2.LINE_AA, _SHIFT)
-        for j in np.flatnonzero(present):
+        for j in np.flatnonzero(present).tolist():
             for radius, colour in ((thickness + 1.2, (255, 255, 255)), (thickness, colours[j])):
                 cv2.circle(out, fixed[j].tolist(), int(radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
     return out
