@@ -46,7 +46,7 @@ def read_bvh(path: Path) -> Clip:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read: split the clip")
         head, _, motion = path.read_text(encoding="utf-8", errors="replace").partition("MOTION")
-        return _parse(head.split(), motion)
+        return _parse(head.replace("{", " { ").replace("}", " } ").split(), motion)
     except InputError:
         raise
     except (OSError, ValueError, IndexError) as error:

@@ -6,10 +6,11 @@ from torch.nn import functional as F
 
 from openhmr.errors import InputError
 from openhmr.lab.graphs.mesh_graph import MeshGraph
-from openhmr.lab.models.pose2mesh.ops import graph_conv, norm_relu, sparse_product
+from openhmr.lab.models.pose2mesh.ops import graph_conv, norm_relu, sparse_product, stack_terms
 from openhmr.lab.models.pose2mesh.tables import ORDER, GraphLevel, SparseMatrix, graph_levels, select_nodes
 
 Blocks = tuple[tuple[int, ...], ...]
+Layer = tuple[Tensor, Tensor]
 
 BODY: Blocks = ((5, 32, 64, 64), (64, 128, 256), *((256, 256, 256),) * 4, (256, 128, 128), *((128, 128, 128),) * 2, (128, 64, 3))
 HAND: Blocks = ((5, 32, 64, 64), (64, 128, 256), *((256, 256, 256),) * 3, (256, 128, 128), (128, 64, 3))
@@ -18,14 +19,14 @@ BLOCKS = {9: BODY, 6: HAND}
 
 
 def resize_features(x: Tensor, size: int) -> Tensor:
-    """Linear interpolation along the last axis of ``x (n,B,F)``, as the official residual branch does."""
+    """Linear interpolation along the last axis of ``x (B,n,F)``, as the official residual branch does."""
     return x if x.shape[-1] == size else F.interpolate(x, size=size, mode="linear", align_corners=False)
 
 
 class MeshNet(nn.Module):
     """Joints ``(B,J,5)`` (standardised x, y; 3D in metres) -> nodes ``(B,N0,3)``, metres, in the padded order of the finest graph.
 
-    Equal to the official network to rounding, evaluating and training; :mod:`plain` has the slow twin. ``conv_order`` ...
+    Equal to the official network to rounding, evaluating and training; ``plain.py`` has the slow twin.
     """
 
     def __init__(self, graph: MeshGraph) -> None:
@@ -56,39 +57,58 @@ class MeshNet(nn.Module):
 
     def forward(self, joints: Tensor) -> Tensor:
         """All nodes ``(B,N0,3)``."""
-        return self._run(joints, self.all_levels, None)[self.expand].transpose(0, 1)
+        return self._run(joints, self.all_levels)[:, self.expand]
 
     def vertices(self, joints: Tensor) -> Tensor:
-        """Vertices ``(B,V,3)``, skipping the fake nodes: what evaluation needs. Not for training mode."""
+        """Vertices ``(B,V,3)``, skipping the fake nodes: what evaluation needs. Raises :class:`InputError` in training mode."""
         if self.training:
             raise InputError("vertices() skips nodes that batch statistics need; call eval() first, or forward() in training")
-        return self._run(joints, self.real_levels, self.coarse_real)[self.vertex_places].transpose(0, 1)
+        return self._run(joints, self.real_levels)[:, self.vertex_places]
 
-    def _run(self, joints: Tensor, levels: nn.ModuleList, coarse_nodes: Tensor | None) -> Tensor:
-        x, layer = joints.transpose(0, 1), 0
-        for i, channels in enumerate(self.blocks):
-            level = levels[min(i, len(levels) - 1)]
-            last = i == len(self.blocks) - 1
-            up = 1 < i and not last
-            start = x
+    def _run(self, joints: Tensor, levels: nn.ModuleList) -> Tensor:
+        layers = self._layers()
+        x = self._coarse_features(joints, levels[0], layers)
+        if levels is self.real_levels:
+            x = x[:, self.coarse_real]
+        if self.training:
+            return self._refine(x, levels, layers)
+        # One sample's features fit into the cache, a batch's do not.
+        return torch.cat([self._refine(sample[None], levels, layers) for sample in x])
+
+    def _layers(self) -> list[Layer]:
+        """Stacked weight and bias of every convolution; evaluating, with its batch normalisation folded in."""
+        layers = []
+        for i, conv in enumerate(self.cl):
+            weight, bias = conv.weight, conv.bias
+            if not self.training and i < len(self.bn):
+                norm = self.bn[i]
+                scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+                weight, bias = weight * scale[:, None], (bias - norm.running_mean) * scale + norm.bias
+            layers.append(stack_terms(weight, bias))
+        return layers
+
+    def _coarse_features(self, joints: Tensor, level: GraphLevel, layers: list[Layer]) -> Tensor:
+        """The joint graph's block and ``fc``: ``(B,J,5) -> (B,Nc,64)``."""
+        x = joints
+        for i in range(len(self.blocks[0]) - 1):
+            x = self._layer(x, i, layers, level, level.conv)
+        return self.fc(x.flatten(1)).unflatten(1, (-1, self.width))
+
+    def _refine(self, x: Tensor, levels: nn.ModuleList, layers: list[Layer]) -> Tensor:
+        """The mesh graphs' blocks, coarse to fine. A block's copy from parents to children is left to the next block."""
+        index, last = len(self.blocks[0]) - 1, len(self.blocks) - 1
+        for i, channels in enumerate(self.blocks[1:], 1):
+            level, up, start = levels[min(i, len(levels) - 1)], 1 < i < last, x
             for j in range(len(channels) - 1):
-                x = self._layer(x, layer, level, level.conv_up if up and j == 0 else level.conv)
-                layer += 1
-            if i == 0:
-                x = self.fc(x.transpose(0, 1).flatten(1)).unflatten(1, (-1, self.width)).transpose(0, 1)
-                x = x if coarse_nodes is None else x[coarse_nodes]
-            elif not last:
+                x = self._layer(x, index, layers, level, level.conv_up if up and j == 0 else level.conv)
+                index += 1
+            if i < last:
                 start = resize_features(start, x.shape[-1])
                 x = x + (sparse_product(level.up, start) if up else start)
         return x
 
-    def _layer(self, x: Tensor, i: int, level: GraphLevel, matrix: SparseMatrix) -> Tensor:
-        weight, bias = self.cl[i].weight.unflatten(1, (-1, ORDER)), self.cl[i].bias
+    def _layer(self, x: Tensor, i: int, layers: list[Layer], level: GraphLevel, matrix: SparseMatrix) -> Tensor:
+        y = graph_conv(x, *layers[i], matrix)
         if i == len(self.bn):
-            return graph_conv(x, weight.permute(2, 0, 1).contiguous(), bias, matrix)
-        norm = self.bn[i]
-        if self.training:
-            return norm_relu(graph_conv(x, weight.permute(2, 0, 1).contiguous(), bias, matrix), level.counts, norm)
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        weight = (weight * scale[:, None, None]).permute(2, 0, 1).contiguous()
-        return graph_conv(x, weight, (bias - norm.running_mean) * scale + norm.bias, matrix).relu_()
+            return y
+        return norm_relu(y, level.counts, self.bn[i]) if self.training else y.relu_()

@@ -1,12 +1,10 @@
-"""The two steps of a graph convolution layer, with hand-written gradients; features are node-major ``(n, B, F)``.
-
-Node-major rows hold a node's features of the whole batch side by side, so that a sparse product takes all samples at once.
-"""
+"""The two steps of a graph convolution layer on features ``(B,n,F)``, with hand-written gradients."""
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from openhmr.lab.models.layers import fast_linear
 from openhmr.lab.models.pose2mesh.tables import ORDER, SparseMatrix
 
 # mypy: disable-error-code="no-untyped-def, override"
@@ -16,16 +14,16 @@ class _Apply(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, matrix: SparseMatrix) -> Tensor:
         ctx.matrix = matrix
-        return matrix.product(x.flatten(1)).unflatten(1, x.shape[1:])
+        return matrix.product(x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor):
-        return ctx.matrix.transposed_product(gradient.flatten(1)).unflatten(1, gradient.shape[1:]), None
+        return ctx.matrix.transposed_product(gradient.contiguous()), None
 
 
 def sparse_product(matrix: SparseMatrix, x: Tensor) -> Tensor:
-    """``A x`` along the node axis: ``(n,B,F) -> (m,B,F)``."""
+    """``A x`` along the node axis: ``(B,n,F) -> (B,m,F)``."""
     return _Apply.apply(x, matrix)
 
 
@@ -34,36 +32,31 @@ class _GraphConv(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, matrix: SparseMatrix) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.matrix = matrix
-        rows, out = x.flatten(0, 1), weight.shape[1]
-        terms = x.new_empty(ORDER, len(rows), out)
-        # T0 is the identity, so the bias may ride on its term.
-        torch.addmm(bias, rows, weight[0].t(), out=terms[0])
-        for k in range(1, ORDER):
-            torch.mm(rows, weight[k].t(), out=terms[k])
-        return matrix.product(terms.view(-1, x.shape[1] * out)).view(-1, x.shape[1], out)
+        terms = fast_linear(x.flatten(0, 1), weight, bias)
+        return matrix.product(terms.view(len(x), -1, len(weight) // ORDER))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor):
         x, weight = ctx.saved_tensors
-        terms = ctx.matrix.transposed_product(gradient.flatten(1)).view(ORDER, -1, weight.shape[1])
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            grad_x = terms[0] @ weight[0]
-            for k in range(1, ORDER):
-                grad_x.addmm_(terms[k], weight[k])
-            grad_x = grad_x.view_as(x)
-        rows = x.flatten(0, 1)
-        grad_weight = torch.stack([term.t() @ rows for term in terms])
-        return grad_x, grad_weight, terms[0].sum(0), None
+        terms = ctx.matrix.transposed_product(gradient.contiguous()).view(-1, len(weight))
+        grad_x = fast_linear(terms, weight.t()).view_as(x) if ctx.needs_input_grad[0] else None
+        return grad_x, terms.t() @ x.flatten(0, 1), terms.sum(0), None
+
+
+def stack_terms(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Official weight ``(G,3F)`` (the term varies fastest) and bias ``(G,)`` -> ``(3G,F)`` and ``(3G,)`` for :func:`graph_conv`."""
+    stacked = weight.unflatten(1, (-1, ORDER)).permute(2, 0, 1).flatten(0, 1)
+    # T0 is the identity, so the bias rides on its term.
+    return stacked, torch.cat([bias, bias.new_zeros((ORDER - 1) * len(bias))])
 
 
 def graph_conv(x: Tensor, weight: Tensor, bias: Tensor, matrix: SparseMatrix) -> Tensor:
-    """Chebyshev convolution ``sum_k T_k(L) x W_k' + bias``, ``(n,B,F) -> (m,B,G)`` with ``weight (3,G,F)``.
+    """Chebyshev convolution ``sum_k T_k(L) (x W_k' + b_k)``, ``(B,n,F) -> (B,m,G)`` with ``weight (3G,F)``, ``bias (3G,)``.
 
-    The narrow matrix products come first and all sparse ones are a single one (ours: ``T_k(L) (x W) = (T_k(L) x) W``, and
-    no layer where it matters is wider behind than in front). When ``matrix`` also copies parents to children, the matrix
-    products run on the coarser graph, half the work.
+    Ours: ``T_k(L) (x W) = (T_k(L) x) W``, and no layer that matters is wider behind than in front, so the dense product comes
+    first and one constant matrix ``[T0 T1 T2]`` does all sparse ones. Where it also copies parents to children, the dense product
+    runs on the coarser graph, half the work.
     """
     return _GraphConv.apply(x, weight, bias, matrix)
 
@@ -72,7 +65,7 @@ class _NormRelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, counts: Tensor, weight: Tensor, bias: Tensor, eps: float):
         rows = x.flatten(0, 1)
-        shares = counts.repeat_interleave(x.shape[1])
+        shares = counts.repeat(len(x))
         shares = (shares / shares.sum())[None]
         mean = (shares @ rows)[0]
         normalised = rows - mean
@@ -97,9 +90,9 @@ class _NormRelu(torch.autograd.Function):
 
 
 def norm_relu(x: Tensor, counts: Tensor, norm: torch.nn.BatchNorm1d) -> Tensor:
-    """Training-mode batch normalisation of ``x (n,B,F)`` where node i counts ``counts[i]`` times, then ReLU; updates ``norm``."""
+    """Training-mode batch normalisation of ``x (B,n,F)`` where node i counts ``counts[i]`` times, then ReLU; updates ``norm``."""
     y, mean, var = _NormRelu.apply(x, counts, norm.weight, norm.bias, norm.eps)
-    total = counts.sum() * x.shape[1]
+    total = counts.sum() * len(x)
     with torch.no_grad():
         norm.running_mean.lerp_(mean, norm.momentum)
         norm.running_var.lerp_(var * (total / (total - 1)), norm.momentum)

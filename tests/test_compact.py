@@ -1,0 +1,190 @@
+"""The compact network: exactness of its parts, ONNX, training that resumes to the bit, export."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from openhmr.bodies.open_body import open_body
+from openhmr.errors import InputError
+from openhmr.joints import COCO, HUMAN36, SMPL
+from openhmr.lab.bake.compact import export_run
+from openhmr.lab.bake.onnx import export
+from openhmr.lab.config import build, override, read_yaml
+from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh, Graph, GraphConv, laplacian_table
+from openhmr.lab.training.compact import CompactRecipe, CompactTraining, train
+from tests.test_synth import random_pack
+
+SMALL = CompactConfig(hidden=32, stages=2, joint_features=4, graph_features=6)
+
+
+@pytest.fixture
+def network() -> CompactPose2Mesh:
+    """Random weights and BatchNorm statistics, so that nothing is zero or one by accident."""
+    torch.manual_seed(0)
+    net = CompactPose2Mesh(COCO.flip_permutation, open_body(), SMPL.flip_permutation, SMALL)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            torch.nn.init.normal_(module.running_mean)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+    torch.nn.init.normal_(net.mesh_net.conv2.project.weight, std=0.1)
+    return net.eval()
+
+
+def poses(count: int, seed: int = 0) -> torch.Tensor:
+    x = torch.randn(count, 19, 3, generator=torch.Generator().manual_seed(seed))
+    x[..., 2] = x[..., 2].sigmoid()
+    return x
+
+
+def test_graph_convolution_is_chebyshevs() -> None:
+    """Against the textbook form in float64 with a dense Laplacian: x W0 + L x W1 + (2 L L x - x) W2."""
+    faces = open_body("coarse").faces
+    count = faces.max() + 1
+    neighbours, values = laplacian_table(faces, count)
+    dense = np.zeros((count, count))
+    np.add.at(dense, (np.arange(count)[:, None], neighbours), values.astype(np.float64))
+    assert np.abs(dense - dense.T).max() < 1e-7 and np.abs(np.linalg.eigvalsh(dense)).max() <= 1 + 1e-6
+    conv, graph = GraphConv(5, 7), Graph(faces, count)
+    x = torch.randn(count, 2, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    weight, bias = conv.project.weight.double(), conv.project.bias.double()
+    w0, w1, w2 = (weight[i * 7 : i * 7 + 7].T for i in range(3))
+    b0, b1, b2 = (bias[i * 7 : i * 7 + 7] for i in range(3))
+    lap, z = torch.as_tensor(dense), x.double()
+    product = lambda y: torch.einsum("uv,vbf->ubf", lap, y)  # noqa: E731
+    p0, p1, p2 = z @ w0 + b0, z @ w1 + b1, z @ w2 + b2
+    expected = p0 + product(p1) + 2 * product(product(p2)) - p2
+    out = conv(x, graph)
+    assert (out - expected).abs().max() < 1e-5
+    gradient = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+    own, = torch.autograd.grad(out, x, gradient)
+    reference, = torch.autograd.grad(expected, x, gradient.double())
+    assert (own - reference).abs().max() < 1e-5
+
+
+def test_skinned_start_is_linear_blend_skinning() -> None:
+    """Transforms of a posed mean body, put in by hand, decode to exactly its vertices."""
+    from openhmr.lab.synth.pairs import Skeleton
+    from openhmr.lab.synth.poses import exp_map
+
+    body = open_body()
+    net, skeleton = CompactPose2Mesh(COCO.flip_permutation, body, SMPL.flip_permutation, SMALL).mesh_net, Skeleton(body)
+    r, t = skeleton.transforms(exp_map(torch.randn(2, 24, 3, generator=torch.Generator().manual_seed(0)) * 0.5), torch.zeros(2, 10))
+    transforms = torch.cat([r, t[..., None]], -1).transpose(1, 2)
+    decoded = (transforms.flatten(2) @ net.decode).transpose(1, 2)
+    assert (decoded - skeleton.vertices(r, t, torch.zeros(2, 10))).abs().max() < 1e-5
+
+
+def test_onnx_equals_torch(network, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    export(network, open_body(), path, {"joint_set": "coco", "body": open_body().content_hash()})
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    x = poses(5)
+    vertices, pose3d = session.run(["vertices", "pose3d"], {"pose2d": x.numpy()})
+    # Constants of 4096 numbers and more are stored in half precision; the oracle uses the same rounded weights.
+    for parameter in network.parameters():
+        if parameter.numel() >= 4096:
+            parameter.data = parameter.data.half().float()
+    with torch.no_grad():
+        expected = network(x)
+    assert np.abs(vertices - expected[0].numpy()).max() < 3e-3 * np.abs(vertices).max()
+    assert np.abs(pose3d - expected[1].numpy()).max() < 1e-4 * np.abs(pose3d).max()
+    one, _ = session.run(["vertices", "pose3d"], {"pose2d": x[2:3].numpy()})
+    assert np.abs(one[0] - vertices[2]).max() < 1e-5
+
+
+def test_batch_of_one_and_mirror_symmetry(network) -> None:
+    x = poses(4)
+    with torch.no_grad():
+        vertices, pose3d = network(x)
+        single, _ = network(x[1:2])
+        signs = torch.tensor([-1.0, 1, 1])
+        _, mirrored = network(x[:, COCO.flip_permutation] * signs)
+    assert (single[0] - vertices[1]).abs().max() < 1e-5
+    assert (mirrored[:, COCO.flip_permutation] * signs - pose3d).abs().max() < 1e-5
+
+
+def test_gradient_reaches_every_parameter(network) -> None:
+    network.train()
+    vertices, pose3d = network(poses(6))
+    (vertices.square().mean() + pose3d.square().mean()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0 or ".linear" in name and name.endswith("bias"), name
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> CompactRecipe:
+    pack = random_pack(300)
+    pack["clip_len"], pack["clip_names"] = np.array([200, 60, 40]), np.array(["7_01", "03_01", "05_01"])
+    for key in ("offsets", "tip_offsets"):
+        pack[key] = np.repeat(pack[key], 3, 0)
+    np.savez(tmp_path / "pack.npz", **pack)
+    data = {
+        "joint_set": "coco", "motion": str(tmp_path / "pack.npz"), "model": dataclasses.asdict(SMALL),
+        "stage1": {"steps": 6, "batch": 16, "warmup": 2, "evaluate_every": 100, "checkpoint_every": 3},
+        "stage2": {"steps": 3, "batch": 4, "warmup": 1, "evaluate_every": 100, "checkpoint_every": 3},
+    }  # fmt: skip
+    return build(CompactRecipe, data)
+
+
+def test_training_resumes_to_the_bit_and_exports(recipe: CompactRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openhmr.lab.training.compact.EVALUATION_POSES", 64)
+    monkeypatch.setattr("openhmr.lab.training.fit.plot_metrics", lambda folder: None)
+    whole = train(recipe, tmp_path / "whole", torch.device("cpu"))
+    from openhmr.lab.training.fit import Trainer
+
+    work = CompactTraining(recipe, torch.device("cpu"))
+    Trainer(work.network, recipe.stage1, tmp_path / "cut" / "stage1", recipe.seed, torch.device("cpu")).run(work.stage1_loss, work.evaluate, 3)
+    resumed = train(recipe, tmp_path / "cut", torch.device("cpu"))
+    for (name, a), b in zip(whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True):
+        if not a.is_sparse_csr:
+            assert torch.equal(a, b), name
+    (tmp_path / "cut" / "config.json").write_text(json.dumps(dataclasses.asdict(recipe)))
+    path = export_run(tmp_path / "cut", tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["joint_set"] == "coco"
+    with pytest.raises(InputError, match="not a run folder"):
+        export_run(tmp_path / "nothing", tmp_path / "x.onnx")
+
+
+def test_four_samples_are_learned_by_heart(recipe: CompactRecipe) -> None:
+    work = CompactTraining(dataclasses.replace(recipe, joint_set="human36"), torch.device("cpu"))
+    batch = work.source(4, torch.Generator().manual_seed(0))
+    target = work.source.skeleton.vertices(batch.rotations, batch.translations, batch.betas)
+    optimizer = torch.optim.Adam(work.network.parameters(), 3e-3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = (work.network(batch.pose2d)[0] - target).abs().mean()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.02
+    assert work.joint_set is HUMAN36
+
+
+def test_shipped_presets_are_valid() -> None:
+    for name in ("compact_coco", "compact_human36"):
+        assert build(CompactRecipe, override(read_yaml(name), ["motion=x.npz"])).stage1.steps > 0
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["stage1.stepz=3"], "did you mean stage1.steps"), (["stage1.steps=many"], "must be of type int"), (["noise=3"], "group of keys"),
+        (["nonsense"], "has no '='"), (["cameras.off_centre=[1]"], "list of 2 values"),
+    ],
+)  # fmt: skip
+def test_wrong_configs_are_refused(assignments: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build(CompactRecipe, override(read_yaml("compact_coco"), ["motion=x.npz", *assignments]))
+
+
+def test_missing_config_and_key() -> None:
+    with pytest.raises(InputError, match="presets"):
+        read_yaml("nothing")
+    with pytest.raises(InputError, match="lacks motion"):
+        build(CompactRecipe, read_yaml("compact_coco"))

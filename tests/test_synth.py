@@ -1,0 +1,249 @@
+"""Motion, poses, cameras and noise that training pairs are made of."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from openhmr.bodies.open_body import open_body
+from openhmr.bodies.skinning import skin
+from openhmr.errors import InputError
+from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from openhmr.joints import COCO, HUMAN36, SMPL
+from openhmr.lab.bake.tpose import PARENTS
+from openhmr.lab.synth.bvh import PACK_JOINTS, PACK_PARENTS, read_folder
+from openhmr.lab.synth.motion import load_motion, retarget
+from openhmr.lab.synth.noise2d import CLEAN, NOISY, NoiseLevel, add_noise, drop_joints
+from openhmr.lab.synth.pairs import Cameras, PairSource, Skeleton, pelvis_and_neck
+from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights, exp_map, log_map, mirrored, random_rotations
+from openhmr.predict.lift import standardise
+
+CPU = torch.device("cpu")
+
+
+def random_pack(frames: int = 40, seed: int = 0) -> dict[str, np.ndarray]:
+    """A skeleton like CMU's with random, bounded joint angles."""
+    rng = np.random.default_rng(seed)
+    angles = rng.normal(size=(frames, 25, 3)) * 0.3
+    half = np.linalg.norm(angles, axis=-1, keepdims=True) / 2
+    quaternions = np.concatenate([np.cos(half), np.sin(half) * angles / np.maximum(2 * half, 1e-9)], -1)
+    offsets = np.zeros((25, 3))
+    for name, value in {
+        "abdomen": (0, 0.1, 0), "chest": (0, 0.12, 0), "chest2": (0, 0.1, 0), "neck": (0, 0.15, 0), "neck1": (0, 0.05, 0),
+        "head": (0, 0.08, 0), "Collar": (0.05, 0.1, 0), "Shldr": (0.13, 0, 0), "ForeArm": (0.28, 0, 0), "Hand": (0.25, 0.01, 0.02),
+        "Buttock": (0.05, 0, 0), "Thigh": (0.06, -0.05, 0), "Shin": (0.03, -0.42, 0.02), "Foot": (0, -0.4, -0.02), "Toe": (0, -0.05, 0.14),
+    }.items():  # fmt: skip
+        for k, joint in enumerate(PACK_JOINTS):
+            if joint == name or joint[1:] == name:
+                offsets[k] = np.array(value) * ([-1, 1, 1] if joint.startswith("r") and joint[1:] == name else [1, 1, 1])
+    tips = np.full((25, 3), np.nan)
+    tips[PACK_JOINTS.index("lHand")], tips[PACK_JOINTS.index("rHand")] = (0.1, 0, 0), (-0.1, 0, 0)
+    return {
+        "quat_wxyz": quaternions.astype(np.float16), "offsets": offsets[None], "tip_offsets": tips[None],
+        "clip_names": np.array(["7_01"]), "clip_len": np.array([frames]), "joint_names": np.array(PACK_JOINTS),
+        "parents": PACK_PARENTS, "frame_ok": np.ones(frames, bool),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def body():
+    return open_body()
+
+
+@pytest.fixture(scope="module")
+def skeleton(body):
+    return Skeleton(body)
+
+
+def test_retargeting_keeps_limb_directions(body) -> None:
+    pack = random_pack()
+    motion = retarget(pack, body)
+    assert np.abs(np.linalg.det(motion.rotations) - 1).max() < 1e-4
+    # Source joint positions by plain forward kinematics.
+    q = pack["quat_wxyz"].astype(np.float64)
+    q /= np.linalg.norm(q, axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(np.linalg.norm(q[..., 1:], axis=-1), q[..., 0])
+    local = axis_angle_to_matrix(q[..., 1:] / np.maximum(np.linalg.norm(q[..., 1:], axis=-1, keepdims=True), 1e-12) * angle[..., None])
+    world, at = local.copy(), np.zeros((len(q), 25, 3))
+    for j in range(1, 25):
+        p = PACK_PARENTS[j]
+        world[:, j] = world[:, p] @ local[:, j]
+        at[:, j] = at[:, p] + world[:, p] @ pack["offsets"][0, j]
+    _, joints = skin(body, matrix_to_axis_angle(motion.rotations.astype(np.float64)), np.zeros((len(q), 10)))
+    s = {n: at[:, i] for i, n in enumerate(PACK_JOINTS)}
+    for side, letter in (("L", "l"), ("R", "r")):
+        for a, b, c, d in (
+            ("Hip", "Knee", "Thigh", "Shin"), ("Knee", "Ankle", "Shin", "Foot"),
+            ("Shoulder", "Elbow", "Shldr", "ForeArm"), ("Elbow", "Wrist", "ForeArm", "Hand"),
+        ):  # fmt: skip
+            own = joints[:, SMPL.names.index(f"{side}_{b}")] - joints[:, SMPL.names.index(f"{side}_{a}")]
+            source = s[letter + d] - s[letter + c]
+            cosine = (own * source).sum(-1) / np.linalg.norm(own, axis=-1) / np.linalg.norm(source, axis=-1)
+            assert np.degrees(np.arccos(np.clip(cosine, -1, 1))).max() < 0.1
+
+
+def test_skeleton_equals_numpy_skinning(body, skeleton) -> None:
+    rng = np.random.default_rng(1)
+    pose, betas = rng.normal(size=(4, 24, 3)) * 0.4, rng.normal(size=(4, 10))
+    vertices, joints = skin(body, pose, betas)
+    local = torch.as_tensor(axis_angle_to_matrix(pose), dtype=torch.float32)
+    b = torch.as_tensor(betas, dtype=torch.float32)
+    r, t = skeleton.transforms(local, b)
+    coarse = skeleton.vertices(r, t, b).numpy()
+    # The root joint of `skin` stays where the shape puts it, as here.
+    assert np.abs(coarse - vertices[:, body.level("coarse").vertex_ids]).max() < 1e-5
+    assert np.abs(skeleton.joints("human36", r, t, b).numpy() - body.joint_regressors["human36"] @ vertices).max() < 1e-5
+    coco = skeleton.joints("coco", r, t, b).numpy()
+    assert np.abs(coco[:, :17] - body.joint_regressors["coco"] @ vertices).max() < 1e-5
+    assert np.abs(coco[:, 17] - coco[:, [11, 12]].mean(1)).max() < 1e-6
+    assert joints.shape == (4, 24, 3)
+
+
+def test_rotation_maps_invert_each_other() -> None:
+    rotations = random_rotations(500, torch.Generator().manual_seed(0), CPU).double()
+    assert (rotations @ rotations.mT - torch.eye(3)).abs().max() < 1e-5
+    assert (torch.linalg.det(rotations) - 1).abs().max() < 1e-5
+    small = rotations[log_map(rotations).norm(dim=-1) < 3]
+    assert (exp_map(log_map(small)) - small).abs().max() < 1e-5
+    assert (mirrored(mirrored(rotations[:24][None])) - rotations[:24][None]).abs().max() == 0
+
+
+def test_mirrored_pose_mirrors_the_mesh(skeleton, body) -> None:
+    generator = torch.Generator().manual_seed(2)
+    local = exp_map(torch.randn(3, 24, 3, generator=generator) * 0.4)
+    betas = torch.zeros(3, 10)
+    joints = [skeleton.joints("human36", *skeleton.transforms(x, betas), betas) for x in (local, mirrored(local))]
+    assert (joints[0][:, HUMAN36.flip_permutation] * torch.tensor([-1.0, 1, 1]) - joints[1]).abs().max() < 2e-3
+
+
+def test_widening_stays_within_limits_and_repeats(body) -> None:
+    motion = retarget(random_pack(200), body)
+    weights = even_weights(motion.rotations, clusters=10)
+    assert abs(weights.sum() - 1) < 1e-9 and weights.min() > 0
+    sampler = PoseSampler(motion.rotations, weights, Widening(), CPU)
+    first, again = (sampler(64, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert (torch.linalg.det(first) - 1).abs().max() < 1e-4
+    recorded = PoseSampler(motion.rotations, weights, AS_RECORDED, CPU)(64, torch.Generator().manual_seed(3))
+    both = torch.cat([torch.as_tensor(motion.rotations), mirrored(torch.as_tensor(motion.rotations))])
+    distance = (recorded[:, None] - both[None]).abs().amax((2, 3, 4)).amin(1)
+    assert distance.max() < 1e-5, "as recorded means: a recorded frame or its mirror image"
+
+
+@pytest.mark.parametrize("joint_set", [COCO, HUMAN36])
+def test_pairs_are_consistent(body, skeleton, joint_set) -> None:
+    motion = retarget(random_pack(100), body)
+    poses = PoseSampler(motion.rotations, np.full(len(motion.rotations), 0.01), Widening(), CPU)
+    batch = PairSource(skeleton, poses, joint_set, CLEAN, Cameras())(32, torch.Generator().manual_seed(4))
+    assert batch.human36[:, HUMAN36.root].abs().max() < 1e-6
+    assert torch.isfinite(batch.pose2d).all() and batch.pose2d.shape == (32, joint_set.size, 3)
+    # Standardised: zero mean, unit mean square over both axes.
+    assert batch.pose2d[..., :2].mean(1).abs().max() < 1e-4
+    assert (batch.pose2d[..., :2].square().mean((1, 2)) - 1).abs().max() < 1e-4
+    # The runtime's own standardisation of the same picture is the same input.
+    pixels = torch.cat([batch.clean_px * 900 + 500, torch.ones(32, joint_set.size, 1)], -1)
+    pixels = (pelvis_and_neck(pixels) if joint_set is COCO else pixels).numpy()
+    assert np.abs(standardise(pixels) - batch.pose2d.numpy()).max() < 2e-3
+    # Upright people are upright: heads above feet in the picture (y down) in nearly all poses.
+    head, feet = batch.human36[:, 10, 1], batch.human36[:, [3, 6], 1].mean(1)
+    assert (head < feet).float().mean() > 0.85
+
+
+def test_noise_has_the_official_statistics(data: Path) -> None:
+    """Against the statistics recorded from the official synthesis (1,500 draws): means within 12 %, standard deviations 25 %."""
+    with np.load(next(data.rglob("noise.npz"))) as recorded:
+        clean, mean, std = recorded["synth_in"], recorded["synth_dist_mean"], recorded["synth_dist_std"]
+    # The fixture's area is that of the 288 x 384 crop: two far corners give the pose that box without moving the 17 joints.
+    pose = torch.zeros(6000, 17, 3)
+    pose[:, :, :2] = torch.as_tensor(clean[:, :2])
+    size = pose[0, :, :2].amax(0) - pose[0, :, :2].amin(0)
+    grow = (288 * 384 / size.prod()) ** 0.5
+    noisy = add_noise(torch.cat([pose[..., :2] * grow, torch.ones(6000, 17, 1)], -1), "coco", NoiseLevel(share=1.0), torch.Generator().manual_seed(0))
+    distance = (noisy[..., :2] - pose[..., :2] * grow).norm(dim=-1)
+    # Growing the pose also moves the other joint of each pair away, which only inversions notice.
+    assert np.abs(distance.mean(0).numpy() / mean - 1).max() < 0.12 + 0.15
+    assert np.abs(np.median(distance.std(0).numpy() / std) - 1) < 0.25
+
+
+@pytest.mark.parametrize("missing", [1, 3, 5])
+def test_missing_joints(missing: int) -> None:
+    pose = torch.rand(200, 19, 3, generator=torch.Generator().manual_seed(0)) + 0.1
+    out = pelvis_and_neck(drop_joints(pose, COCO, NoiseLevel(missing=missing), torch.Generator().manual_seed(1)))
+    gone = out[:, :17, 2] == 0
+    assert (gone.sum(1) == missing).all() and (out[:, :17][gone] == 0).all()
+    hips = (out[:, [11, 12], 2] > 0).all(1)
+    assert torch.equal(out[:, 17, 2] > 0, hips)
+    assert torch.allclose(out[hips, 17], out[hips][:, [11, 12]].mean(1))
+
+
+def test_soft_confidences_tell_good_from_bad() -> None:
+    clean = torch.rand(3000, 17, 3, generator=torch.Generator().manual_seed(0))
+    clean[..., 2] = 1
+    noisy = add_noise(clean, "coco", NOISY, torch.Generator().manual_seed(1))
+    error = (noisy[..., :2] - clean[..., :2]).norm(dim=-1)
+    sure = noisy[..., 2] > 0.75
+    assert error[sure].mean() < 0.6 * error[~sure].mean()
+
+
+BVH = """HIERARCHY
+ROOT Hips
+{{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+{joints}
+}}
+MOTION
+Frames: 2
+Frame Time: 0.0333333
+{frames}
+"""
+
+
+def bvh_text(angle: float) -> str:
+    """A Mixamo-like skeleton whose left elbow (about -Y) and right knee (about X) bend by ``angle`` degrees in frame 2."""
+    chains = [
+        [("mixamorig:Spine", "0 10 0"), ("mixamorig:Spine1", "0 12 0"), ("mixamorig:Neck", "0 30 0"), ("mixamorig:Head", "0 10 0")],
+        *[[(f"{side}Shoulder", f"{s * 5} 40 0"), (f"{side}Arm", f"{s * 12} 0 0"), (f"{side}ForeArm", f"{s * 28} 0 0"), (f"{side}Hand", f"{s * 25} 0 0")]
+          for side, s in (("Left", 1), ("Right", -1))],
+        *[[(f"{side}UpLeg", f"{s * 10} -5 0"), (f"{side}Leg", "0 -42 0"), (f"{side}Foot", "0 -40 0"), (f"{side}ToeBase", "0 -5 14")]
+          for side, s in (("Left", 1), ("Right", -1))],
+    ]  # fmt: skip
+    text, order = "", []
+    for chain in chains:
+        for name, offset in chain:
+            text += f"JOINT {name} {{ OFFSET {offset} CHANNELS 3 Zrotation Xrotation Yrotation\n"
+            order.append(name)
+        text += "End Site { OFFSET 0 1 0 }\n" if "Hand" not in chain[-1][0] else f"End Site {{ OFFSET {chain[2][1]} }}\n"
+        text += "}" * len(chain) + "\n"
+    bend = {"LeftForeArm": (0, 0, -angle), "RightLeg": (0, angle, 0)}
+    frames = [" ".join(["0"] * 6 + ["0 0 0"] * len(order)), " ".join(["0"] * 6 + [" ".join(map(str, bend.get(n, (0, 0, 0)))) for n in order])]
+    return BVH.format(joints=text, frames="\n".join(frames))
+
+
+def test_bvh_folder(tmp_path: Path, body) -> None:
+    (tmp_path / "s1_walk.bvh").write_text(bvh_text(60))
+    motion = load_motion(tmp_path, body)
+    assert motion.rotations.shape == (2, 24, 3, 3) and list(motion.subjects) == ["s1", "s1"]
+    # Rest equals rest (feet, which the file's rest points elsewhere, are transferred relative to rest).
+    assert np.abs(motion.rotations[0] - np.eye(3)).max() < 2e-2
+    bent = log_map(torch.as_tensor(motion.rotations[1])).numpy()
+    expected = np.zeros((24, 3))
+    expected[SMPL.names.index("L_Elbow"), 1], expected[SMPL.names.index("R_Knee"), 0] = -np.radians(60), np.radians(60)
+    assert np.abs(bent - expected).max() < 2e-2
+
+
+@pytest.mark.parametrize("text", ["", "HIERARCHY", "hello", "HIERARCHY\nROOT a { OFFSET 0 0 0 CHANNELS 3 Xrotation Yrotation Zrotation }\nMOTION\nFrames: 3\nFrame Time: 1\n1 2"])  # fmt: skip
+def test_broken_bvh_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.bvh").write_text(text)
+    with pytest.raises(InputError, match="BVH"):
+        read_folder(tmp_path)
+
+
+def test_broken_pack_is_refused(tmp_path: Path, body) -> None:
+    pack = random_pack()
+    del pack["offsets"]
+    np.savez(tmp_path / "pack.npz", **pack)
+    with pytest.raises(InputError, match="lacks offsets"):
+        load_motion(tmp_path / "pack.npz", body)
+    assert len(PARENTS) == 24
