@@ -175,6 +175,12 @@ def test_bad_files(tmp_path: Path, name: str, content: bytes, says: str) -> None
         read_pose2d(tmp_path / name, COCO)
 
 
+def test_crowded_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.tile(keypoints(), (101, 1, 1)))
+    with pytest.raises(InputError, match="101 people"):
+        read_pose2d(tmp_path / "p.npy", COCO)
+
+
 def test_missing_file_and_wrong_joint_set(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not an existing file"):
         read_pose2d(tmp_path, COCO)

@@ -13,7 +13,9 @@ from openhmr.io.arrays import read_npy
 from openhmr.joints import COCO, JointSet
 
 MAX_JSON_BYTES = 64 << 20
-MAX_POSES = 1000
+MAX_NUMBERS = 1_000_000
+MAX_POSES = 100
+"""In one file: as many people are drawn into one picture; for more, pass arrays to the lifter."""
 MAX_PIXEL = 1e6
 MIN_JOINTS = 4
 """Fewer present joints than this do not tell one pose from another (ours)."""
@@ -47,10 +49,14 @@ def read_pose2d(path: str | Path, joint_set: JointSet, image: str | None = None)
     if not path.is_file():
         raise InputError(f"{path} is not an existing file; give a .npy or COCO .json file with 2D poses")
     if path.suffix.lower() == ".npy":
-        return Pose2D(check_pose2d(read_npy(path, MAX_POSES * joint_set.size * 3), joint_set, str(path)), None)
-    if path.suffix.lower() == ".json":
-        return _read_coco(path, joint_set, image)
-    raise InputError(f"{path} is neither .npy nor .json; save 2D poses with numpy.save or as COCO keypoint JSON")
+        out = Pose2D(check_pose2d(read_npy(path, MAX_NUMBERS), joint_set, str(path)), None)
+    elif path.suffix.lower() == ".json":
+        out = _read_coco(path, joint_set, image)
+    else:
+        raise InputError(f"{path} is neither .npy nor .json; save 2D poses with numpy.save or as COCO keypoint JSON")
+    if len(out.joints) > MAX_POSES:
+        raise InputError(f"{path} holds {len(out.joints)} people; at most {MAX_POSES} are taken from one file: split it")
+    return out
 
 
 def check_pose2d(pose: ArrayLike, joint_set: JointSet, name: str = "pose") -> NDArray[np.float32]:
@@ -69,8 +75,6 @@ def check_pose2d(pose: ArrayLike, joint_set: JointSet, name: str = "pose") -> ND
         needed = f"the {joint_set.name} joints need {allowed}"
         raise InputError(f"{name} has shape {array.shape}; {needed}: x, y and optionally a confidence")
     array = array.astype(np.float64)[None] if array.ndim == 2 else array.astype(np.float64)
-    if len(array) > MAX_POSES:
-        raise InputError(f"{name} holds {len(array)} poses; at most {MAX_POSES} are lifted at once: split it")
     if not np.isfinite(array).all():
         raise InputError(f"{name} holds NaN or infinite values; write missing joints as 0, 0 with confidence 0 in a third column")
     out = np.ones((*array.shape[:2], 3))

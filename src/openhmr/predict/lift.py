@@ -63,8 +63,8 @@ class Lifter:
         as 52 degrees, without a size the people are taken to stand in the picture's middle. Raises :class:`InputError`.
         """
         pose = check_pose2d(pose2d, self.joint_set)
-        if focal is not None and not (np.isfinite(focal) and 1 <= focal <= 1e6):
-            raise InputError(f"focal length is {focal}; it must lie between 1 and 1,000,000 pixels: leave it out if unknown")
+        if focal is not None and not (np.isfinite(focal) and 1 <= focal <= 1e5):
+            raise InputError(f"focal length is {focal}; it must lie between 1 and 100,000 pixels: leave it out if unknown")
         size = image_size or assumed_image_size(pose)
         K = intrinsics(size, focal)
         coarse = self._coarse(pose)

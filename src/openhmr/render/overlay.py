@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from openhmr.geometry.camera_fit import NEAR_M
 from openhmr.predict.result import Result
 from openhmr.render.shading import render
 from openhmr.render.skeleton import draw_pose2d
@@ -41,7 +42,7 @@ def canvas_for(result: Result, image: NDArray[np.uint8] | None) -> Canvas:
         picture = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8) if scale != 1 else image
         return Canvas(picture, np.diag([size[0] / image.shape[1], size[1] / image.shape[0], 1.0]))
     projected = result.vertices @ result.K.T
-    points = projected[..., :2] / np.maximum(projected[..., 2:], 1e-6)
+    points = projected[..., :2] / np.maximum(projected[..., 2:], NEAR_M)
     shown = np.concatenate([points.reshape(-1, 2), result.pose2d[result.pose2d[..., 2] > 0, :2]])
     low, high = shown.min(0), shown.max(0)
     margin = 0.08 * (high - low).max()

@@ -33,10 +33,14 @@ def render(vertices: NDArray, faces: NDArray, K: NDArray, size: tuple[int, int])
     flat = vertices.reshape(-1, 3).astype(np.float32)
     scaled = np.diag([s, s, 1.0]) @ K
     fragments = rasterise(flat, all_faces, scaled, big)
-    normals = np.concatenate([vertex_normals(person, faces) for person in vertices]).astype(np.float32)
-    albedo = np.array(COLOURS, np.float32)[(fragments.face // len(faces)) % len(COLOURS)] ** _GAMMA
+    normals = np.concatenate([vertex_normals(mesh, faces) for mesh in vertices]).astype(np.float32)
+    person = fragments.face // len(faces)
+    albedo = np.array(COLOURS, np.float32)[person % len(COLOURS)] ** _GAMMA
     colour = _light(fragments, normals[all_faces[fragments.face]], scaled, big, albedo)
-    colour *= _creases(fragments, scaled, big)[:, None]
+    rows, columns = np.divmod(fragments.pixel, big[1])
+    for i in np.unique(person):
+        own = person == i
+        colour[own] *= _creases(rows[own], columns[own], fragments.depth[own], scaled[0, 0])[:, None]
     picture = np.zeros((big[0] * big[1], 4), np.float32)
     picture[fragments.pixel, :3] = np.clip(colour, 0, 1) ** (1 / _GAMMA)
     picture[fragments.pixel, 3] = 1
@@ -71,19 +75,17 @@ def _dot(a: NDArray, b: NDArray) -> NDArray:
     return np.einsum("pi,pi->p", a, b)
 
 
-def _creases(fragments: Fragments, K: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Darkening ``(P,)`` of what lies deeper than its surroundings: unsharp masking of the depth buffer (Luft et al. 2006)."""
-    shade = np.ones(len(fragments.pixel), np.float32)
-    if not len(shade):
-        return shade
-    depth, covered = np.zeros((2, size[0] * size[1]), np.float32)
-    depth[fragments.pixel], covered[fragments.pixel] = fragments.depth, 1
-    typical = float(np.median(fragments.depth))
+def _creases(y: NDArray, x: NDArray, depth: NDArray, focal_px: float) -> NDArray[np.float32]:
+    """Darkening ``(P,)`` of one person's pixels that lie deeper than their surroundings: unsharp masking of the depth buffer
+    (Luft et al. 2006), of that person alone, so that bystanders cast no halo."""
+    shade = np.ones(len(depth), np.float32)
+    y, x = y - y.min(), x - x.min()
+    planes = np.zeros((2, y.max() + 1, x.max() + 1), np.float32)
+    planes[0, y, x], planes[1, y, x] = depth, 1
     for radius, strength in zip(_CREASE_M, _CREASE_STRENGTH, strict=True):
-        sigma = float(np.clip(radius * K[0, 0] / typical, 1, 0.05 * max(size)))
-        around, weight = (_blur(plane.reshape(size), sigma).reshape(-1)[fragments.pixel] for plane in (depth, covered))
-        deeper = np.clip(fragments.depth - around / np.maximum(weight, 1e-6), 0, 2 * radius)
-        shade *= np.exp(-strength * deeper)
+        sigma = float(np.clip(radius * focal_px / np.median(depth), 1, 0.1 * max(planes.shape)))
+        around, weight = (_blur(plane, sigma)[y, x] for plane in planes)
+        shade *= np.exp(-strength * np.clip(depth - around / np.maximum(weight, 1e-6), 0, 2 * radius))
     return shade
 
 

@@ -12,6 +12,9 @@ LEFT, RIGHT, MIDDLE = (38, 112, 201), (222, 96, 58), (84, 94, 112)
 _SHIFT = 4
 """OpenCV takes coordinates in sixteenths of a pixel."""
 
+_FAR = 1e6
+"""Joints farther outside are drawn towards this; OpenCV takes 32-bit coordinates."""
+
 
 def draw_pose2d(image: NDArray[np.uint8], pose2d: NDArray, joint_set: JointSet) -> NDArray[np.uint8]:
     """A copy of RGB ``image`` with the people ``pose2d (N,J,3)`` (x, y in its pixels, confidence) drawn as sticks and dots.
@@ -23,7 +26,7 @@ def draw_pose2d(image: NDArray[np.uint8], pose2d: NDArray, joint_set: JointSet) 
         present = person[:, 2] > 0
         extent = np.ptp(person[present, :2], axis=0).max()
         thickness = float(np.clip(extent / 75, 1.5, max(image.shape[:2]) / 90))
-        fixed = np.rint((person[:, :2] - 0.5) * (1 << _SHIFT)).astype(int)
+        fixed = np.rint((np.clip(person[:, :2], -_FAR, _FAR) - 0.5) * (1 << _SHIFT)).astype(int)
         bones = [(i, j) for i, j in joint_set.skeleton if present[i] and present[j]]
         colours = [_colour(name) for name in joint_set.names]
         for halo in (True, False):
