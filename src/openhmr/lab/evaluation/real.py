@@ -27,7 +27,7 @@ def predict_pack(pack: Path, out: Path, joints: str) -> int:
     predictions = {"names": np.array(COCO.names)}
     for item, person, view in zip(data["item_ids"], pose, data["view"], strict=True):
         width, height = data["image_size_wh"][view]
-        result = lifter(person, (int(height), int(width)), float(data["K"][view, 0, 0]))
+        result = lifter(person, focal=float(data["K"][view, 0, 0]), image_size=(int(height), int(width)))
         predictions[str(item)] = result.joints["coco"][0] * 1000
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **predictions)  # type: ignore[arg-type]
