@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic_models import model
-from tiny_lifter import write_tiny_model
 
 import openhmr
 from openhmr.bodies.body import Body
 from openhmr.cli import main
 from openhmr.predict.lift import Lifter
+from tests.synthetic_models import model
+from tests.tiny_lifter import write_tiny_model
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FILES = {"mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png"}

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from tiny_lifter import base_vertices, weights, write_tiny_model
 
 import openhmr
 from openhmr.bodies.body import Body
@@ -17,6 +16,7 @@ from openhmr.io.pose2d import check_pose2d
 from openhmr.joints import COCO
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.predict.lift import Lifter, standardise
+from tests.tiny_lifter import base_vertices, weights, write_tiny_model
 
 
 @pytest.fixture
