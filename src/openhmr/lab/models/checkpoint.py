@@ -1,0 +1,128 @@
+"""Checkpoints: our own format, and a reader of the official Pose2Mesh files."""
+
+import json
+import pickle
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from openhmr.errors import InputError
+from openhmr.io.atomic import atomic_path
+
+FORMAT = "openhmr-checkpoint-1"
+MAX_BYTES = 8 * 2**30
+"""Official files hold at most 0.7 GB; a compressed file can claim any size."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What weights belong to: network ``family`` and its ``config``, joint set by name, body and mesh graph by hash."""
+
+    family: str
+    joint_set: str
+    body: str
+    graph: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: str | Path, module: nn.Module, info: CheckpointInfo) -> None:
+    """Write a module's state_dict and ``info`` to a safetensors file, atomically."""
+    state = {key: value.detach().contiguous() for key, value in module.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(state, temporary, {"format": FORMAT, "info": json.dumps(asdict(info), sort_keys=True)})
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
+    """Tensors and what they belong to. Raises :class:`InputError` if the file is missing, damaged or of another format."""
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist; give the path of a .safetensors checkpoint")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise InputError(f"{path} has format {metadata.get('format')}; a checkpoint of this package has {FORMAT}: save it with save_checkpoint")
+            info = CheckpointInfo(**json.loads(metadata["info"]))
+            return {key: file.get_tensor(key) for key in file.keys()}, info  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is no readable checkpoint ({error}); copy or download it again") from None
+
+
+def load_checkpoint(path: str | Path, module: nn.Module, expected: CheckpointInfo) -> None:
+    """Load a file into ``module`` strictly. Raises :class:`InputError` where its info or its tensors are not those expected."""
+    state, info = read_checkpoint(path)
+    for f in fields(CheckpointInfo):
+        found, wanted = getattr(info, f.name), getattr(expected, f.name)
+        if found != wanted:
+            raise InputError(f"{path} was made for {f.name} {found}, not {wanted}; use the checkpoint that belongs to it, or train one")
+    _load_strictly(path, module, state)
+
+
+def import_official(path: str | Path, module: nn.Module) -> None:
+    """Load an official ``.pth.tar`` file into the network (or the PoseNet) of the same joint set and mesh.
+
+    The file says nothing of its graph but the number of coarse nodes: an equal number in another order loads and predicts
+    garbage, so the mesh must be the very one of the official training. Raises :class:`InputError`.
+    """
+    state = {key.removeprefix("module."): value for key, value in _read_official(path).items()}
+    own = module.state_dict()
+    weight, key = state.get("pose2mesh.fc.weight"), "pose2mesh.fc.weight"
+    if weight is not None and key in own and weight.ndim == 2 and weight.shape != own[key].shape:
+        features = own["pose2mesh.cl.3.weight"].shape[1] // 3
+        (found, found_joints), (wanted, joints) = ([n // features for n in w.shape] for w in (weight, own[key]))
+        if found_joints != joints:
+            raise InputError(f"{path} is a network of {found_joints} joints, this one has {joints}; choose the joint set it was trained with")
+        raise InputError(
+            f"{path} belongs to a mesh graph of {found} coarse nodes, this body's graph has {wanted}; use the body it was trained with"
+        )
+    _load_strictly(path, module, state)
+
+
+def _read_official(path: str | Path) -> dict[str, Tensor]:
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give the path of an official .pth.tar checkpoint")
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_BYTES:
+            raise InputError(f"{path} unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read: give an official checkpoint")
+    try:
+        with torch.serialization.safe_globals(_harmless()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        state = content["model_state_dict"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        reason = str(error).strip().splitlines()[:1]
+        raise InputError(f"{path} is no official checkpoint ({' '.join(reason)}); give an unchanged .pth.tar file") from None
+    if not isinstance(state, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise InputError(f"{path} holds no state_dict of tensors under model_state_dict; give an unchanged .pth.tar file")
+    return dict(state)
+
+
+def _harmless() -> list[Any]:
+    """What official files hold besides tensors: the scheduler's Counter and NumPy numbers of the logs, under old and new names."""
+    scalar = np.float64(0).__reduce__()[0]
+    types = [type(np.dtype(t)) for t in (np.float64, np.float32, np.int64)]
+    return [Counter, (scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *types]
+
+
+def _load_strictly(path: str | Path, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    own = module.state_dict()
+    missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
+    if missing or unknown:
+        raise InputError(
+            f"{path} does not fit the network: {len(missing)} tensors are missing (first: {missing[:1]}), {len(unknown)} unknown "
+            f"(first: {unknown[:1]}); use the network it was made by"
+        )
+    for key, value in own.items():
+        if value.shape != state[key].shape:
+            raise InputError(f"{path} has {key} of shape {tuple(state[key].shape)}, the network {tuple(value.shape)}; use the network it was made by")
+    module.load_state_dict(state)
