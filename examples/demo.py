@@ -12,8 +12,8 @@ HERE = Path(__file__).parent
 CASES = (
     ("skier", "coco_skier.json", "coco", ["--focal", "800"]),
     ("human36", "human36_pose.npy", "human36", []),
-    ("pose2sim", "pose2sim_cam2.npy", "coco", ["--focal", "1681"]),
-    ("three_people", "three_people.npy", "coco", []),
+    ("balancing", "balancing_detection.json", "coco", ["--focal", "1681"]),
+    ("three_people", "three_people.json", "coco", ["--focal", "1000"]),
 )
 
 
@@ -25,8 +25,8 @@ def run(out: Path) -> int:
             return code
     import openhmr
 
-    lifter = openhmr.load("pose2mesh-coco")
-    pose = np.load(HERE / "pose2sim_cam2.npy")
+    pose = np.load(HERE / "human36_pose.npy")
+    lifter = openhmr.load("pose2mesh-human36")
     lifter(pose)
     times = []
     for _ in range(200):

@@ -75,9 +75,31 @@ def test_skinned_start_is_linear_blend_skinning() -> None:
     body = open_body()
     net, skeleton = CompactPose2Mesh(COCO.flip_permutation, body, SMPL.flip_permutation, SMALL).mesh_net, Skeleton(body)
     r, t = skeleton.transforms(exp_map(torch.randn(2, 24, 3, generator=torch.Generator().manual_seed(0)) * 0.5), torch.zeros(2, 10))
-    transforms = torch.cat([r, t[..., None]], -1).transpose(1, 2)
+    transforms = net.girth(torch.cat([r, t[..., None]], -1).transpose(1, 2))
     decoded = (transforms.flatten(2) @ net.decode).transpose(1, 2)
     assert (decoded - skeleton.vertices(r, t, torch.zeros(2, 10))).abs().max() < 1e-5
+
+
+def test_girth_keeps_bones_and_restores_what_lies_across() -> None:
+    """Rotations pass unchanged; a shrunken transform keeps its joint and its bone and becomes a rotation across it."""
+    from openhmr.lab.models.pose2mesh.compact import Girth
+    from openhmr.lab.synth.poses import random_rotations
+
+    body = open_body()
+    girth, rest = Girth(body), torch.as_tensor(body.J_regressor @ body.v_template)
+    r = random_rotations(48, torch.Generator().manual_seed(0), torch.device("cpu")).view(2, 24, 3, 3)
+    t = torch.randn(2, 24, 3, 1, generator=torch.Generator().manual_seed(1))
+    rigid = torch.cat([r, t], -1).transpose(1, 2)
+    assert (girth(rigid) - rigid).abs().max() < 1e-5
+    shrunk = torch.cat([r @ torch.diag(torch.tensor([0.9, 0.6, 0.5])), t], -1)
+    full = girth(shrunk.transpose(1, 2)).transpose(1, 2)
+    at = lambda m, p: (m[..., :3] @ p[..., None] + m[..., 3:])[..., 0]  # noqa: E731
+    assert (at(full, rest) - at(shrunk, rest)).abs().max() < 1e-5
+    elbow, wrist = 18, 20
+    assert (at(full, rest[[wrist] * 24]) - at(shrunk, rest[[wrist] * 24]))[:, elbow].abs().max() < 1e-5
+    across = torch.tensor([0.0, 1, 0]).expand(24, 3)
+    grown = (full[..., :3] @ across[..., None]).norm(dim=(-2, -1))[:, [16, 17, 18, 19]]
+    assert (grown - 1).abs().max() < 1e-3
 
 
 def test_onnx_equals_torch(network, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from synthetic_models import model
+from tests.synthetic_models import model
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.readers import convert, read_body

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_models import model
+from tests.synthetic_models import model
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.mano import mano_joint_regressor, mano_joints21

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from openhmr.bodies.body import Body
 from openhmr.io.atomic import atomic_path
-from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh, laplacian_table
+from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh, Girth, laplacian_table
 
 OPSET = 17
 HALF_FROM = 4096
@@ -66,6 +66,22 @@ def _affine(norm: torch.nn.BatchNorm1d) -> tuple[torch.Tensor, torch.Tensor]:
     return scale, norm.bias.double() - norm.running_mean.double() * scale
 
 
+def restore_girth(g: _Graph, transforms: str, girth: Girth) -> str:
+    """:class:`Girth` on transforms ``(B,3,J,4)``."""
+    g.op("Split", g.op("Transpose", transforms, perm=[0, 2, 1, 3]), g.constant(np.array([3, 1])), outputs=2, axis=-1)
+    matrix, shift = g.nodes[-1].output
+    both = g.constant(np.array([-2, -1]))
+    size = g.op("Clip", g.op("ReduceSum", g.op("Mul", matrix, matrix), both, keepdims=1), g.constant(np.float32(1e-6)))
+    rotation = g.op("Mul", matrix, g.op("Sqrt", g.op("Div", g.constant(np.float32(3)), size)))
+    for _ in range(girth.iterations):
+        square = g.op("MatMul", rotation, g.op("Transpose", rotation, perm=[0, 1, 3, 2]))
+        cubed = g.op("Mul", g.op("MatMul", square, rotation), g.constant(np.float32(0.5)))
+        rotation = g.op("Sub", g.op("Mul", rotation, g.constant(np.float32(1.5))), cubed)
+    full = g.op("Add", g.op("MatMul", matrix, g.constant(girth.along)), g.op("MatMul", rotation, g.constant(girth.across)))
+    moved = g.op("Add", shift, g.op("MatMul", g.op("Sub", matrix, full), g.constant(girth.rest)))
+    return g.op("Transpose", g.op("Concat", full, moved, axis=-1), perm=[0, 2, 1, 3])
+
+
 def build(network: CompactPose2Mesh, body: Body, metadata: dict[str, object]) -> onnx.ModelProto:
     """The network in evaluation mode as ONNX: ``pose2d (B,J,3)`` -> ``vertices (B,V,3)``, ``pose3d (B,J,3)``."""
     g, net, mesh = _Graph(), network.pose_net, network.mesh_net
@@ -96,7 +112,7 @@ def build(network: CompactPose2Mesh, body: Body, metadata: dict[str, object]) ->
     body_flip = g.constant(mesh.flip.numpy())
     direct, other = halves(g.reshape(g.linear(features, mesh.transforms), -1, 3, body_joints, 4))
     other = g.op("Mul", g.op("Gather", other, body_flip, axis=2), g.constant(mesh.signs))
-    transforms = g.reshape(average(direct, other), -1, 3, 4 * body_joints)
+    transforms = g.reshape(restore_girth(g, average(direct, other), mesh.girth), -1, 3, 4 * body_joints)
     start = g.op("MatMul", transforms, g.constant(mesh.decode))
     direct, other = halves(g.reshape(g.linear(features, mesh.features), -1, width, body_joints))
     blended = g.op("MatMul", average(direct, g.op("Gather", other, body_flip, axis=2)), g.constant(mesh.blend))

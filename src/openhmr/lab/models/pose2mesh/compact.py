@@ -72,6 +72,7 @@ class Graph(nn.Module):
         rows, used = np.repeat(np.arange(count), neighbours.shape[1]), values.reshape(-1) != 0
         laplacian = sparse_matrix(rows[used], neighbours.reshape(-1)[used], values.reshape(-1)[used], (count, count))
         self.register_buffer("sparse", laplacian, persistent=False)
+        self.sparse: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """``L x`` for ``x (V,N)``."""
@@ -129,6 +130,54 @@ def mirror_signs(rows: int) -> Tensor:
     return torch.outer(torch.tensor([-1.0, 1, 1]), torch.tensor([-1.0, 1, 1, 1][:rows]))
 
 
+def bone_axes(rest: np.ndarray, parents: np.ndarray) -> np.ndarray:
+    """Unit direction ``(J,3)`` of the bone that starts at each joint: towards its only child, or away from its parent at the
+    end of a limb; zero where several bones start and at the root."""
+    axes = np.zeros_like(rest)
+    for j, p in enumerate(parents):
+        children = np.nonzero(parents == j)[0]
+        if len(children) == 1:
+            axes[j] = rest[children[0]] - rest[j]
+        elif len(children) == 0 and p >= 0:
+            axes[j] = rest[j] - rest[p]
+    length = np.linalg.norm(axes, axis=1, keepdims=True)
+    return np.divide(axes, length, out=np.zeros_like(axes), where=length > 0)
+
+
+class Girth(nn.Module):
+    """Gives limbs back the girth that averaging over uncertain rotations takes from predicted transforms (ours).
+
+    The mean of several rotations is a shrunken matrix M, so that an uncertain forearm turns as thin as a stick. Along the bone M
+    stays, so that joints stay where they are; across it, M is replaced by the rotation R nearest to it (polar factor, by
+    Newton-Schulz iterations): ``M u u^T + R (I - u u^T)`` about the joint's centre.
+    """
+
+    iterations = 6
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        rest = (body.J_regressor @ body.v_template).astype(np.float64)
+        axes = bone_axes(rest, np.asarray(body.parents))
+        along = axes[:, :, None] * axes[:, None]
+        along[np.abs(axes).sum(1) == 0] = np.eye(3)
+        tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)  # noqa: E731
+        self.register_buffer("rest", tensor(rest[:, :, None]), persistent=False)
+        self.register_buffer("along", tensor(along), persistent=False)
+        self.register_buffer("across", tensor(np.eye(3) - along), persistent=False)
+        self.rest: Tensor
+        self.along: Tensor
+        self.across: Tensor
+
+    def forward(self, transforms: Tensor) -> Tensor:
+        """Transforms ``(B,3,J,4)`` -> ``(B,3,J,4)``."""
+        matrix, shift = transforms.transpose(1, 2).split([3, 1], -1)
+        rotation = matrix * (3 / matrix.square().sum((-1, -2), keepdim=True).clamp(min=1e-6)).sqrt()
+        for _ in range(self.iterations):
+            rotation = 1.5 * rotation - 0.5 * (rotation @ rotation.mT) @ rotation
+        full = matrix @ self.along + rotation @ self.across
+        return torch.cat([full, shift + (matrix - full) @ self.rest], -1).transpose(1, 2)
+
+
 class MeshNet(nn.Module):
     """Features -> coarse vertices ``(B,V,3)`` metres, camera axes, relative to the human36 pelvis."""
 
@@ -144,7 +193,11 @@ class MeshNet(nn.Module):
         self.register_buffer("blend", torch.as_tensor(np.ascontiguousarray(weights.T)), persistent=False)
         self.register_buffer("flip", torch.as_tensor(np.asarray(body_flip, np.int64)), persistent=False)
         self.register_buffer("signs", mirror_signs(4)[:, None], persistent=False)
-        self.graph = Graph(coarse.faces, len(template))
+        self.decode: Tensor
+        self.blend: Tensor
+        self.flip: Tensor
+        self.signs: Tensor
+        self.graph, self.girth = Graph(coarse.faces, len(template)), Girth(body)
         self.transforms = nn.Linear(config.hidden, self.joints * 12)
         self.features = nn.Linear(config.hidden, self.joints * config.joint_features)
         self.conv1 = GraphConv(config.joint_features + 3, config.graph_features)
@@ -164,7 +217,7 @@ class MeshNet(nn.Module):
 
     def forward(self, features: Tensor, mirrored: Tensor | None = None) -> Tensor:
         transforms, blended = self.joint_outputs(features, mirrored)
-        start = (transforms.flatten(2) @ self.decode).transpose(1, 2)
+        start = (self.girth(transforms).flatten(2) @ self.decode).transpose(1, 2)
         # Node-major from here on: a sparse product then takes all bodies of the batch at once.
         x = torch.cat([start, (blended @ self.blend).transpose(1, 2)], -1).transpose(0, 1)
         return start + self.conv2(torch.relu(self.conv1(x, self.graph)), self.graph).transpose(0, 1)
@@ -183,6 +236,8 @@ class CompactPose2Mesh(nn.Module):
         config = config or CompactConfig()
         self.register_buffer("flip", torch.as_tensor(np.asarray(pose_flip, np.int64)), persistent=False)
         self.register_buffer("signs", torch.tensor([-1.0, 1, 1]), persistent=False)
+        self.flip: Tensor
+        self.signs: Tensor
         self.pose_net, self.mesh_net = PoseNet(len(pose_flip), config), MeshNet(body, body_flip, config)
 
     def features(self, pose2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
