@@ -62,8 +62,8 @@ def test_graph_convolution_is_chebyshevs() -> None:
     out = conv(x, graph)
     assert (out - expected).abs().max() < 1e-5
     gradient = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
-    own, = torch.autograd.grad(out, x, gradient)
-    reference, = torch.autograd.grad(expected, x, gradient.double())
+    (own,) = torch.autograd.grad(out, x, gradient)
+    (reference,) = torch.autograd.grad(expected, x, gradient.double())
     assert (own - reference).abs().max() < 1e-5
 
 
@@ -136,7 +136,7 @@ def test_gradient_reaches_every_parameter(network) -> None:
     vertices, pose3d = network(poses(6))
     (vertices.square().mean() + pose3d.square().mean()).backward()
     for name, parameter in network.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().max() > 0 or ".linear" in name and name.endswith("bias"), name
+        assert (parameter.grad is not None and parameter.grad.abs().max() > 0) or (".linear" in name and name.endswith("bias")), name
 
 
 @pytest.fixture
@@ -161,7 +161,9 @@ def test_training_resumes_to_the_bit_and_exports(recipe: CompactRecipe, tmp_path
     from openhmr.lab.training.fit import Trainer
 
     work = CompactTraining(recipe, torch.device("cpu"))
-    Trainer(work.network, recipe.stage1, tmp_path / "cut" / "stage1", recipe.seed, torch.device("cpu")).run(work.stage1_loss, work.evaluate, 3)
+    Trainer(work.network, recipe.stage1, tmp_path / "cut" / "stage1", recipe.seed, torch.device("cpu")).run(
+        work.stage1_loss, work.evaluate, 3
+    )
     resumed = train(recipe, tmp_path / "cut", torch.device("cpu"))
     for (name, a), b in zip(whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True):
         if not a.is_sparse_csr:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.synthetic_models import model
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.readers import convert, read_body
 from openhmr.errors import InputError
+from tests.synthetic_models import model
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 

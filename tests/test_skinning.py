@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.synthetic_models import model
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.mano import mano_joint_regressor, mano_joints21
@@ -14,6 +13,7 @@ from openhmr.geometry.camera import world2cam
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints.mano import MANO_PARENTS
 from openhmr.joints.smpl import SMPL_PARENTS
+from tests.synthetic_models import model
 
 NO_FACES = np.zeros((0, 3), np.int32)
 

@@ -159,7 +159,9 @@ def test_noise_has_the_official_statistics(data: Path) -> None:
     pose[:, :, :2] = torch.as_tensor(clean[:, :2])
     size = pose[0, :, :2].amax(0) - pose[0, :, :2].amin(0)
     grow = (288 * 384 / size.prod()) ** 0.5
-    noisy = add_noise(torch.cat([pose[..., :2] * grow, torch.ones(6000, 17, 1)], -1), "coco", NoiseLevel(share=1.0), torch.Generator().manual_seed(0))
+    noisy = add_noise(
+        torch.cat([pose[..., :2] * grow, torch.ones(6000, 17, 1)], -1), "coco", NoiseLevel(share=1.0), torch.Generator().manual_seed(0)
+    )
     distance = (noisy[..., :2] - pose[..., :2] * grow).norm(dim=-1)
     # Growing the pose also moves the other joint of each pair away, which only inversions notice.
     assert np.abs(distance.mean(0).numpy() / mean - 1).max() < 0.12 + 0.15
@@ -202,13 +204,12 @@ Frame Time: 0.0333333
 
 def bvh_text(angle: float) -> str:
     """A Mixamo-like skeleton whose left elbow (about -Y) and right knee (about X) bend by ``angle`` degrees in frame 2."""
-    chains = [
-        [("mixamorig:Spine", "0 10 0"), ("mixamorig:Spine1", "0 12 0"), ("mixamorig:Neck", "0 30 0"), ("mixamorig:Head", "0 10 0")],
-        *[[(f"{side}Shoulder", f"{s * 5} 40 0"), (f"{side}Arm", f"{s * 12} 0 0"), (f"{side}ForeArm", f"{s * 28} 0 0"), (f"{side}Hand", f"{s * 25} 0 0")]
-          for side, s in (("Left", 1), ("Right", -1))],
-        *[[(f"{side}UpLeg", f"{s * 10} -5 0"), (f"{side}Leg", "0 -42 0"), (f"{side}Foot", "0 -40 0"), (f"{side}ToeBase", "0 -5 14")]
-          for side, s in (("Left", 1), ("Right", -1))],
-    ]  # fmt: skip
+    trunk = [("mixamorig:Spine", "0 10 0"), ("mixamorig:Spine1", "0 12 0"), ("mixamorig:Neck", "0 30 0"), ("mixamorig:Head", "0 10 0")]
+    chains = [trunk]
+    for side, s in (("Left", 1), ("Right", -1)):
+        arm = (("Shoulder", f"{s * 5} 40 0"), ("Arm", f"{s * 12} 0 0"), ("ForeArm", f"{s * 28} 0 0"), ("Hand", f"{s * 25} 0 0"))
+        leg = (("UpLeg", f"{s * 10} -5 0"), ("Leg", "0 -42 0"), ("Foot", "0 -40 0"), ("ToeBase", "0 -5 14"))
+        chains += [[(side + name, offset) for name, offset in chain] for chain in (arm, leg)]
     text, order = "", []
     for chain in chains:
         for name, offset in chain:
@@ -217,7 +218,10 @@ def bvh_text(angle: float) -> str:
         text += "End Site { OFFSET 0 1 0 }\n" if "Hand" not in chain[-1][0] else f"End Site {{ OFFSET {chain[2][1]} }}\n"
         text += "}" * len(chain) + "\n"
     bend = {"LeftForeArm": (0, 0, -angle), "RightLeg": (0, angle, 0)}
-    frames = [" ".join(["0"] * 6 + ["0 0 0"] * len(order)), " ".join(["0"] * 6 + [" ".join(map(str, bend.get(n, (0, 0, 0)))) for n in order])]
+    frames = [
+        " ".join(["0"] * 6 + ["0 0 0"] * len(order)),
+        " ".join(["0"] * 6 + [" ".join(map(str, bend.get(n, (0, 0, 0)))) for n in order]),
+    ]
     return BVH.format(joints=text, frames="\n".join(frames))
 
 
@@ -233,7 +237,10 @@ def test_bvh_folder(tmp_path: Path, body) -> None:
     assert np.abs(bent - expected).max() < 2e-2
 
 
-@pytest.mark.parametrize("text", ["", "HIERARCHY", "hello", "HIERARCHY\nROOT a { OFFSET 0 0 0 CHANNELS 3 Xrotation Yrotation Zrotation }\nMOTION\nFrames: 3\nFrame Time: 1\n1 2"])  # fmt: skip
+ONE_JOINT = "HIERARCHY\nROOT a { OFFSET 0 0 0 CHANNELS 3 Xrotation Yrotation Zrotation }\nMOTION\nFrames: 3\nFrame Time: 1\n1 2"
+
+
+@pytest.mark.parametrize("text", ["", "HIERARCHY", "hello", ONE_JOINT])
 def test_broken_bvh_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.bvh").write_text(text)
     with pytest.raises(InputError, match="BVH"):

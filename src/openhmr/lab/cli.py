@@ -28,7 +28,8 @@ def bake_body(args: argparse.Namespace) -> int:
     from openhmr.lab.bake.body import bake
 
     body = bake(Path(args.out), args.population)
-    print(f"wrote {args.out}: {body.num_vertices} render, {body.at_level('full').num_vertices} full, {body.at_level('coarse').num_vertices} coarse vertices")
+    sizes = {name: len(body.level(name).vertex_ids) for name in ("full", "coarse")}
+    print(f"wrote {args.out}: {body.num_vertices} render, {sizes['full']} full, {sizes['coarse']} coarse vertices")
     return 0
 
 
@@ -60,7 +61,10 @@ def train(args: argparse.Namespace) -> int:
 
     config, out = recipe(args), Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    settings = dataclasses.asdict(config) | {"torch": torch.__version__, "machine": f"{platform.machine()}, {torch.get_num_threads()} threads"}
+    settings = dataclasses.asdict(config) | {
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+    }
     with atomic_path(out / "config.json") as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n")
     work = run(config, out, torch.device(args.device))

@@ -59,7 +59,9 @@ def build(cls: type[T], data: dict[str, Any], where: str = "") -> T:
     for key, value in data.items():
         if key not in names:
             near = difflib.get_close_matches(str(key), names, 1, 0)
-            raise InputError(f"config key {where}{key} is unknown; did you mean {where}{near[0] if near else names[0]}? (all: {', '.join(names)})")
+            raise InputError(
+                f"config key {where}{key} is unknown; did you mean {where}{near[0] if near else names[0]}? (all: {', '.join(names)})"
+            )
         values[key] = _convert(hints[key], value, f"{where}{key}")
     required = [
         f.name for f in dataclasses.fields(cls)  # type: ignore[arg-type]

@@ -67,7 +67,8 @@ class AnnySource:
         from anny.shape_distribution import SimpleShapeDistribution
 
         torch.manual_seed(seed)
-        between = torch.distributions.Uniform(*(torch.tensor(a, dtype=torch.float64) for a in ages))
+        youngest, oldest = (torch.tensor(a, dtype=torch.float64) for a in ages)
+        between = torch.distributions.Uniform(youngest, oldest)
         model = self.model
         _, people = SimpleShapeDistribution(model, morphological_age_distribution=between).sample(count)
         vertices, heads = [], []

@@ -61,7 +61,9 @@ def sparse_regressor(targets: np.ndarray, meshes: np.ndarray, near: np.ndarray, 
     return out
 
 
-def joint_regressor(template: np.ndarray, shapedirs: np.ndarray, skins: np.ndarray, joints: np.ndarray, allowed: np.ndarray, candidates: int = 400):  # fmt: skip
+def joint_regressor(
+    template: np.ndarray, shapedirs: np.ndarray, skins: np.ndarray, joints: np.ndarray, allowed: np.ndarray, candidates: int = 400
+) -> np.ndarray:
     """``(24,V)`` rows, summing to one, that give each joint of the shape space as its least-squares fit to ``joints (N,24,3)``.
 
     The joints of ``skins (N,V,3)`` are fitted linearly in the betas; each row then is the smallest combination of the nearest
@@ -164,7 +166,7 @@ def bake(out: Path, population: str = "adults") -> Body:
     regressor = joint_regressor(template, shapedirs, skins[fit], joints[fit], levels["full"].vertex_ids)
     regressor = (regressor + regressor[symmetric][:, mirror]) / 2
     body = Body(
-        template, shapedirs, np.zeros((len(ids), 3, 0)), regressor, weights, tpose.PARENTS, faces,
+        template, shapedirs, np.zeros((len(ids), 3, 0), np.float32), regressor, weights, tpose.PARENTS, faces,
         uv=source.uv, face_uv=source.face_uv[visible], joint_regressors=named, levels=levels,
     )  # fmt: skip
     body.save(out)
@@ -184,7 +186,13 @@ def shape_space(skins: np.ndarray, mirror: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def build_levels(
-    skins: np.ndarray, template: np.ndarray, faces: np.ndarray, mirror: np.ndarray, skin: np.ndarray, weights: np.ndarray, joints: np.ndarray
+    skins: np.ndarray,
+    template: np.ndarray,
+    faces: np.ndarray,
+    mirror: np.ndarray,
+    skin: np.ndarray,
+    weights: np.ndarray,
+    joints: np.ndarray,
 ) -> dict[str, Level]:
     """Levels *full* and *coarse* of the render mesh; both are of the skin alone, one closed manifold each."""
     local = np.full(len(template), -1)

@@ -103,7 +103,7 @@ def decimate(
         if mirror[a] < a:
             return
         for b in mesh.ring(a):
-            if mirror[a] == a and mirror[b] != b or b == mirror[a]:
+            if (mirror[a] == a and mirror[b] != b) or b == mirror[a]:
                 continue
             p = np.append(vertices[b], 1.0)
             length = float(np.sum((vertices[a] - vertices[b]) ** 2))

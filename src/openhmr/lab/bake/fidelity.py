@@ -35,7 +35,7 @@ def measure(body: Body, rotations: np.ndarray, seed: int = 99) -> dict[str, floa
         own = tpose.pose_vertices(shaped, body.weights, body.J_regressor @ shaped, world)
         shape_errors.append(np.linalg.norm(shaped - upright, axis=1))
         posed_errors.append(np.linalg.norm(own - truth, axis=1))
-    out = {}
+    out: dict[str, float] = {}
     for name, errors in (("shape", np.array(shape_errors)), ("posed", np.array(posed_errors))):
         out |= {f"{name}_mean_mm": errors.mean() * 1e3, f"{name}_p99_mm": np.percentile(errors, 99) * 1e3}
         out |= {f"{name}_worst_mm": errors.max() * 1e3, f"{name}_worst_person_mean_mm": errors.mean(1).max() * 1e3}

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from openhmr.bodies.body import Body
 from openhmr.io.atomic import atomic_path
-from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh, Girth, laplacian_table
+from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh, Girth, GraphConv, ResidualStage, laplacian_table
 
 OPSET = 17
 HALF_FROM = 4096
@@ -24,7 +25,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
         names = [f"{kind}_{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(kind, list(inputs), names, **attributes))
         return names[0]
@@ -103,6 +104,7 @@ def build(network: CompactPose2Mesh, body: Body, metadata: dict[str, object]) ->
     x = g.op("Concat", "pose2d", mirrored("pose2d"), axis=0)
     x = g.linear(g.reshape(x, -1, 3 * joints), net.input)
     for stage in net.stages:
+        assert isinstance(stage, ResidualStage)
         y = g.linear(g.normalised_relu(x, stage.norm1), stage.linear1, stage.norm2)
         x = g.op("Add", x, g.linear(g.op("Relu", y), stage.linear2))
     features = g.normalised_relu(x, net.norm)
@@ -125,7 +127,7 @@ def build(network: CompactPose2Mesh, body: Body, metadata: dict[str, object]) ->
         gathered = g.reshape(g.op("Gather", x, table, axis=0), *neighbours.shape, -1, features)
         return g.op("ReduceSum", g.op("Mul", gathered, weights), g.constant(np.array([1])), keepdims=0)
 
-    def conv(x: str, layer: torch.nn.Module) -> str:
+    def conv(x: str, layer: GraphConv) -> str:
         a, b, c = g.split(g.linear(x, layer.project), 3)
         inner = product(c, layer.out)
         return g.op("Add", g.op("Sub", a, c), product(g.op("Add", b, g.op("Add", inner, inner)), layer.out))

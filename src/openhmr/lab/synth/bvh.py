@@ -24,7 +24,22 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "Foot": ("foot", "ankle"), "Toe": ("toebase", "toes", "toe"),
 }  # fmt: skip
 """Pack joint (without its side) -> names other programs give it, in lower case."""
-NEEDED = ("hip", "head", "rShldr", "rForeArm", "rHand", "lShldr", "lForeArm", "lHand", "rThigh", "rShin", "rFoot", "lThigh", "lShin", "lFoot")
+NEEDED = (
+    "hip",
+    "head",
+    "rShldr",
+    "rForeArm",
+    "rHand",
+    "lShldr",
+    "lForeArm",
+    "lHand",
+    "rThigh",
+    "rShin",
+    "rFoot",
+    "lThigh",
+    "lShin",
+    "lFoot",
+)
 
 
 @dataclass(frozen=True)
@@ -50,11 +65,15 @@ def read_bvh(path: Path) -> Clip:
     except InputError:
         raise
     except (OSError, ValueError, IndexError) as error:
-        raise InputError(f"{path} is not a readable BVH file ({error}); export it as plain BVH with a HIERARCHY and a MOTION part") from None
+        raise InputError(
+            f"{path} is not a readable BVH file ({error}); export it as plain BVH with a HIERARCHY and a MOTION part"
+        ) from None
 
 
 def _parse(tokens: list[str], motion: str) -> Clip:
-    names, parents, offsets, channels, tips = [], [], [], [], {}
+    names: list[str] = []
+    channels: list[list[str]] = []
+    parents, offsets, tips = [], [], {}
     stack: list[int] = []
     at, site = 1, False
     if tokens[:1] != ["HIERARCHY"]:
@@ -94,7 +113,7 @@ def _parse(tokens: list[str], motion: str) -> Clip:
     frames, rest = motion.split("Frame Time:", 1)
     numbers = np.array(rest.split(), np.float64)
     frame_time, data = float(numbers[0]), numbers[1:]
-    width = sum(map(len, channels))
+    width = sum(len(c) for c in channels)
     data = data[: len(data) // width * width].reshape(-1, width)
     if len(data) != int(frames.split(":")[1]) or not np.isfinite(data).all() or len(offsets) != len(names):
         raise ValueError(f"{len(data)} frames of {width} finite channels were found, not {frames.split(':')[1].strip()}")
@@ -130,7 +149,7 @@ def world(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
 def _match(names: tuple[str, ...]) -> dict[str, int]:
     """Pack joint -> index in ``names`` (case, namespaces and separators do not count)."""
     plain = {n.split(":")[-1].lower().replace("_", "").replace(".", "").replace(" ", ""): i for i, n in reversed(list(enumerate(names)))}
-    found = {}
+    found: dict[str, int] = {}
     for joint in PACK_JOINTS:
         side = {"r": ("r", "right"), "l": ("l", "left")}.get(joint[0]) if joint[1:] in ALIASES else None
         if side is None:
@@ -159,7 +178,9 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
         at = _match(clip.names)
         missing = [j for j in NEEDED if j not in at]
         if missing:
-            raise InputError(f"{path} has no joints for {', '.join(missing)} (it has {', '.join(clip.names[:8])}, ..); rename them as in CMU files")
+            raise InputError(
+                f"{path} has no joints for {', '.join(missing)} (it has {', '.join(clip.names[:8])}, ..); rename them as in CMU files"
+            )
         turns, rest = world(clip)
         turns = turns[:: max(1, round(1 / 30 / clip.frame_time))]
         pack_world = np.empty((len(turns), 25, 3, 3))
@@ -205,7 +226,16 @@ def makehuman_poses(folder: Path) -> np.ndarray:
             raise InputError(f"{path} has no joint {error}; give BVH files of MakeHuman's default rig") from None
         to_tpose = tpose.rest_to_tpose(joints, heads, clip.names)[0]
         bones = {0: "root", 3: "spine04", 6: "spine02", 9: "spine01", 12: "neck01", 15: "head"}
-        paired = {1: "upperleg01", 4: "lowerleg01", 7: "foot", 10: "toe2-1", 13: "clavicle", 16: "upperarm01", 18: "lowerarm01", 20: "wrist"}
+        paired = {
+            1: "upperleg01",
+            4: "lowerleg01",
+            7: "foot",
+            10: "toe2-1",
+            13: "clavicle",
+            16: "upperarm01",
+            18: "lowerarm01",
+            20: "wrist",
+        }
         for j, bone in paired.items():
             bones |= {j: bone + ".L", j + 1: bone + ".R"}
         globals_ = np.stack([turned[clip.names.index(bones[j])] @ to_tpose[j].T if j in bones else np.eye(3) for j in range(24)])

@@ -73,6 +73,9 @@ class Skeleton(torch.nn.Module):
             table, mass = regressor_tables(regressor, body)
             self.register_buffer(f"{name}_table", tensor(table))
             self.register_buffer(f"{name}_mass", tensor(mass))
+        self.rest_joints: Tensor
+        self.vertex_shape: Tensor
+        self.vertex_weights: Tensor
         coarse = body.level("coarse")
         self.register_buffer("vertex_shape", tensor(shape[coarse.vertex_ids]))
         self.register_buffer("vertex_weights", tensor(body.weights[coarse.vertex_ids]))

@@ -78,9 +78,9 @@ def even_weights(rotations: np.ndarray, clusters: int = 400, seed: int = 0) -> n
     features = np.concatenate([features, 2 * root_up], 1)
     sample = features[np.random.default_rng(seed).choice(len(features), min(len(features), 12000), replace=False)]
     centres, _ = kmeans2(sample, min(clusters, len(sample) // 4 + 1), iter=8, minit="points", rng=np.random.default_rng(seed))
-    label = np.concatenate([
-        np.argmin((centres**2).sum(1) - 2 * chunk @ centres.T, 1) for chunk in np.array_split(features, max(1, len(features) // 4000))
-    ])
+    label = np.concatenate(
+        [np.argmin((centres**2).sum(1) - 2 * chunk @ centres.T, 1) for chunk in np.array_split(features, max(1, len(features) // 4000))]
+    )
     size = np.bincount(label, minlength=len(centres))
     weights = 1 / np.sqrt(size[label])
     return np.asarray(weights / weights.sum())

@@ -16,7 +16,7 @@ from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.models.pose2mesh.losses import LossConfig, edge_loss, normal_loss
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_motion
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
-from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
+from openhmr.lab.synth.pairs import Cameras, PairSource, Skeleton
 from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights
 from openhmr.lab.training.fit import Schedule, Trainer
 
@@ -98,9 +98,7 @@ class CompactTraining:
         self.network = CompactPose2Mesh(self.joint_set.flip_permutation, self.body, SMPL.flip_permutation, recipe.model).to(device)
         self.regressor = torch.as_tensor(joint_matrix(self.body, self.body.joint_regressors["human36"]), device=device)
         uniform = np.full(len(held.rotations), 1 / len(held.rotations))
-        held_source = PairSource(
-            skeleton, PoseSampler(held.rotations, uniform, AS_RECORDED, device), self.joint_set, CLEAN, recipe.cameras
-        )
+        held_source = PairSource(skeleton, PoseSampler(held.rotations, uniform, AS_RECORDED, device), self.joint_set, CLEAN, recipe.cameras)
         self.evaluators = {
             "true": Evaluator(self.network, held_source, self.regressor, CLEAN, 7),
             "noisy": Evaluator(self.network, held_source, self.regressor, NOISY, 8),
