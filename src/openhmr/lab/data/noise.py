@@ -12,7 +12,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 # Mean x, y, standard deviation x, y in pixels of a 256-pixel crop, and how often the joint is affected; human36 order.
-_HUMAN36_ERRORS = np.array([
+HUMAN36_ERRORS = np.array([
     (-.06, -2.37, 1.33, 2.13, 1.00), (-.83, -2.07, 3.41, 2.69, 1.00), (-.04, -1.01, 1.74, 2.20, .95),
     (.52, -3.40, 1.39, 2.14, .93), (.78, -2.79, 3.26, 2.28, 1.00), (.42, -.15, 1.53, 1.99, .94),
     (-.15, -3.78, 1.39, 2.39, .93), (-.05, .10, 1.36, 1.74, .99), (.14, -2.56, 1.18, 1.15, .99),
@@ -24,11 +24,11 @@ ERROR_FRAME_PX = 256
 """Side of the square that :func:`human36_error` is measured in."""
 
 # Keypoint falloff constants of the COCO evaluation (object keypoint similarity).
-_SIGMAS = np.array([.26, .25, .25, .35, .35, .79, .79, .72, .72, .62, .62, 1.07, 1.07, .87, .87, .89, .89]) / 10  # fmt: skip
+KEYPOINT_SIGMAS = np.array([.26, .25, .25, .35, .35, .79, .79, .72, .72, .62, .62, 1.07, 1.07, .87, .87, .89, .89]) / 10  # fmt: skip
 # Probability of each kind of error per COCO joint, for a person whose joints are all visible.
-_JITTER = np.array([.10] + [.15] * 10 + [.20] * 2 + [.10] * 4)  # fmt: skip
-_MISS = np.array([.02] * 5 + [.05] * 2 + [.10] * 8 + [.05] * 2)  # fmt: skip
-_INVERSION = np.array([.01] * 5 + [.03] * 6 + [.06] * 6)  # fmt: skip
+JITTER = np.array([.10] + [.15] * 10 + [.20] * 2 + [.10] * 4)  # fmt: skip
+MISS = np.array([.02] * 5 + [.05] * 2 + [.10] * 8 + [.05] * 2)  # fmt: skip
+INVERSION = np.array([.01] * 5 + [.03] * 6 + [.06] * 6)  # fmt: skip
 _POINTS = 500
 
 Points = NDArray[np.float64]
@@ -39,8 +39,8 @@ def human36_error(rng: RandomState) -> NDArray[np.float32]:
 
     To apply it to a crop, add ``error / 256 * (width, height)``.
     """
-    error = rng.normal(_HUMAN36_ERRORS[:, :2], _HUMAN36_ERRORS[:, 2:4])
-    affected = _HUMAN36_ERRORS[:, 4].astype(np.float32) > rng.uniform(size=len(error))
+    error = rng.normal(HUMAN36_ERRORS[:, :2], HUMAN36_ERRORS[:, 2:4])
+    affected = HUMAN36_ERRORS[:, 4].astype(np.float32) > rng.uniform(size=len(error))
     return (error * affected[:, None]).astype(np.float32)
 
 
@@ -53,7 +53,7 @@ def box_area(bbox: NDArray, transform: NDArray) -> float:
 
 def keypoint_radius(similarity: float, area: float) -> NDArray[np.float64]:
     """Distance ``(17,)`` from the truth at which a COCO joint has the given keypoint similarity, in the unit of sqrt(area)."""
-    return np.sqrt(-2 * area * (2 * _SIGMAS) ** 2 * np.log(similarity))
+    return np.sqrt(-2 * area * (2 * KEYPOINT_SIGMAS) ** 2 * np.log(similarity))
 
 
 def synthesize_pose(joints: NDArray, area: float, rng: RandomState, picker: random.Random) -> NDArray[np.float32]:
@@ -75,7 +75,7 @@ def synthesize_pose(joints: NDArray, area: float, rng: RandomState, picker: rand
             None if opposite is None else _pick(_outside(opposite, here, 0, r50[j], _POINTS, rng), picker),
             _pick(_outside(here, opposite, 0, r85[j], _POINTS // 4, rng), picker),
         ]
-        shares = np.array([_JITTER[j], _MISS[j], _INVERSION[j], 0.0])
+        shares = np.array([JITTER[j], MISS[j], INVERSION[j], 0.0])
         shares[3] = 1 - shares.sum()
         shares *= [kind is not None for kind in kinds]
         if shares.sum() == 0:

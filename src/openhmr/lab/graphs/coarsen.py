@@ -95,7 +95,8 @@ def tree_order(parents: list[Ints]) -> list[Ints]:
     for parent in reversed(parents):
         sequence = np.argsort(parent, kind="stable")
         offsets = np.concatenate([[0], np.cumsum(np.bincount(parent))])
-        fake, fine = len(parent), []
+        fake = len(parent)
+        fine: list[int] = []
         for p in orders[-1].tolist():
             children = sequence[offsets[p] : offsets[p + 1]].tolist() if p < len(offsets) - 1 else []
             missing = 2 - len(children)

@@ -6,21 +6,12 @@ distributions without the rejection of points that fall nearer to the other join
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from openhmr.joints import COCO, JointSet
-
-KAPPA_SIGMA = torch.tensor([.26, .25, .25, .35, .35, .79, .79, .72, .72, .62, .62, 1.07, 1.07, .87, .87, .89, .89]) / 10  # fmt: skip
-"""COCO's keypoint standard deviations (relative to the square root of the person's area), as in its evaluation."""
-JITTER = torch.tensor([.1] + [.15] * 10 + [.2] * 2 + [.1] * 4)  # fmt: skip
-MISS = torch.tensor([.02] * 5 + [.05] * 2 + [.1] * 8 + [.05] * 2)  # fmt: skip
-INVERSION = torch.tensor([0.0] + [.01] * 4 + [.03] * 6 + [.06] * 6)  # fmt: skip
-HUMAN36_MEAN = torch.tensor([[-.06, -2.37], [-.83, -2.07], [-.04, -1.01], [.52, -3.40], [.78, -2.79], [.42, -.15],
-    [-.15, -3.78], [-.05, .10], [.14, -2.56], [.13, -.26], [.09, .49], [-.19, .31], [.11, -.60], [-.02, .88], [.52, -.12], [.06, -.44],
-    [.05, .16]])  # fmt: skip
-HUMAN36_STD = torch.tensor([[1.33, 2.13], [3.41, 2.69], [1.74, 2.20], [1.39, 2.14], [3.26, 2.28], [1.53, 1.99], [1.39, 2.39], [1.36, 1.74],
-    [1.18, 1.15], [.78, .59], [1.35, .87], [2.51, 1.48], [1.79, 1.76], [2.02, 2.10], [2.23, 1.73], [1.93, 1.63], [2.02, 2.24]])  # fmt: skip
+from openhmr.lab.data.noise import ERROR_FRAME_PX, HUMAN36_ERRORS, INVERSION, JITTER, MISS, keypoint_radius
 
 
 @dataclass(frozen=True)
@@ -51,13 +42,14 @@ def _coco_offsets(pose2d: Tensor, strength: Tensor, generator: torch.Generator) 
     device = pose2d.device
     xy = pose2d[:, :17, :2]
     rand = lambda: torch.rand(xy.shape[:2], generator=generator, device=device)  # noqa: E731
-    area = _box(xy).prod(-1).clamp(min=1e-12)[:, None]
-    radius = [(-2 * area * torch.log(torch.tensor(k))).sqrt() * 2 * KAPPA_SIGMA.to(device) for k in (0.10, 0.50, 0.85)]
-    r10, r50, r85 = radius
+    side = _box(xy).prod(-1).clamp(min=1e-12).sqrt()[:, None]
+    r10, r50, r85 = (side * torch.as_tensor(keypoint_radius(k, 1.0), dtype=side.dtype, device=device) for k in (0.10, 0.50, 0.85))
     partner = xy[:, torch.as_tensor(COCO.flip_permutation[:17], device=device)]
-    u, j, m, i = rand(), JITTER.to(device), MISS.to(device), INVERSION.to(device)
+    u, (j, m, i) = rand(), (torch.as_tensor(p, dtype=side.dtype, device=device) for p in (JITTER, MISS, INVERSION))
     jitter, miss = u < j, (u >= j) & (u < j + m)
-    inverted = (u >= j + m) & (u < j + m + i)
+    # A joint without a partner (the nose) cannot be inverted.
+    paired = torch.as_tensor(COCO.flip_permutation[:17] != np.arange(17), device=device)
+    inverted = (u >= j + m) & (u < j + m + i) & paired
     # A miss lies around the other joint of a pair in a fifth of the cases (a quarter of its points are kept there).
     around = torch.where((inverted | (miss & (rand() < 0.2)))[..., None], partner, xy)
     low = torch.where(jitter, r85, torch.where(miss, r50, torch.zeros_like(r50)))
@@ -83,8 +75,10 @@ def add_noise(pose2d: Tensor, joint_set: str, level: NoiseLevel, generator: torc
         width, height = _box(pose2d).unbind(-1)
         # The official crop is 288 x 384 around the tight box; noise is measured in 1/256 of either side.
         box = torch.stack([torch.maximum(width, 0.75 * height), torch.maximum(height, width / 0.75)], -1)
-        normal = torch.randn(n, joints, 2, generator=generator, device=device)
-        noise = (HUMAN36_MEAN.to(device) + HUMAN36_STD.to(device) * normal) / 256 * box[:, None] * strength[:, None, None]
+        mean, std, share = torch.as_tensor(HUMAN36_ERRORS, dtype=box.dtype, device=device).split([2, 2, 1], -1)
+        affected = torch.rand(n, joints, 1, generator=generator, device=device) < share
+        error = mean + std * torch.randn(n, joints, 2, generator=generator, device=device)
+        noise = error * affected / ERROR_FRAME_PX * box[:, None] * strength[:, None, None]
         out[..., :2] = torch.where(noisy_pose[:, None, None], pose2d[..., :2] + noise, pose2d[..., :2])
     if level.soft > 0:
         soft = torch.rand(n, 1, generator=generator, device=device) < level.soft

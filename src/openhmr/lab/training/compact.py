@@ -14,6 +14,7 @@ from openhmr.bodies.open_body import open_body
 from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.models.pose2mesh.losses import LossConfig, edge_loss, normal_loss
+from openhmr.lab.synth.bvh import makehuman_poses
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_motion
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Cameras, PairSource, Skeleton
@@ -39,6 +40,9 @@ class CompactRecipe:
     cameras: Cameras = field(default_factory=Cameras)
     stage1: Schedule = field(default_factory=lambda: Schedule(steps=20_000, batch=1024))
     stage2: Schedule = field(default_factory=lambda: Schedule(steps=3_000, batch=512, lr=3e-4))
+    single_poses: str | None = None
+    """Folder of one-frame BVH poses of the MakeHuman rig to draw from as well."""
+    single_pose_share: float = 0.03
     start_from: str | None = None
     """Run folder whose averaged weights initialise this one wherever shapes agree (say the other joint set's)."""
 
@@ -93,7 +97,12 @@ class CompactTraining:
         held = motion.of(VALIDATION_SUBJECTS)
         torch.manual_seed(recipe.seed)
         skeleton = Skeleton(self.body).to(device)
-        poses = PoseSampler(train.rotations, even_weights(train.rotations), recipe.widening, device)
+        rotations, weights = train.rotations, even_weights(train.rotations)
+        if recipe.single_poses:
+            extra, share = makehuman_poses(Path(recipe.single_poses)), recipe.single_pose_share
+            rotations = np.concatenate([rotations, extra])
+            weights = np.concatenate([weights * (1 - share), np.full(len(extra), share / len(extra))])
+        poses = PoseSampler(rotations, weights, recipe.widening, device)
         self.source = PairSource(skeleton, poses, self.joint_set, recipe.noise, recipe.cameras)
         self.network = CompactPose2Mesh(self.joint_set.flip_permutation, self.body, SMPL.flip_permutation, recipe.model).to(device)
         self.regressor = torch.as_tensor(joint_matrix(self.body, self.body.joint_regressors["human36"]), device=device)
