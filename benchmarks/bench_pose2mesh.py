@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,10 @@ def count_flops(model: Pose2Mesh) -> tuple[float, float, float]:
     for i, channels in enumerate(mesh.blocks):
         k, last = min(i, len(laplacians) - 1), i == len(mesh.blocks) - 1
         level = mesh.real_levels[k]
-        for j, (f, g) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+        for j, (f, g) in enumerate(pairwise(channels)):
             plain += 2 * (ORDER * laplacians[k].shape[0] * f * g + 2 * laplacians[k].nnz * f)
-            matrix: SparseMatrix = level.conv_up if 1 < i and not last and j == 0 else level.conv
-            rows = (len(matrix.offsets_t)) // ORDER
+            matrix: SparseMatrix = level.conv_up if i > 1 and not last and j == 0 else level.conv
+            rows = len(matrix.offsets_t) // ORDER
             fast += 2 * (ORDER * rows * f * g + len(matrix.indices) * g)
     return dense, plain, fast
 

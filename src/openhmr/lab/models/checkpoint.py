@@ -49,7 +49,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], CheckpointInfo
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise InputError(f"{path} has format {metadata.get('format')}; a checkpoint of this package has {FORMAT}: save it with save_checkpoint")
+                raise InputError(f"{path} has format {metadata.get('format')}, not {FORMAT}; save it with save_checkpoint")
             info = CheckpointInfo(**json.loads(metadata["info"]))
             return {key: file.get_tensor(key) for key in file.keys()}, info  # noqa: SIM118 (not a mapping)
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
@@ -79,7 +79,7 @@ def import_official(path: str | Path, module: nn.Module) -> None:
         features = own["pose2mesh.cl.3.weight"].shape[1] // 3
         (found, found_joints), (wanted, joints) = ([n // features for n in w.shape] for w in (weight, own[key]))
         if found_joints != joints:
-            raise InputError(f"{path} is a network of {found_joints} joints, this one has {joints}; choose the joint set it was trained with")
+            raise InputError(f"{path} is for {found_joints} joints, this network for {joints}; choose the joint set it was trained with")
         raise InputError(
             f"{path} belongs to a mesh graph of {found} coarse nodes, this body's graph has {wanted}; use the body it was trained with"
         )
@@ -124,5 +124,6 @@ def _load_strictly(path: str | Path, module: nn.Module, state: Mapping[str, Tens
         )
     for key, value in own.items():
         if value.shape != state[key].shape:
-            raise InputError(f"{path} has {key} of shape {tuple(state[key].shape)}, the network {tuple(value.shape)}; use the network it was made by")
+            found, wanted = tuple(state[key].shape), tuple(value.shape)
+            raise InputError(f"{path} has {key} of shape {found}, the network {wanted}; use the network it was made by")
     module.load_state_dict(state)

@@ -1,5 +1,8 @@
 """MeshNet, the coarse-to-fine graph network of Pose2Mesh (spec section 5), with the official state_dict, and fast."""
 
+from itertools import pairwise
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,25 +32,30 @@ class MeshNet(nn.Module):
     Equal to the official network to rounding, evaluating and training; ``plain.py`` has the slow twin.
     """
 
+    expand: Tensor
+    coarse_real: Tensor
+    vertex_places: Tensor
+
     def __init__(self, graph: MeshGraph) -> None:
         super().__init__()
         if graph.levels not in BLOCKS:
             raise InputError(f"the graph has {graph.levels} coarsenings; Pose2Mesh has networks for {sorted(BLOCKS)}")
         self.blocks = BLOCKS[graph.levels]
-        convs = [pair for channels in self.blocks for pair in zip(channels[:-1], channels[1:], strict=True)]
+        convs = [pair for channels in self.blocks for pair in pairwise(channels)]
         coarse, self.width = len(graph.orders[graph.levels - 2]), self.blocks[0][-1]
         self.fc = nn.Linear(graph.joints.shape[0] * self.width, coarse * self.width)
         self.cl = nn.ModuleList(nn.Linear(ORDER * f, g) for f, g in convs)
         self.bn = nn.ModuleList(nn.BatchNorm1d(g) for _, g in convs[:-1])
         for conv, (f, g) in zip(self.cl, convs, strict=True):
             bound = (2 / (ORDER * f + g)) ** 0.5
-            nn.init.uniform_(conv.weight, -bound, bound)
-            nn.init.zeros_(conv.bias)
+            nn.init.uniform_(cast(Tensor, conv.weight), -bound, bound)
+            nn.init.zeros_(cast(Tensor, conv.bias))
         self._add_tables(graph)
 
     def _add_tables(self, graph: MeshGraph) -> None:
         # The real nodes alone give the vertices; batch statistics and the official output also need the fake ones.
-        self.all_levels, self.real_levels = graph_levels(graph, fakes=True), graph_levels(graph, fakes=False)
+        self.all_levels = nn.ModuleList(graph_levels(graph, fakes=True))
+        self.real_levels = nn.ModuleList(graph_levels(graph, fakes=False))
         finest, coarsest = select_nodes(graph, fakes=True)[0], graph.levels - 2
         real = select_nodes(graph, fakes=False)
         self.register_buffer("expand", torch.as_tensor(finest.expand), persistent=False)
@@ -65,10 +73,10 @@ class MeshNet(nn.Module):
             raise InputError("vertices() skips nodes that batch statistics need; call eval() first, or forward() in training")
         return self._run(joints, self.real_levels)[:, self.vertex_places]
 
-    def _run(self, joints: Tensor, levels: nn.ModuleList) -> Tensor:
-        layers = self._layers()
+    def _run(self, joints: Tensor, modules: nn.ModuleList) -> Tensor:
+        layers, levels = self._layers(), cast(list[GraphLevel], list(modules))
         x = self._coarse_features(joints, levels[0], layers)
-        if levels is self.real_levels:
+        if modules is self.real_levels:
             x = x[:, self.coarse_real]
         if self.training:
             return self._refine(x, levels, layers)
@@ -79,11 +87,12 @@ class MeshNet(nn.Module):
         """Stacked weight and bias of every convolution; evaluating, with its batch normalisation folded in."""
         layers = []
         for i, conv in enumerate(self.cl):
-            weight, bias = conv.weight, conv.bias
+            weight, bias = cast(Tensor, conv.weight), cast(Tensor, conv.bias)
             if not self.training and i < len(self.bn):
-                norm = self.bn[i]
-                scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-                weight, bias = weight * scale[:, None], (bias - norm.running_mean) * scale + norm.bias
+                norm = cast(nn.BatchNorm1d, self.bn[i])
+                mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+                scale = norm.weight * (var + norm.eps).rsqrt()
+                weight, bias = weight * scale[:, None], (bias - mean) * scale + norm.bias
             layers.append(stack_terms(weight, bias))
         return layers
 
@@ -94,7 +103,7 @@ class MeshNet(nn.Module):
             x = self._layer(x, i, layers, level, level.conv)
         return self.fc(x.flatten(1)).unflatten(1, (-1, self.width))
 
-    def _refine(self, x: Tensor, levels: nn.ModuleList, layers: list[Layer]) -> Tensor:
+    def _refine(self, x: Tensor, levels: list[GraphLevel], layers: list[Layer]) -> Tensor:
         """The mesh graphs' blocks, coarse to fine. A block's copy from parents to children is left to the next block."""
         index, last = len(self.blocks[0]) - 1, len(self.blocks) - 1
         for i, channels in enumerate(self.blocks[1:], 1):
@@ -111,4 +120,4 @@ class MeshNet(nn.Module):
         y = graph_conv(x, *layers[i], matrix)
         if i == len(self.bn):
             return y
-        return norm_relu(y, level.counts, self.bn[i]) if self.training else y.relu_()
+        return norm_relu(y, level.counts, cast(nn.BatchNorm1d, self.bn[i])) if self.training else torch.relu(y)

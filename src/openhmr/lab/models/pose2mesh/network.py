@@ -20,6 +20,9 @@ class Pose2Mesh(nn.Module):
     ``graph`` says which mesh; weights trained on one graph mean nothing on another.
     """
 
+    vertex_nodes: Tensor
+    pose2mesh: MeshNet
+
     def __init__(self, graph: MeshGraph, plain: bool = False) -> None:
         super().__init__()
         self.graph = graph

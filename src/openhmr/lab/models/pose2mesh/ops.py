@@ -1,5 +1,7 @@
 """The two steps of a graph convolution layer on features ``(B,n,F)``, with hand-written gradients."""
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -94,7 +96,7 @@ def norm_relu(x: Tensor, counts: Tensor, norm: torch.nn.BatchNorm1d) -> Tensor:
     y, mean, var = _NormRelu.apply(x, counts, norm.weight, norm.bias, norm.eps)
     total = counts.sum() * len(x)
     with torch.no_grad():
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(var * (total / (total - 1)), norm.momentum)
-        norm.num_batches_tracked += 1
+        for buffer, value in ((norm.running_mean, mean), (norm.running_var, var * (total / (total - 1)))):
+            cast(Tensor, buffer).lerp_(value, cast(float, norm.momentum))
+        cast(Tensor, norm.num_batches_tracked).add_(1)
     return y

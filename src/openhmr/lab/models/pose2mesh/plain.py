@@ -14,12 +14,15 @@ from openhmr.lab.models.pose2mesh.meshnet import MeshNet
 class PlainMeshNet(MeshNet):
     """Same parameters, same results."""
 
+    vertex_nodes: Tensor
+
     def _add_tables(self, graph: MeshGraph) -> None:
         laplacians = (*graph.laplacians[: graph.levels - 1], graph.laplacians[-1])
         for i, laplacian in enumerate(reversed(laplacians)):
             coo = laplacian.tocoo()
             index = torch.as_tensor([coo.row.tolist(), coo.col.tolist()])
-            sparse = torch.sparse_coo_tensor(index, torch.as_tensor(coo.data), coo.shape, dtype=torch.float32, check_invariants=True)
+            values = torch.as_tensor(coo.data, dtype=torch.get_default_dtype())
+            sparse = torch.sparse_coo_tensor(index, values, coo.shape, check_invariants=True)
             self.register_buffer(f"laplacian{i}", sparse.coalesce(), persistent=False)
         self.register_buffer("vertex_nodes", torch.as_tensor(graph.perm_reverse[: graph.real[0]]), persistent=False)
         self.graphs = len(laplacians)
@@ -51,7 +54,7 @@ class PlainMeshNet(MeshNet):
         t1 = torch.sparse.mm(laplacian, t0)
         t2 = 2 * torch.sparse.mm(laplacian, t1) - t0
         terms = torch.stack([t0, t1, t2]).view(3, nodes, features, batch)
-        y = self.cl[i](terms.permute(3, 1, 2, 0).reshape(batch * nodes, features * 3))
+        y: Tensor = self.cl[i](terms.permute(3, 1, 2, 0).reshape(batch * nodes, features * 3))
         if i < len(self.bn):
             y = torch.relu(self.bn[i](y))
         return y.view(batch, nodes, -1)

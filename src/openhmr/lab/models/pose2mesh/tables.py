@@ -38,14 +38,15 @@ def select_nodes(graph: MeshGraph, fakes: bool) -> list[Selection]:
     Without ``fakes``, the real nodes only: enough where batch statistics do not matter. With them, one node of each set of equals.
     """
     selections: list[Selection] = []
-    parent_real = parent_kept = parent_counts = parent_first = None
+    parent_real: NDArray[np.bool_] | None = None
+    parent_kept = parent_counts = parent_first = np.zeros(0, np.int64)
     for k in reversed(range(graph.levels - 1)):
         size = len(graph.orders[k])
         real, own, parent = graph.orders[k] < graph.real[k], np.arange(size), np.arange(size) // 2
-        kept, counts, first = np.ones(size, bool), np.ones(size, np.int64), own
+        kept, counts, first = np.ones(size, np.int64), np.ones(size, np.int64), own
         if parent_real is not None:
             twin = ~real & ~parent_real[parent]
-            kept = ~twin | (parent_kept[parent] & (own % 2 == 0))
+            kept = np.where(twin, parent_kept[parent] * (own % 2 == 0), 1)
             counts = np.where(twin, 2 * parent_counts[parent], 1)
             first = np.where(twin, 2 * parent_first[parent], own)
         parent_real, parent_kept, parent_counts, parent_first = real, kept, counts, first
@@ -69,12 +70,19 @@ class SparseMatrix(nn.Module):
     one sample's features fit into the cache (measured). The tables are buffers outside the state_dict.
     """
 
-    def __init__(self, matrix: sparse.spmatrix) -> None:
+    indices: Tensor
+    offsets: Tensor
+    values: Tensor
+    indices_t: Tensor
+    offsets_t: Tensor
+    values_t: Tensor
+
+    def __init__(self, matrix: sparse.csr_matrix) -> None:
         super().__init__()
         for name, m in (("", matrix.tocsr()), ("_t", matrix.T.tocsr())):
             self.register_buffer("indices" + name, torch.as_tensor(m.indices.astype(np.int32)), persistent=False)
             self.register_buffer("offsets" + name, torch.as_tensor(m.indptr[:-1].astype(np.int32)), persistent=False)
-            self.register_buffer("values" + name, torch.as_tensor(m.data.astype(np.float32)), persistent=False)
+            self.register_buffer("values" + name, torch.as_tensor(m.data, dtype=torch.get_default_dtype()), persistent=False)
 
     def product(self, x: Tensor) -> Tensor:
         """``A x`` of ``x (B,n,d)``, without a gradient."""
@@ -103,17 +111,21 @@ def _interleave(terms: list[sparse.csr_matrix]) -> sparse.csr_matrix:
 class GraphLevel(nn.Module):
     """What the network needs of one graph, over its selected nodes.
 
-    ``conv`` carries the three Chebyshev terms of this graph's features ``(3n, d)``, node by node, to their sum ``(n, d)``; ``conv_up`` does so from the next coarser graph's features, copied to their children on the way, and ``up`` copies alone.
+    ``conv`` carries the three Chebyshev terms of this graph's features ``(3n, d)``, node by node, to their sum ``(n, d)``;
+    ``conv_up`` does so from the next coarser graph's features, copied to their children on the way, and ``up`` copies alone.
     ``counts (n,)`` is how many padded nodes each node stands for.
     """
 
     counts: Tensor
+    conv: SparseMatrix
+    conv_up: SparseMatrix
+    up: SparseMatrix
 
     def __init__(self, laplacian: sparse.csr_matrix, selection: Selection, coarser: Selection | None) -> None:
         super().__init__()
         nodes = selection.nodes
         terms = chebyshev(laplacian[nodes][:, nodes].tocsr())
-        self.register_buffer("counts", torch.as_tensor(selection.counts.astype(np.float32)), persistent=False)
+        self.register_buffer("counts", torch.as_tensor(selection.counts, dtype=torch.get_default_dtype()), persistent=False)
         self.conv = SparseMatrix(_interleave(terms))
         if coarser is not None:
             parents = coarser.expand[nodes // 2]
@@ -123,7 +135,7 @@ class GraphLevel(nn.Module):
             self.up = SparseMatrix(up)
 
 
-def graph_levels(graph: MeshGraph, fakes: bool) -> nn.ModuleList:
+def graph_levels(graph: MeshGraph, fakes: bool) -> list[GraphLevel]:
     """The network's graphs from coarse to fine: the joints, then the mesh graphs levels-2..0."""
     selections = select_nodes(graph, fakes)
     every = np.arange(graph.joints.shape[0])
@@ -132,4 +144,4 @@ def graph_levels(graph: MeshGraph, fakes: bool) -> nn.ModuleList:
     for k in reversed(range(graph.levels - 1)):
         levels.append(GraphLevel(graph.laplacians[k], selections[k], coarser))
         coarser = selections[k]
-    return nn.ModuleList(levels)
+    return levels
