@@ -19,3 +19,11 @@ def pixel2cam(pixels: NDArray, focal_px: ArrayLike, principal_px: ArrayLike) -> 
     """Inverse of :func:`cam2pixel`: ``(..., 3)`` holding pixel x, pixel y and depth, to camera coordinates."""
     xy = (pixels[..., :2] - np.asarray(principal_px)) / np.asarray(focal_px) * pixels[..., 2:]
     return np.concatenate([xy, pixels[..., 2:]], axis=-1)
+
+
+def gaze_rotation(x: NDArray, y: NDArray) -> NDArray[np.float64]:
+    """Shortest rotation ``(...,3,3)`` that turns the ray ``(x, y, 1)`` (each ``(...)``) onto the optical axis ``(0, 0, 1)``."""
+    length = np.sqrt(1 + x * x + y * y)
+    x, y, z = x / length, y / length, 1 / length
+    rows = [1 - x * x / (1 + z), -x * y / (1 + z), -x, -x * y / (1 + z), 1 - y * y / (1 + z), -y, x, y, z]
+    return np.stack(rows, -1).reshape(*np.shape(x), 3, 3)

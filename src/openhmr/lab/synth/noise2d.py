@@ -29,7 +29,7 @@ class NoiseLevel:
 
 CLEAN = NoiseLevel()
 NOISY = NoiseLevel(share=1.0, soft=1.0)
-TRAINING = NoiseLevel(share=0.6, strength=(0.1, 1.1), soft=0.8, missing=6, drop_share=0.3, truncate=0.07)
+TRAINING = NoiseLevel(share=0.5, strength=(0.05, 0.9), soft=0.8, missing=6, drop_share=0.25, truncate=0.06)
 
 
 def _box(pose2d: Tensor) -> Tensor:
