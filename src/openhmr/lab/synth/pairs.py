@@ -111,8 +111,8 @@ class Skeleton(torch.nn.Module):
 @dataclass(frozen=True)
 class Batch:
     """``pose2d (B,J,3)`` network input; targets in the axes of the virtual camera (:func:`gaze`), metres, relative to the
-    human36 pelvis: ``pose3d (B,J,3)``, ``human36 (B,17,3)``, skinning ``rotations (B,24,3,3)`` and ``translations (B,24,3)``, ``betas (B,S)``.
-    ``clean_px (B,J,2)`` holds the noise-free projection with focal length 1."""
+    human36 pelvis: ``pose3d (B,J,3)``, ``human36 (B,17,3)``, skinning ``rotations (B,24,3,3)`` and ``translations (B,24,3)``,
+    ``betas (B,S)``. ``clean_px (B,J,2)`` holds the noise-free projection with focal length 1."""
 
     pose2d: Tensor
     pose3d: Tensor
