@@ -16,7 +16,7 @@ from openhmr.lab.bake.compact import export_run
 from openhmr.lab.bake.onnx import export
 from openhmr.lab.config import build, override, read_yaml
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh, Graph, GraphConv, laplacian_table
-from openhmr.lab.training.compact import CompactRecipe, CompactTraining, train
+from openhmr.lab.training.compact import CompactRecipe, CompactTraining, start_from, train
 from tests.test_synth import random_pack
 
 SMALL = CompactConfig(hidden=32, stages=2, joint_features=4, graph_features=6)
@@ -169,7 +169,11 @@ def test_training_resumes_to_the_bit_and_exports(recipe: CompactRecipe, tmp_path
         if not a.is_sparse_csr:
             assert torch.equal(a, b), name
     (tmp_path / "cut" / "config.json").write_text(json.dumps(dataclasses.asdict(recipe)))
-    path = export_run(tmp_path / "cut", tmp_path / "net.onnx")
+    path = export_run(tmp_path / "cut", tmp_path / "net.onnx", tmp_path / "kept")
+    again = CompactTraining(recipe, torch.device("cpu"))
+    assert start_from(again.network, tmp_path / "kept") == []
+    for a, b in zip(again.network.parameters(), resumed.network.parameters(), strict=True):
+        assert (a - b).abs().max() <= 1e-3 * b.abs().max() + 1e-7
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map["joint_set"] == "coco"
     with pytest.raises(InputError, match="not a run folder"):

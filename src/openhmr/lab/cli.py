@@ -75,7 +75,7 @@ def train(args: argparse.Namespace) -> int:
 def export(args: argparse.Namespace) -> int:
     from openhmr.lab.bake.compact import export_run
 
-    print(f"wrote {export_run(Path(args.run_folder), Path(args.out))}")
+    print(f"wrote {export_run(Path(args.run_folder), Path(args.out), args.checkpoint and Path(args.checkpoint))}")
     return 0
 
 
@@ -98,6 +98,12 @@ def test(args: argparse.Namespace) -> int:
             raise InputError(f"{args.motion} holds only the tested subjects, so there are no poses for the baselines; add --no-baselines")
         baselines = bench.Baselines(train_set, skeleton, joint_set)
         predictors |= {"nearest training pose": baselines.nearest, "mean pose": baselines.mean_pose}
+    if args.picture:
+        from openhmr.lab.evaluation.cases import case_picture
+        from openhmr.lab.synth.noise2d import CLEAN
+
+        errors = case_picture(next(iter(predictors.values())), bench.recorded(held, skeleton, joint_set, CLEAN), body, Path(args.picture))
+        print(f"wrote {args.picture}: best, median, worst with {errors[0]:.0f}, {errors[1]:.0f}, {errors[2]:.0f} mm")
     rows = bench.evaluate(predictors, lambda noise: bench.recorded(held, skeleton, joint_set, noise), body)
     print(bench.write_table(rows, Path(args.out), f"lift-{args.joints}"))
     return 0
@@ -135,6 +141,7 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("export", help="run folder -> ONNX")
     one.add_argument("run_folder", metavar="RUN")
     one.add_argument("--out", required=True, metavar="FILE.onnx")
+    one.add_argument("--checkpoint", metavar="DIR", help="also keep the weights here, for a later run to start from")
     one.set_defaults(run=export)
     one = commands.add_parser("test", help="errors on held-out motion, beside two baselines")
     one.add_argument("--motion", required=True, metavar="PACK")
@@ -142,6 +149,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--joints", choices=("coco", "human36"), default="coco")
     one.add_argument("--model", metavar="FILE.onnx", help="default: the shipped weights")
     one.add_argument("--no-baselines", action="store_true")
+    one.add_argument("--picture", metavar="FILE.png", help="also draw the best, the median and the worst of 200 poses")
     one.add_argument("--out", default="out/test", metavar="DIR")
     one.set_defaults(run=test)
     one = commands.add_parser("real", help="lift a pack of real detections with 3D reference")

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from openhmr.bodies.open_body import open_body
 from openhmr.errors import InputError
+from openhmr.io.atomic import atomic_path
 from openhmr.joints import SMPL
 from openhmr.lab.bake.onnx import export
 from openhmr.lab.config import build
@@ -14,8 +16,11 @@ from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.training.compact import JOINT_SETS
 
 
-def export_run(run: Path, out: Path) -> Path:
-    """Write the averaged weights of the furthest stage of ``run`` to ``out``, with the training facts as metadata."""
+def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
+    """Write the averaged weights of the furthest stage of ``run`` to ``out``, with the training facts as metadata.
+
+    ``checkpoint``: also a folder for those weights in half precision, which a later run can ``start_from``.
+    """
     states = [run / stage / "state.safetensors" for stage in ("stage2", "stage1")]
     state = next((s for s in states if s.exists()), None)
     if state is None or not (run / "config.json").exists():
@@ -27,5 +32,10 @@ def export_run(run: Path, out: Path) -> Path:
         weights = {k[8:]: file.get_tensor(k) for k in file.keys() if k.startswith("average.")}  # noqa: SIM118
         facts = {"stage": state.parent.name, "step": int(file.metadata()["step"]), "seconds": round(float(file.metadata()["seconds"]))}
     network.load_state_dict(weights)
+    if checkpoint is not None:
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        half = {f"average.{k}": v.half() if v.is_floating_point() else v for k, v in weights.items()}
+        with atomic_path(checkpoint / "state.safetensors") as temporary:
+            save_file(half, temporary, {k: str(v) for k, v in facts.items()})
     export(network, body, out, {"joint_set": joint_set.name, "body": body.content_hash(), "training": facts})
     return out

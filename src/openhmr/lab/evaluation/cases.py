@@ -1,0 +1,43 @@
+"""Good and bad cases as a picture: the best, the median and the worst of many test poses, prediction beside truth."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from openhmr.bodies.body import Body
+from openhmr.io.images import write_png
+from openhmr.joints import HUMAN36
+from openhmr.lab.evaluation.lift_benchmark import SEED, Predictor, Truth, dense_upsampling
+from openhmr.lab.evaluation.metrics import mpjpe
+from openhmr.lab.synth.pairs import PairSource
+from openhmr.render.shading import render
+
+POSES, CELL = 200, (330, 400)
+QUARTER_TURN = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
+
+
+def case_picture(predict: Predictor, pairs: PairSource, body: Body, path: Path) -> list[float]:
+    """Write the picture (columns: best, median, worst; rows: from the camera, from the side; prediction left, truth right) and
+    return the three errors (MPJPE, mm)."""
+    batch = pairs(POSES, torch.Generator().manual_seed(SEED + 2))
+    guess = np.matmul(dense_upsampling(body), predict(batch))
+    errors = mpjpe(np.matmul(body.joint_regressors["human36"], guess) * 1000, batch.human36.numpy() * 1000, HUMAN36)
+    truth = Truth(body)(batch) / 1000
+    chosen = np.argsort(errors)[[0, POSES // 2, POSES - 1]]
+    columns = [np.concatenate([_cell(guess[i], truth[i], body.faces, turn) for turn in (np.eye(3), QUARTER_TURN)]) for i in chosen]
+    write_png(path, np.concatenate(columns, 1))
+    return [float(e) for e in errors[chosen]]
+
+
+def _cell(guess: NDArray, truth: NDArray, faces: NDArray, turn: NDArray) -> NDArray[np.uint8]:
+    height, width = CELL
+    meshes = np.stack([guess, truth]) @ turn.T
+    meshes = meshes - (meshes.min(1, keepdims=True) + meshes.max(1, keepdims=True)) / 2
+    meshes[:, :, 0] += np.array([-0.75, 0.75])[:, None]
+    # A long lens: 20 m away, 2.3 m of height fill the cell.
+    focal = height / 2.3 * 20
+    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+    layer = render(meshes + np.array([0, 0, 20.0]), faces, K, CELL)
+    return np.rint(np.clip(layer[..., :3] * 255 + 246 * (1 - layer[..., 3:]), 0, 255)).astype(np.uint8)
