@@ -33,7 +33,7 @@ def run(out: Path) -> int:
         begin = time.perf_counter()
         lifter(pose)
         times.append(time.perf_counter() - begin)
-    print(f"\npose to mesh with camera: {1 / np.median(times):.0f} a second on this machine (one thread)")
+    print(f"\npose to mesh with camera: {1 / np.median(times):.0f} a second on this machine")
     print(f"look at {out}/*/overlay.png; open {out}/*/mesh.glb in a 3D viewer ({time.perf_counter() - started:.1f} s in all)")
     return 0
 
