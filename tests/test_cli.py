@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -153,3 +154,19 @@ def test_lab_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("openhmr.cli.importlib.import_module", absent)
     assert main(["lab", "train"]) == 2
     assert "pip install 'openhmr[train]'" in _is_one_sentence(capsys)
+
+
+def test_awkward_paths_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An over-long path, an empty --out, a folder where a file would go, a pipe as picture: one sentence, exit code 2."""
+    pose = str(Path(__file__).parents[1] / "examples" / "coco_skier.json")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "taken" / "mesh.glb").mkdir(parents=True)
+    for tail in (
+        ["--out", str(tmp_path / ("a" * 300))], ["--out", ""], ["--out", str(tmp_path / "taken")],
+        ["--out", str(tmp_path / "out"), "--image", str(tmp_path / "pipe.png")],
+    ):  # fmt: skip
+        assert main(["lift", pose, "--joints", "coco", *tail]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pipe.png", "taken"]
+    assert [p.name for p in (tmp_path / "taken").iterdir()] == ["mesh.glb"]

@@ -53,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 0
+    except OSError as error:  # a path too long, a full disk: what the system says, as one sentence
+        print(f"error: {str(error.filename or 'output')[:80]}: {error.strerror}; choose another path or free some space", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     lift.add_argument("--joints", choices=JOINT_SETS, required=True, help="joint set of POSE")
     lift.add_argument("--image", type=Path, metavar="IMG", help="picture the poses belong to (drawn upon; fixes the image size)")
     lift.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels (default: 52 degrees field of view)")
-    lift.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for the results; made if need be")
+    lift.add_argument("--out", type=_folder, metavar="DIR", required=True, help="folder for the results; made if need be")
     lift.add_argument("--json", action="store_true", help="print a machine-readable summary")
     lift.set_defaults(run=_lift)
     bodies = commands.add_parser("bodies", help="convert SMPL and MANO files", description="Work with body models.")
@@ -99,7 +102,7 @@ def _lift(options: argparse.Namespace) -> None:
     from openhmr.joints import COCO, HUMAN36
     from openhmr.render.overlay import canvas_for, overlay_picture, pose2d_picture
 
-    _check_folder(options.out)
+    _check_folder(options.out, ("mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png"))
     started = time.perf_counter()
     image = None if options.image is None else read_image(options.image)
     joint_set = {s.name: s for s in (COCO, HUMAN36)}[options.joints]
@@ -143,10 +146,19 @@ def _in_words(summary: dict[str, Any], out: Path) -> str:
     return "\n".join([*lines, f"look at {out / 'overlay.png'}; all files: {', '.join(Path(f).name for f in summary['files'])}"])
 
 
-def _check_folder(out: Path) -> None:
+def _check_folder(out: Path, names: tuple[str, ...]) -> None:
     blocking = next((p for p in (out, *out.parents) if p.exists()), None)
     if blocking is not None and not blocking.is_dir():
         raise InputError(f"--out {out} cannot be made: {blocking} is a file; choose a folder")
+    folder = next((out / name for name in names if (out / name).is_dir()), None)
+    if folder is not None:
+        raise InputError(f"{folder} is a folder where a result would go; move it or choose another --out")
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; name a folder for the results")
+    return Path(text)
 
 
 def _convert(options: argparse.Namespace) -> None:

@@ -26,6 +26,8 @@ def read_body(path: str | Path) -> Body:
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} cannot be read: it is no plain file; give the path of a SMPL or MANO file")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise InputError(f"{path} has {size:,} bytes; body models of at most {MAX_BYTES:,} bytes are read")

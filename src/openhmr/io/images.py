@@ -22,6 +22,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     complete picture in a common format, or has more than 100 megapixels (checked before decoding).
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no plain file; give the path of an existing picture")
     try:
         with warnings.catch_warnings():
             # Pillow warns at 89 and refuses at 179 megapixels; our own limit lies between, and its damaged-tag warnings

@@ -16,7 +16,7 @@ MAX_JSON_BYTES = 64 << 20
 MAX_NUMBERS = 1_000_000
 MAX_POSES = 100
 """In one file: as many people are drawn into one picture; for more, pass arrays to the lifter."""
-MAX_PIXEL = 1e6
+MAX_PIXEL = 1e5
 MIN_JOINTS = 4
 """Fewer present joints than this do not tell one pose from another (ours)."""
 MIN_SPAN_PX = 2.0

@@ -67,6 +67,13 @@ class Lifter:
         if focal is not None and not (np.isfinite(focal) and 1 <= focal <= 1e5):
             raise InputError(f"focal length is {focal}; it must lie between 1 and 100,000 pixels: leave it out if unknown")
         size = image_size or assumed_image_size(pose)
+        for i, person in enumerate(pose):
+            x, y = person[person[:, 2] > 0, :2].T
+            if not np.any((x >= 0) & (y >= 0) & (x <= size[1]) & (y <= size[0])):
+                raise InputError(
+                    f"all joints of person {i} lie outside the picture of {size[1]} x {size[0]} pixels; give pixels of that picture, "
+                    "counted from its upper left corner"
+                )
         K = intrinsics(size, focal)
         turned, rotation = look_at(pose, K)
         # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
