@@ -151,22 +151,18 @@ def test_pairs_are_consistent(body, skeleton, joint_set) -> None:
     assert (head < feet).float().mean() > 0.85
 
 
-def test_noise_has_the_official_statistics(data: Path) -> None:
-    """Against the statistics recorded from the official synthesis (1,500 draws): means within 12 %, standard deviations 25 %."""
+def test_noise_has_the_official_statistics(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the statistics recorded from the official synthesis (1,500 draws): means within 12 % (two of its standard errors,
+    and the points it rejects), standard deviations within 20 %."""
     with np.load(next(data.rglob("noise.npz"))) as recorded:
         clean, mean, std = recorded["synth_in"], recorded["synth_dist_mean"], recorded["synth_dist_std"]
-    # The fixture's area is that of the 288 x 384 crop: two far corners give the pose that box without moving the 17 joints.
-    pose = torch.zeros(6000, 17, 3)
-    pose[:, :, :2] = torch.as_tensor(clean[:, :2])
-    size = pose[0, :, :2].amax(0) - pose[0, :, :2].amin(0)
-    grow = (288 * 384 / size.prod()) ** 0.5
-    noisy = add_noise(
-        torch.cat([pose[..., :2] * grow, torch.ones(6000, 17, 1)], -1), "coco", NoiseLevel(share=1.0), torch.Generator().manual_seed(0)
-    )
-    distance = (noisy[..., :2] - pose[..., :2] * grow).norm(dim=-1)
-    # Growing the pose also moves the other joint of each pair away, which only inversions notice.
-    assert np.abs(distance.mean(0).numpy() / mean - 1).max() < 0.12 + 0.15
-    assert np.abs(np.median(distance.std(0).numpy() / std) - 1) < 0.25
+    # The recording used the area of the whole 288 x 384 crop, not of the pose's own box.
+    monkeypatch.setattr("openhmr.lab.synth.noise2d._box", lambda pose: torch.tensor([[288.0, 384.0]]).expand(len(pose), 2))
+    pose = torch.as_tensor(clean, dtype=torch.float32).repeat(20000, 1, 1)
+    noisy = add_noise(pose, "coco", NoiseLevel(share=1.0), torch.Generator().manual_seed(0))
+    distance = (noisy[..., :2] - pose[..., :2]).norm(dim=-1)
+    assert np.abs(distance.mean(0).numpy() / mean - 1).max() < 0.12
+    assert np.abs(distance.std(0).numpy() / std - 1).max() < 0.20
 
 
 @pytest.mark.parametrize("missing", [1, 3, 5])
