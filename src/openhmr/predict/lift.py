@@ -52,9 +52,9 @@ class Lifter:
         self.faces = body.faces
         self._columns, self._values = _gather_table(body)
         self._regressors = {
-            "smpl": _coarse_regressor(body, body.J_regressor),
-            "human36": _coarse_regressor(body, body.joint_regressors["human36"]),
-            "coco": _coarse_regressor(body, add_pelvis_neck(body.joint_regressors["coco"])),
+            "smpl": coarse_regressor(body, body.J_regressor),
+            "human36": coarse_regressor(body, body.joint_regressors["human36"]),
+            "coco": coarse_regressor(body, add_pelvis_neck(body.joint_regressors["coco"])),
         }
 
     def __call__(self, pose2d: ArrayLike, focal: float | None = None, image_size: tuple[int, int] | None = None) -> Result:
@@ -144,7 +144,7 @@ def _gather_table(body: Body) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     return columns, table
 
 
-def _coarse_regressor(body: Body, regressor: NDArray) -> NDArray[np.float32]:
+def coarse_regressor(body: Body, regressor: NDArray) -> NDArray[np.float32]:
     """``regressor (J,V)`` times the upsampling matrix: ``(J,Vc)``, so that joints need no full mesh."""
     rows, cols, values, size = _sparse(body)
     return np.stack([np.bincount(cols, row[rows] * values, size) for row in regressor]).astype(np.float32)

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-PARENTS = np.array([-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21])
+from openhmr.joints.smpl import SMPL_PARENTS
+
+PARENTS = np.array(SMPL_PARENTS)
 HAND_ROLL_AXIS = ("finger2-1", "finger5-1")
 """Knuckles whose connecting line gives the roll of a hand (index to little finger)."""
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from openhmr.bodies.body import Body
 from openhmr.joints import COCO, HUMAN36, JointSet
+from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.synth.noise2d import NoiseLevel, add_noise, drop_joints
 from openhmr.lab.synth.poses import PoseSampler, exp_map
 
@@ -67,9 +68,7 @@ class Skeleton(torch.nn.Module):
         self.parents = [int(p) for p in body.parents]
         shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2)
         self.register_buffer("rest_joints", tensor(np.einsum("jv,vcs->jcs", body.J_regressor, shape)))
-        coco = body.joint_regressors["coco"]
-        extended = np.concatenate([coco, coco[[11, 12]].mean(0, keepdims=True), coco[[5, 6]].mean(0, keepdims=True)])
-        for name, regressor in (("coco", extended), ("human36", body.joint_regressors["human36"])):
+        for name, regressor in (("coco", add_pelvis_neck(body.joint_regressors["coco"])), ("human36", body.joint_regressors["human36"])):
             table, mass = regressor_tables(regressor, body)
             self.register_buffer(f"{name}_table", tensor(table))
             self.register_buffer(f"{name}_mass", tensor(mass))

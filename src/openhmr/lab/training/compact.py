@@ -9,9 +9,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from openhmr.bodies.body import Body
 from openhmr.bodies.open_body import open_body
 from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
+from openhmr.lab.evaluation.metrics import mpjpe, pa_mpjpe
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.models.pose2mesh.losses import LossConfig, edge_loss, normal_loss
 from openhmr.lab.synth.bvh import makehuman_poses
@@ -20,6 +20,7 @@ from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Cameras, PairSource, Skeleton
 from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights
 from openhmr.lab.training.fit import Schedule, Trainer
+from openhmr.predict.lift import coarse_regressor
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +50,6 @@ class CompactRecipe:
     """Run folder whose averaged weights initialise this one wherever shapes agree (say the other joint set's)."""
 
 
-def joint_matrix(body: Body, regressor: np.ndarray) -> np.ndarray:
-    """``(K,Vc)``: joints of a *full*-level regressor ``(K,V)`` straight from coarse vertices, through the fixed upsampling."""
-    coarse = body.level("coarse")
-    assert coarse.upsample is not None
-    rows, cols, values = coarse.upsample
-    out = np.zeros((len(coarse.vertex_ids), len(regressor)))
-    np.add.at(out, cols, values[:, None] * regressor.T[rows])
-    return np.ascontiguousarray(out.T, np.float32)
-
-
 class Evaluator:
     """MPJPE and PA-MPJPE (mm, 14 Human3.6M joints, from the mesh) on held-out subjects, recorded poses, fixed seed."""
 
@@ -70,21 +61,8 @@ class Evaluator:
 
     def __call__(self) -> dict[str, float]:
         vertices = torch.cat([self.network(chunk)[0] for chunk in self.batch.pose2d.split(512)])
-        joints = (self.regressor @ vertices)[:, HUMAN36.eval_joints] * 1000
-        root = (self.regressor @ vertices)[:, :1] * 1000
-        target = self.batch.human36[:, HUMAN36.eval_joints] * 1000
-        error = (joints - root - target).norm(dim=-1).mean()
-        return {"mpjpe": error.item(), "pa_mpjpe": procrustes_error(joints, target).item()}
-
-
-def procrustes_error(p: Tensor, g: Tensor) -> Tensor:
-    """Mean joint error after a similarity fit of ``p (B,K,3)`` to ``g``."""
-    p, g = p - p.mean(1, keepdim=True), g - g.mean(1, keepdim=True)
-    u, s, vt = torch.linalg.svd(p.mT @ g)
-    d = torch.ones_like(s)
-    d[:, 2] = torch.sign(torch.linalg.det(u @ vt))
-    scale = (s * d).sum(1) / p.square().sum((1, 2))
-    return (scale[:, None, None] * p @ (u * d[:, None]) @ vt - g).norm(dim=-1).mean()
+        joints, target = ((x * 1000).cpu().numpy() for x in (self.regressor @ vertices, self.batch.human36))
+        return {"mpjpe": float(mpjpe(joints, target, HUMAN36).mean()), "pa_mpjpe": float(pa_mpjpe(joints, target, HUMAN36).mean())}
 
 
 class CompactTraining:
@@ -107,7 +85,7 @@ class CompactTraining:
         poses = PoseSampler(rotations, weights, recipe.widening, device)
         self.source = PairSource(skeleton, poses, self.joint_set, recipe.noise, recipe.cameras)
         self.network = CompactPose2Mesh(self.joint_set.flip_permutation, self.body, SMPL.flip_permutation, recipe.model).to(device)
-        self.regressor = torch.as_tensor(joint_matrix(self.body, self.body.joint_regressors["human36"]), device=device)
+        self.regressor = torch.as_tensor(coarse_regressor(self.body, self.body.joint_regressors["human36"]), device=device)
         uniform = np.full(len(held.rotations), 1 / len(held.rotations))
         held_source = PairSource(skeleton, PoseSampler(held.rotations, uniform, AS_RECORDED, device), self.joint_set, CLEAN, recipe.cameras)
         self.evaluators = {
