@@ -16,6 +16,7 @@ from openhmr.lab.bake.compact import export_run
 from openhmr.lab.bake.onnx import export
 from openhmr.lab.config import build, override, read_yaml
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh, Graph, GraphConv, laplacian_table
+from openhmr.lab.synth.noise2d import TRAINING
 from openhmr.lab.training.compact import CompactRecipe, CompactTraining, start_from, train
 from tests.test_synth import random_pack
 
@@ -218,3 +219,8 @@ def test_missing_config_and_key() -> None:
         read_yaml("nothing")
     with pytest.raises(InputError, match="lacks motion"):
         build(CompactRecipe, read_yaml("compact_coco"))
+
+
+def test_a_group_that_names_one_key_keeps_the_other_defaults_of_its_owner() -> None:
+    recipe = build(CompactRecipe, {"joint_set": "coco", "motion": "x.npz", "noise": {"drop_share": 0.5}})
+    assert recipe.noise == dataclasses.replace(TRAINING, drop_share=0.5)

@@ -51,8 +51,11 @@ def override(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     return data
 
 
-def build(cls: type[T], data: dict[str, Any], where: str = "") -> T:
-    """An instance of the dataclass ``cls``; unknown keys are refused with the nearest right one, wrong types by name."""
+def build(cls: type[T], data: dict[str, Any], where: str = "", base: T | None = None) -> T:
+    """An instance of the dataclass ``cls``; unknown keys are refused with the nearest right one, wrong types by name.
+
+    Keys that ``data`` leaves out keep the value of ``base`` if there is one (a group's own default may differ from its class's).
+    """
     hints = typing.get_type_hints(cls)
     names = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     values = {}
@@ -62,7 +65,10 @@ def build(cls: type[T], data: dict[str, Any], where: str = "") -> T:
             raise InputError(
                 f"config key {where}{key} is unknown; did you mean {where}{near[0] if near else names[0]}? (all: {', '.join(names)})"
             )
-        values[key] = _convert(hints[key], value, f"{where}{key}")
+        default = getattr(base, key) if base is not None else _default(cls, key)
+        values[key] = _convert(hints[key], value, f"{where}{key}", default)
+    if base is not None:
+        return dataclasses.replace(base, **values)  # type: ignore[type-var]
     required = [
         f.name for f in dataclasses.fields(cls)  # type: ignore[arg-type]
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in values
@@ -72,11 +78,16 @@ def build(cls: type[T], data: dict[str, Any], where: str = "") -> T:
     return cls(**values)
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
+def _default(cls: type, key: str) -> Any:
+    field = next(f for f in dataclasses.fields(cls) if f.name == key)
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _convert(hint: Any, value: Any, where: str, default: Any = None) -> Any:
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise InputError(f"config key {where} is {value!r}; it must be a group of keys")
-        return build(hint, value, where + ".")  # type: ignore[arg-type]
+        return build(hint, value, where + ".", default if isinstance(default, hint) else None)  # type: ignore[arg-type]
     if isinstance(hint, types.UnionType):
         options = typing.get_args(hint)
         return None if value is None and type(None) in options else _convert(options[0], value, where)
