@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from openhmr.errors import InputError
+
 FIELD_OF_VIEW = np.deg2rad(52.0)
 """Over the longer image side, when nothing is known: ours; a 35 mm equivalent of 37 mm, between a phone's wide main camera
 (about 70 degrees) and Human3.6M's (47 degrees)."""
@@ -28,7 +30,12 @@ def assumed_image_size(pose2d: NDArray) -> tuple[int, int]:
 
 
 def intrinsics(image_size: tuple[int, int], focal_px: float | None = None) -> NDArray[np.float64]:
-    """``K (3,3)`` with the principal point in the image centre; without focal length, of 52 degrees over the longer side."""
+    """``K (3,3)`` with the principal point in the image centre; without focal length, of 52 degrees over the longer side.
+
+    Raises :class:`InputError` for a focal length that no camera has.
+    """
+    if focal_px is not None and not (np.isfinite(focal_px) and 1 <= focal_px <= 1e5):
+        raise InputError(f"focal length is {focal_px}; it must lie between 1 and 100,000 pixels: leave it out if unknown")
     height, width = image_size
     focal = focal_px if focal_px is not None else 0.5 * max(height, width) / np.tan(0.5 * FIELD_OF_VIEW)
     return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])

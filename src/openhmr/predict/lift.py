@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from openhmr.bodies.body import Body
@@ -12,8 +11,10 @@ from openhmr.geometry.camera import gaze_rotation
 from openhmr.geometry.camera_fit import assumed_image_size, fit_translation, intrinsics
 from openhmr.io.pose2d import check_pose2d
 from openhmr.joints import COCO, HUMAN36, JointSet
-from openhmr.joints.coco import add_pelvis_neck
+from openhmr.predict.coarse_mesh import CoarseMesh
+from openhmr.predict.coarse_mesh import coarse_regressor as coarse_regressor
 from openhmr.predict.result import Result
+from openhmr.predict.session import open_session
 
 CHUNK = 64
 """Poses per network call; bounds the memory of a long file."""
@@ -29,17 +30,8 @@ class Lifter:
     """
 
     def __init__(self, onnx_path: str | Path, body: Body) -> None:
-        if not Path(onnx_path).is_file():
-            raise InputError(f"{onnx_path} does not exist; give a Pose2Mesh .onnx file, or train one with `openhmr lab train`")
-        options = onnxruntime.SessionOptions()
-        # Small products: more threads wait longer than they work, and idle ones must not spin beside the user's own.
-        options.intra_op_num_threads, options.inter_op_num_threads = 2, 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(str(onnx_path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no base but Exception
-            raise InputError(f"{onnx_path} is not a usable ONNX model ({str(error)[:80]!r}); export it again") from None
+        # Small products: more threads wait longer than they work.
+        self.session = open_session(onnx_path, threads=2)
         sets = {s.name: s for s in (COCO, HUMAN36)}
         metadata = self.session.get_modelmeta().custom_metadata_map
         name, made_for = metadata.get("joint_set", ""), metadata.get("body")
@@ -50,12 +42,7 @@ class Lifter:
             )
         self.joint_set: JointSet = sets[name]
         self.faces = body.faces
-        self._columns, self._values = _gather_table(body)
-        self._regressors = {
-            "smpl": coarse_regressor(body, body.J_regressor),
-            "human36": coarse_regressor(body, body.joint_regressors["human36"]),
-            "coco": coarse_regressor(body, add_pelvis_neck(body.joint_regressors["coco"])),
-        }
+        self._mesh = CoarseMesh(body)
 
     def __call__(self, pose2d: ArrayLike, focal: float | None = None, image_size: tuple[int, int] | None = None) -> Result:
         """Lift ``pose2d`` (``(J,2|3)`` or ``(N,J,2|3)`` pixels, see :func:`~openhmr.io.pose2d.check_pose2d`).
@@ -64,8 +51,6 @@ class Lifter:
         as 52 degrees, without a size the people are taken to stand in the picture's middle. Raises :class:`InputError`.
         """
         pose = check_pose2d(pose2d, self.joint_set)
-        if focal is not None and not (np.isfinite(focal) and 1 <= focal <= 1e5):
-            raise InputError(f"focal length is {focal}; it must lie between 1 and 100,000 pixels: leave it out if unknown")
         size = image_size or assumed_image_size(pose)
         for i, person in enumerate(pose):
             x, y = person[person[:, 2] > 0, :2].T
@@ -78,23 +63,16 @@ class Lifter:
         turned, rotation = look_at(pose, K)
         # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
         coarse = np.matmul(self._coarse(turned), rotation.astype(np.float32))
-        joints = {name: np.matmul(regressor, coarse) for name, regressor in self._regressors.items()}
+        joints = self._mesh.joints(coarse)
         translation = fit_translation(joints[self.joint_set.name], pose[..., :2], pose[..., 2], K)
         shift = translation[:, None].astype(np.float32)
-        vertices = self._upsample(coarse) + shift
+        vertices = self._mesh.upsample(coarse) + shift
         return Result(vertices, self.faces, {k: v + shift for k, v in joints.items()}, K, translation, size, pose, self.joint_set)
 
     def _coarse(self, pose: NDArray[np.float32]) -> NDArray[np.float32]:
         inputs = standardise(pose)
         parts = [self.session.run(["vertices"], {"pose2d": inputs[i : i + CHUNK]})[0] for i in range(0, len(inputs), CHUNK)]
         return np.concatenate(parts)
-
-    def _upsample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``(N,Vc,3)`` -> ``(N,V,3)``; one axis at a time, because gathering single numbers is what NumPy does fastest."""
-        out = np.empty((len(coarse), self._columns.shape[1], 3), np.float32)
-        for n, axis in np.ndindex(len(coarse), 3):
-            out[n, :, axis] = np.einsum("kv,kv->v", self._values, coarse[n, :, axis].take(self._columns))
-        return out
 
 
 def look_at(pose2d: NDArray[np.float32], K: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -123,28 +101,3 @@ def standardise(pose2d: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = (pose2d[..., :2] - (pose2d[..., :2] * present).sum(1, keepdims=True) / count) * present
     scale = np.sqrt((centred * centred).sum((1, 2), keepdims=True) / (2 * count))
     return np.concatenate([centred / scale, pose2d[..., 2:]], -1)
-
-
-def _sparse(body: Body) -> tuple[NDArray, NDArray, NDArray, int]:
-    level = body.level("coarse")
-    if level.upsample is None:
-        raise InputError("the body's coarse level has no upsampling to its own vertices; use a body that has one")
-    return *level.upsample, len(level.vertex_ids)
-
-
-def _gather_table(body: Body) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The upsampling matrix as columns and values ``(k,V)`` each, short rows padded with zeros."""
-    rows, cols, values, _ = _sparse(body)
-    order = np.argsort(rows, kind="stable")
-    rows, cols, values = rows[order], cols[order], values[order]
-    counts = np.bincount(rows, minlength=body.num_vertices)
-    slot = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    columns, table = np.zeros((counts.max(), len(counts)), np.int64), np.zeros((counts.max(), len(counts)), np.float32)
-    columns[slot, rows], table[slot, rows] = cols, values
-    return columns, table
-
-
-def coarse_regressor(body: Body, regressor: NDArray) -> NDArray[np.float32]:
-    """``regressor (J,V)`` times the upsampling matrix: ``(J,Vc)``, so that joints need no full mesh."""
-    rows, cols, values, size = _sparse(body)
-    return np.stack([np.bincount(cols, row[rows] * values, size) for row in regressor]).astype(np.float32)
