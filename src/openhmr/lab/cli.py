@@ -126,11 +126,12 @@ def synth_images(args: argparse.Namespace) -> int:
     from openhmr.lab.synth.images import Task, contact_sheet, generate
 
     started = time.perf_counter()
-    paths = [Path(p) for p in (args.motion, args.humans, args.backgrounds, args.wardrobe, args.out)]
-    made = generate(Task(*paths, args.count, args.split, args.seed, args.size, args.first_shard), args.workers)
+    motion, humans, backgrounds, wardrobe, out = (Path(p) for p in (args.motion, args.humans, args.backgrounds, args.wardrobe, args.out))
+    task = Task(motion, humans, backgrounds, wardrobe, out, args.count, args.split, args.seed, args.size, args.first_shard)
+    made = generate(task, args.workers)
     print(f"{args.out}: {made} pictures, {time.perf_counter() - started:.0f} s")
     if args.sheet:
-        contact_sheet(paths[-1], Path(args.sheet))
+        contact_sheet(out, Path(args.sheet))
     return 0
 
 

@@ -12,7 +12,7 @@ def texture_crop(rng: np.random.Generator, places: Sequence[Place], width: int, 
     """A piece ``(height,width,3)`` float32 of some panorama, or a plain or striped surface."""
     kind = rng.random()
     if kind < 0.65:
-        panorama = places[rng.integers(len(places))].panorama
+        panorama = places[int(rng.integers(len(places)))].panorama
         side = int(rng.integers(24, 160))
         y, x = rng.integers(0, panorama.shape[0] - side), rng.integers(0, panorama.shape[1] - side)
         return cv2.resize(panorama[y : y + side, x : x + side], (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)

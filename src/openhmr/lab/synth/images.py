@@ -14,12 +14,12 @@ from openhmr.bodies.open_body import open_body
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab.synth import degrade, shards
-from openhmr.lab.synth.light import read_places
+from openhmr.lab.synth.light import Place, read_places
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, Motion, load_motion
 from openhmr.lab.synth.outfits import Closet
 from openhmr.lab.synth.poses import PoseSampler, Widening, even_weights, log_map
-from openhmr.lab.synth.renderer import MAX_PEOPLE, Layer, Renderer
-from openhmr.lab.synth.scene import Person, Scene, add_others, box_of, frame_person, plausible, stand
+from openhmr.lab.synth.renderer import Layer, Renderer
+from openhmr.lab.synth.scene import Figure, Person, Scene, add_others, box_of, frame_person, plausible, stand
 from openhmr.lab.synth.textures import texture_names
 from openhmr.lab.synth.wardrobe import Wardrobe, build_wardrobe
 
@@ -110,7 +110,7 @@ class Studio:
         row = annotate(self.figure, scene)
         r = self.renderer
         matrices = [r.cast_shadow(i, p, place) for i, p in enumerate(scene.people)]
-        image = r.backdrop(place, scene.camera, scene.people, matrices, rng.uniform(0.005, 0.03)).astype(np.float32)
+        image: np.ndarray = r.backdrop(place, scene.camera, scene.people, matrices, rng.uniform(0.005, 0.03)).astype(np.float32)
         if rng.random() < 0.25:
             degrade.clutter(rng, image, self.places)
         if rng.random() < 0.3:
@@ -122,7 +122,7 @@ class Studio:
         row |= {"subject": subject, "background": place.name, "outfit": person.outfit.name}
         return degrade.photograph(rng, image), row
 
-    def compose(self, image: np.ndarray, scene: Scene, place, matrices: list[np.ndarray], row: shards.Row) -> np.ndarray:  # type: ignore[no-untyped-def]
+    def compose(self, image: np.ndarray, scene: Scene, place: Place, matrices: list[np.ndarray], row: shards.Row) -> np.ndarray:
         """Lay the people over ``image``, farthest first; returns what covers the first one ``(size,size)``."""
         front = np.zeros(image.shape[:2], np.float32)
         away = [float(scene.camera.see(p.vertices.mean(0))[2]) for p in scene.people]
@@ -142,7 +142,7 @@ class Studio:
         return front
 
 
-def annotate(figure, scene: Scene) -> shards.Row:  # type: ignore[no-untyped-def]
+def annotate(figure: Figure, scene: Scene) -> shards.Row:
     """Everything known about the first person, in camera axes (see the folder's description)."""
     person, camera = scene.people[0], scene.camera
     seen = camera.see(person.vertices.astype(np.float64))
@@ -231,7 +231,7 @@ def generate(task: Task, workers: int) -> int:
 
 def contact_sheet(folder: Path, path: Path, columns: int = 8, rows: int = 8) -> None:
     """The first ``columns x rows`` pictures of a folder side by side, as JPEG or PNG by the ending."""
-    tiles = []
+    tiles: list[np.ndarray] = []
     for tar in sorted(folder.glob("images-*.tar")):
         tiles += shards.read_pictures(tar, columns * rows - len(tiles))
     blank = np.zeros_like(tiles[0])

@@ -14,7 +14,8 @@ DECENT_SUITS = (
 )  # fmt: skip
 """Suits that cover pelvis, thighs and chest in every pose tried; nothing else may be worn without one of these."""
 FEMININE = ("female_casualsuit01", "female_casualsuit02", "female_elegantsuit01")
-TROUSERS = tuple(s for s in DECENT_SUITS if s not in ("female_elegantsuit01", "female_casualsuit02", "male_worksuit01", "male_elegantsuit01"))
+UNCUT = ("female_elegantsuit01", "female_casualsuit02", "male_worksuit01", "male_elegantsuit01")
+TROUSERS = tuple(s for s in DECENT_SUITS if s not in UNCUT)
 LONG_SLEEVES = ("male_casualsuit01", "male_casualsuit02", "male_casualsuit03", "male_casualsuit05")
 TEST_ONLY = frozenset({
     "female_casualsuit02", "male_casualsuit05", "shoes05", "bob02", "short03", "eyebrow004",
@@ -22,7 +23,9 @@ TEST_ONLY = frozenset({
 })  # fmt: skip
 VALIDATION_ONLY = frozenset({"male_casualsuit04", "shoes04", "short02"})
 MASCULINE_HAIR = ("short01", "short02", "short03", "short04", "ponytail01")
-HAIR_COLOURS = ("#0d0a08", "#1c120c", "#2c1a10", "#4a2e1a", "#6b4423", "#8d6236", "#b58a55", "#d6b57d", "#7a2f14", "#55514e", "#9b9794", "#d8d6d2")
+HAIR_COLOURS = (
+    "#0d0a08", "#1c120c", "#2c1a10", "#4a2e1a", "#6b4423", "#8d6236", "#b58a55", "#d6b57d", "#7a2f14", "#55514e", "#9b9794", "#d8d6d2",
+)  # fmt: skip
 NEUTRALS = ("#101012", "#2a2a2e", "#4b4d52", "#8a8c90", "#c9c9c6", "#f1f1ee", "#1b2440", "#d8c7a5", "#6b5236", "#39402e")
 PATTERNS = 12
 LOGOS = 16

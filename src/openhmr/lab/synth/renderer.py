@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from openhmr.bodies.body import Body
@@ -19,12 +20,33 @@ SAMPLES = 2
 """People are drawn at twice the picture's resolution each way, then averaged."""
 TEXTURE_SIDE = 512
 SHADOW_SIDE = 192
-MAX_PEOPLE, MAX_BALLS = 3, 36
+MAX_PEOPLE = 3
 SUIT_BIAS_M, SHOE_BIAS_M = 0.012, 0.003
 EYE_HEIGHT_M = 1.6
 EDGE_M, LOGO_ABOVE_M = 0.03, 0.05
-BALLS = ((0, 0.15), (4, 0.07), (5, 0.07), (7, 0.06), (8, 0.06), (10, 0.06), (11, 0.06), (15, 0.11), (6, 0.15), (20, 0.05), (21, 0.05))
-"""Joint and radius (m) of the balls that darken the ground nearby."""
+BALLS = {0: 0.15, 4: 0.07, 5: 0.07, 7: 0.06, 8: 0.06, 10: 0.06, 11: 0.06, 15: 0.11, 6: 0.15, 20: 0.05, 21: 0.05}
+"""Joint -> radius (m) of a ball that keeps sky light off the ground nearby."""
+LONGEST_SHADOW_M = 6.0
+
+
+def write(program: Any, **uniforms: Any) -> None:
+    """Set uniforms by name; matrices as they lie in memory (OpenGL reads columns)."""
+    for name, value in uniforms.items():
+        if isinstance(value, int):
+            program[name].value = value
+        else:
+            program[name].write(np.ascontiguousarray(value, "f4").tobytes())
+
+
+def shaded_area(person: Person, place: Place) -> tuple[float, float, float]:
+    """Square of ground (centre x, z, half side; metres) that a person's shadow may reach."""
+    low, high = person.vertices.min(0), person.vertices.max(0)
+    toward = place.key_direction / max(float(place.key_direction[1]), 1e-3)
+    offset = -toward[[0, 2]] * high[1]
+    offset *= min(1.0, LONGEST_SHADOW_M / max(float(np.linalg.norm(offset)), 1e-6))
+    centre = ((low + high) / 2)[[0, 2]] + offset / 2
+    half = float(max(high[0] - low[0], high[2] - low[2]) + np.linalg.norm(offset)) / 2 + 0.8
+    return float(centre[0]), float(centre[1]), half
 
 
 @dataclass(frozen=True)
@@ -48,8 +70,9 @@ class Mesh:
         )
         self.positions = context.buffer(reserve=12 * len(item.uv))
         self.indices = context.buffer(item.faces.astype("i4").tobytes(), dynamic=True)
-        attributes = [(context.buffer(np.ascontiguousarray(fixed).tobytes()), "3f 2f 4f 4f 1f", "normal", "texture_point", "joint", "weight", "upper")]
-        self.array = context.vertex_array(program, [(self.positions, "3f", "position"), *attributes], self.indices)
+        names = ("normal", "texture_point", "joint", "weight", "upper")
+        attributes = (context.buffer(np.ascontiguousarray(fixed).tobytes()), "3f 2f 4f 4f 1f", *names)
+        self.array = context.vertex_array(program, [(self.positions, "3f", "position"), attributes], self.indices)
 
     def draw(self, rest: np.ndarray, faces: np.ndarray | None = None) -> None:
         self.positions.write(np.ascontiguousarray(rest, "f4"))
@@ -67,7 +90,7 @@ class Renderer:
         except ImportError:
             raise InputError("the package moderngl is not installed; install the synth extra: pip install 'openhmr[synth]'") from None
         try:
-            self.context = moderngl.create_standalone_context(backend="egl")
+            self.context = moderngl.create_standalone_context(backend="egl")  # type: ignore[arg-type]
         except Exception as error:  # every driver fails in its own way
             raise InputError(
                 f"no OpenGL context through EGL ({str(error)[:80]}); on Debian install libegl1 libegl-mesa0 libgl1-mesa-dri"
@@ -76,7 +99,8 @@ class Renderer:
         self.figure = Figure(body)
         gl = self.context
         self.surface = gl.program(vertex_shader=shaders.SKIN, fragment_shader=shaders.SURFACE)
-        self.ground = gl.program(vertex_shader=shaders.SCREEN, fragment_shader=shaders.GROUND)
+        self.panorama = gl.program(vertex_shader=shaders.SCREEN, fragment_shader=shaders.PANORAMA)
+        self.ground = gl.program(vertex_shader=shaders.GROUND, fragment_shader=shaders.GROUND_SHADE)
         self.caster = gl.program(vertex_shader=shaders.CASTER, fragment_shader=shaders.EMPTY)
         side = SAMPLES * size
         self.depth = gl.depth_texture((side, side))
@@ -86,7 +110,8 @@ class Renderer:
         for map in self.shadows:
             map.compare_func, map.repeat_x, map.repeat_y = "", False, False
         self.shadow_targets = [gl.framebuffer(depth_attachment=t) for t in self.shadows]
-        self.screen = gl.vertex_array(self.ground, [(gl.buffer(np.array([-1, -1, 3, -1, -1, 3], "f4")), "2f", "corner")])
+        self.whole = gl.vertex_array(self.panorama, [(gl.buffer(np.array([-1, -1, 3, -1, -1, 3], "f4")), "2f", "corner")])
+        self.square = gl.vertex_array(self.ground, [(gl.buffer(np.array([-1, -1, 1, -1, -1, 1, 1, 1], "f4")), "2f", "corner")])
         coarse = self.figure.coarse
         self.cast_positions = gl.buffer(reserve=12 * len(coarse.vertex_ids))
         self.cast = gl.vertex_array(
@@ -110,10 +135,7 @@ class Renderer:
     def texture(self, name: str, item: Item | None = None) -> tuple[Any, tuple[float, float]]:
         """The texture of an item, or of a file of the pack, and the mean luminances of its two parts."""
         if name not in self.textures:
-            if item is not None:
-                pixels = item_texture(self.humans, name, TEXTURE_SIDE)
-            else:
-                pixels = read_rgba(self.humans / name, TEXTURE_SIDE)
+            pixels = item_texture(self.humans, name, TEXTURE_SIDE) if item else read_rgba(self.humans / name, TEXTURE_SIDE)
             texture = self.context.texture((TEXTURE_SIDE, TEXTURE_SIDE), 4, pixels.tobytes())
             texture.build_mipmaps()
             self.textures[name] = texture, (1.0, 1.0) if item is None else part_levels(pixels, item)
@@ -131,7 +153,7 @@ class Renderer:
         matrix = np.eye(4, dtype=np.float32)
         matrix[:3, :3], matrix[:3, 3] = axes, 0.5 - axes @ centre
         self.cast_positions.write(np.ascontiguousarray(points))
-        self.caster["shadow_from_world"].write(matrix.T.tobytes())
+        write(self.caster, shadow_from_world=matrix.T)
         self.shadow_targets[index].use()
         self.context.enable(self.context.DEPTH_TEST)
         self.shadow_targets[index].clear(depth=1.0)
@@ -144,27 +166,22 @@ class Renderer:
             panorama = self.context.texture(place.panorama.shape[1::-1], 3, np.ascontiguousarray(place.panorama).tobytes())
             panorama.repeat_y = False
             self.panoramas[place.name] = panorama
-        self.panoramas[place.name].use(0)
-        p = self.ground
-        p["panorama"] = 0
-        for i, map in enumerate(self.shadows):
-            map.use(1 + i)
-            p[f"shadow{i}"] = 1 + i
-        stack = np.stack([m.T for m in (matrices + [np.eye(4)] * MAX_PEOPLE)[:MAX_PEOPLE]]).astype("f4")
-        p["shadow_from_world"].write(stack.tobytes())
-        p["people"], p["softness"], p["eye_height"] = len(matrices), softness, EYE_HEIGHT_M
-        balls = [np.append(self.joint_positions(q)[j], r) for q in people for j, r in BALLS]
-        near = sorted((b for b in balls if b[1] < 0.7), key=lambda b: b[1])[:MAX_BALLS]
-        padded = np.zeros((MAX_BALLS, 4), "f4")
-        padded[: len(near)] = near if near else padded[:0]
-        p["balls"].write(padded.tobytes())
-        p["ball_count"] = len(near)
-        self.set_light(p, place, camera)
-        p["camera"] = tuple(camera.centre)
-        p["lens"] = self.lens(camera, 0, 0, camera.size, camera.size)
+        gl, lens = self.context, self.lens(camera, 0, 0, camera.size, camera.size)
         self.back.use()
-        self.context.disable(self.context.DEPTH_TEST)
-        self.screen.render(vertices=3)
+        gl.disable(gl.DEPTH_TEST)
+        self.panoramas[place.name].use(0)
+        write(self.panorama, panorama=0, world_from_camera=camera.R, camera_height=camera.centre[1], lens=lens, eye_height=EYE_HEIGHT_M)
+        self.whole.render(vertices=3)
+        gl.enable(gl.BLEND)
+        gl.blend_func = gl.DST_COLOR, gl.ZERO
+        for i, (person, matrix) in enumerate(zip(people, matrices, strict=True)):
+            self.shadows[i].use(1)
+            write(self.ground, camera_from_world=camera.R.T, camera=camera.centre, lens=lens, area=shaded_area(person, place))
+            balls = np.concatenate([self.joint_positions(person)[list(BALLS)], np.array([list(BALLS.values())]).T], 1)
+            write(self.ground, shadow=1, shadow_from_world=matrix.T, softness=softness, balls=balls)
+            self.set_light(self.ground, place)
+            self.square.render(gl.TRIANGLE_STRIP)
+        gl.disable(gl.BLEND)
         return np.frombuffer(self.back.read(components=3, alignment=1), np.uint8).reshape(self.size, self.size, 3)
 
     def joint_positions(self, person: Person) -> np.ndarray:
@@ -177,11 +194,9 @@ class Renderer:
         fx, fy, cx, cy = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]
         return 2 * fx / w, 2 * fy / h, 2 * (cx - x) / w - 1, 2 * (cy - y) / h - 1
 
-    def set_light(self, program: Any, place: Place, camera: Camera) -> None:
-        program["harmonics"].write(np.ascontiguousarray(place.harmonics, "f4").tobytes())
-        program["key_direction"] = tuple(place.key_direction)
-        program["key_colour"] = tuple(place.key_colour)
-        program["world_from_camera"].write(np.ascontiguousarray(camera.R.astype("f4")).tobytes())
+    @staticmethod
+    def set_light(program: Any, place: Place) -> None:
+        write(program, harmonics=place.harmonics, key_direction=place.key_direction, key_colour=place.key_colour)
 
     def draw(self, person: Person, place: Place, camera: Camera, shadow: int, matrix: np.ndarray) -> Layer | None:
         """The person alone, lit by the place, shaded by shadow map ``shadow``; None if nothing lies in the picture."""
@@ -195,20 +210,17 @@ class Renderer:
         if np.any(high <= low):
             return None
         (x, y), (w, h) = low, high - low
-        p, gl = self.surface, self.context
-        bones = person.transforms.astype(np.float64)
-        rotated = np.einsum("ab,jbc->jac", camera.R, bones)
-        rotated[:, :, 3] -= camera.R @ camera.centre
-        p["bones"].write(rotated.astype("f4").tobytes())
-        p["lens"] = self.lens(camera, x, y, w, h)
-        self.set_light(p, place, camera)
+        bones = np.einsum("ab,jbc->jac", camera.R, person.transforms)
+        bones[:, :, 3] -= camera.R @ camera.centre
         from_camera = np.eye(4)
         from_camera[:3, :3], from_camera[:3, 3] = camera.R.T, camera.centre
-        p["shadow_from_camera"].write((matrix @ from_camera).T.astype("f4").tobytes())
         self.shadows[shadow].use(1)
         self.patterns.use(2)
         self.logos.use(3)
-        p["picture"], p["shadow"], p["patterns"], p["logos"] = 0, 1, 2, 3
+        write(self.surface, bones=bones, lens=self.lens(camera, x, y, w, h), world_from_camera=camera.R,
+              shadow_from_camera=(matrix @ from_camera).T, picture=0, shadow=1, patterns=2, logos=3)  # fmt: skip
+        self.set_light(self.surface, place)
+        gl = self.context
         self.target.use()
         viewport = (0, 0, SAMPLES * w, SAMPLES * h)
         self.target.viewport = viewport
@@ -218,8 +230,6 @@ class Renderer:
         return self.read_layer(x, y, w, h)
 
     def read_layer(self, x: int, y: int, w: int, h: int) -> Layer:
-        import cv2
-
         viewport = (0, 0, SAMPLES * w, SAMPLES * h)
         raw = np.frombuffer(self.target.read(viewport, components=4), np.uint8).reshape(SAMPLES * h, SAMPLES * w, 4)
         depth = np.frombuffer(self.target.read(viewport, components=1, attachment=-1, dtype="f4"), np.float32)
@@ -238,7 +248,8 @@ class Renderer:
         suit, shoes = f"garments/{outfit.suit}", f"garments/{outfit.shoes}"
         plain = (Look(), Look())
         rest = self.wardrobe.skin.rest(person.betas)
-        self.draw_item("skin", rest, f"skins/{outfit.skin}.jpg", plain, factor=outfit.skin_tint, faces=self.bare(suit, shoes, rest, sleeve, hem))
+        bare = self.bare(suit, shoes, rest, sleeve, hem)
+        self.draw_item("skin", rest, f"skins/{outfit.skin}.jpg", plain, factor=outfit.skin_tint, faces=bare)
         eyes = "eyes/low-poly"
         self.draw_item(eyes, self.wardrobe.items[eyes].rest(person.betas), f"eyes/{outfit.eyes}.png", plain)
         draw = lambda name, looks, **more: self.draw_item(  # noqa: E731
@@ -267,13 +278,11 @@ class Renderer:
         cut: tuple[float, ...] = (99, -99, 0, 0), logo: tuple[float, ...] = (-1, 0, 1, 0), see_through: bool = False,
         faces: np.ndarray | None = None,
     ) -> None:  # fmt: skip
-        p = self.surface
         picture, levels = self.texture(texture, self.wardrobe.items[name] if texture == name else None)
         picture.use(0)
-        p["first"].write(np.stack([k.first for k in looks]).astype("f4").tobytes())
-        p["second"].write(np.stack([k.second for k in looks]).astype("f4").tobytes())
-        p["look"].write(np.array([[k.amount, k.pattern, k.scale, k.turn] for k in looks], "f4").tobytes())
-        p["level"].write(np.array(levels, "f4").tobytes())
-        p["factor"] = (1.0, 1.0, 1.0) if factor is None else tuple(float(f) for f in factor)
-        p["bias"], p["cut"], p["logo"], p["see_through"] = bias, cut, logo, float(see_through)
+        write(
+            self.surface, first=[k.first for k in looks], second=[k.second for k in looks], level=levels,
+            look=[[k.amount, k.pattern, k.scale, k.turn] for k in looks], factor=np.ones(3) if factor is None else factor,
+            bias=bias, cut=cut, logo=logo, see_through=float(see_through),
+        )  # fmt: skip
         self.mesh(name).draw(rest, faces)

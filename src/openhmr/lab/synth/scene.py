@@ -152,7 +152,7 @@ def frame_person(rng: np.random.Generator, vertices: np.ndarray, size: int) -> C
         level = np.array([[-np.cos(yaw), 0, np.sin(yaw)], [0, -1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
         R = axis_rotation(2, roll) @ axis_rotation(0, -pitch) @ level
         camera = Camera(K, R, position, size)
-        box = box_of(camera.project(camera.see(vertices)))
+        box = box_of(camera.project(camera.see(vertices[::7])))
         distance *= max(box[2:].max() / target, 0.3)
         distance = max(distance, 0.75)
     room = np.maximum((size - box[2:]) / 2, 0) * 0.85

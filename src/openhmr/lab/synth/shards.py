@@ -44,7 +44,8 @@ def write_annotations(folder: Path, size: int) -> int:
         if not tar.is_file():
             continue
         with np.load(npz) as arrays, tarfile.open(tar) as pictures:
-            for name, box, joints, visible in zip(pictures.getnames(), arrays["box_xywh"], arrays["joints_px"], arrays["visible"], strict=True):
+            columns = [arrays[k] for k in ("box_xywh", "joints_px", "visible")]
+            for name, box, joints, visible in zip(pictures.getnames(), *columns, strict=True):
                 key, count = int(name[:8]), len(COCO17)
                 inside = ((joints >= 0) & (joints < size)).all(1)[:count]
                 flags = np.where(inside, np.where(visible[:count], 2, 1), 0)
@@ -52,7 +53,8 @@ def write_annotations(folder: Path, size: int) -> int:
                 images.append({"id": key, "file_name": f"{tar.name}/{name}", "width": size, "height": size})
                 annotations.append({
                     "id": key, "image_id": key, "category_id": 1, "bbox": box.round(1).tolist(), "iscrowd": 0,
-                    "area": round(float(box[2] * box[3]), 1), "num_keypoints": int((flags > 0).sum()), "keypoints": keypoints.reshape(-1).tolist(),
+                    "area": round(float(box[2] * box[3]), 1), "num_keypoints": int((flags > 0).sum()),
+                    "keypoints": keypoints.reshape(-1).tolist(),
                 })  # fmt: skip
     skeleton = [[a + 1, b + 1] for a, b in COCO.skeleton if max(a, b) < len(COCO17)]
     person = {"id": 1, "name": "person", "keypoints": list(COCO17), "skeleton": skeleton}
@@ -68,5 +70,7 @@ def read_pictures(tar_path: Path, count: int) -> list[np.ndarray]:
         for member in tar.getmembers()[: max(count, 0)]:
             file = tar.extractfile(member)
             assert file is not None
-            out.append(cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1])
+            image = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
+            assert image is not None
+            out.append(image[..., ::-1])
     return out

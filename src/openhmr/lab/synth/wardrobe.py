@@ -192,8 +192,8 @@ def build_wardrobe(humans: Path, out: Path) -> Wardrobe:
             pack = read_npz(path, MAX_NUMBERS)
             blend = np.clip(pack["ref_w"], 0, None).astype(np.float64)
             blend /= blend.sum(1, keepdims=True)
-            n = len(blend)
-            pick = csr_matrix((blend.reshape(-1), (np.repeat(np.arange(n), 3), pack["ref_idx"].reshape(-1).astype(int))), (n, BASE_VERTICES))
+            n, references = len(blend), pack["ref_idx"].reshape(-1).astype(int)
+            pick = csr_matrix((blend.reshape(-1), (np.repeat(np.arange(n), 3), references)), (n, BASE_VERTICES))
             weights = fold_weights((pick @ people.bone_weights).toarray(), people.bone_joint)
             fitted = people.tposed(fit_item(pack, people.base), weights)
             shape = (solve @ fitted.reshape(PEOPLE, -1)).reshape(11, n, 3).transpose(1, 2, 0)
@@ -217,5 +217,6 @@ def genders(count: int, seed: int, source: anny_source.AnnySource) -> np.ndarray
     from anny.shape_distribution import SimpleShapeDistribution
 
     torch.manual_seed(seed)
-    between = torch.distributions.Uniform(*(torch.tensor(a, dtype=torch.float64) for a in POPULATIONS["adults"]))
+    youngest, oldest = (torch.tensor(a, dtype=torch.float64) for a in POPULATIONS["adults"])
+    between = torch.distributions.Uniform(youngest, oldest)
     return np.asarray(SimpleShapeDistribution(source.model, morphological_age_distribution=between).sample(count)[1]["gender"])
