@@ -19,7 +19,7 @@ from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, Motion,
 from openhmr.lab.synth.outfits import Closet
 from openhmr.lab.synth.poses import PoseSampler, Widening, even_weights, log_map
 from openhmr.lab.synth.renderer import Layer, Renderer
-from openhmr.lab.synth.scene import Figure, Person, Scene, add_others, box_of, frame_person, plausible, stand
+from openhmr.lab.synth.scene import Figure, Person, Scene, add_others, axis_rotation, box_of, frame_person, plausible, stand
 from openhmr.lab.synth.textures import texture_names
 from openhmr.lab.synth.wardrobe import Wardrobe, build_wardrobe
 
@@ -57,8 +57,10 @@ class PoseStream:
         self.frames = motion.of(held[split]) if split in held else motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True)
         if not len(self.frames.rotations):
             raise InputError(f"the motion pack has no frames of the subjects of split {split} ({', '.join(held.get(split, ('any',)))})")
-        self.weights, self.widened = even_weights(self.frames.rotations), split == "train"
-        self.sampler = PoseSampler(self.frames.rotations, self.weights, WIDENING, torch.device("cpu")) if self.widened else None
+        self.sampler = None
+        if split == "train":
+            rotations = self.frames.rotations
+            self.sampler = PoseSampler(rotations, even_weights(rotations), WIDENING, torch.device("cpu"))
         self.restart(rng)
 
     def restart(self, rng: np.random.Generator) -> None:
@@ -72,9 +74,19 @@ class PoseStream:
             if self.sampler is not None:
                 self.pool = [(r, "mixed") for r in self.sampler(256, self.generator).numpy()]
             else:
-                chosen = self.rng.choice(len(self.weights), 256, p=self.weights)
+                chosen = self.rng.choice(len(self.frames.rotations), 256)
                 self.pool = [(self.frames.rotations[i], str(self.frames.subjects[i])) for i in chosen]
         return self.pool.pop()
+
+
+def curl_fingers(rng: np.random.Generator, rotations: np.ndarray) -> np.ndarray:
+    """The pose with fingers bent towards the palm by a random angle a hand: the motion has flat hands, people have not."""
+    out = rotations.copy()
+    for joint, side in ((22, -1.0), (23, 1.0)):
+        # In the T-pose palms look down, so fingers bend about the Z axis.
+        angle = np.clip(rng.normal(0.35, 0.3), 0, 1.0) * side
+        out[joint] = out[joint] @ axis_rotation(2, angle).astype(np.float32)
+    return out
 
 
 class Studio:
@@ -94,6 +106,7 @@ class Studio:
         rotations, subject = self.poses()
         while not plausible(self.figure.transforms(rotations, betas)[1]):
             rotations, subject = self.poses()
+        rotations = curl_fingers(rng, rotations)
         lift = rng.uniform(0.05, 0.5) if rng.random() < 0.05 else 0.0
         return stand(self.figure, rotations, betas, self.closet.dress(rng, betas), rng.uniform(0, 2 * np.pi), lift), subject
 

@@ -16,6 +16,9 @@ DECENT_SUITS = (
 FEMININE = ("female_casualsuit01", "female_casualsuit02", "female_elegantsuit01")
 UNCUT = ("female_elegantsuit01", "female_casualsuit02", "male_worksuit01", "male_elegantsuit01")
 TROUSERS = tuple(s for s in DECENT_SUITS if s not in UNCUT)
+SHORTS = ("female_casualsuit02",)
+"""Short pants: always dark or plainly coloured, so that nobody takes them for skin."""
+SHORTS_COLOURS = ("#101012", "#1b2440", "#123a1e", "#4a0d16", "#2b1a4d", "#0c3a4a")
 LONG_SLEEVES = ("male_casualsuit01", "male_casualsuit02", "male_casualsuit03", "male_casualsuit05")
 TEST_ONLY = frozenset({
     "female_casualsuit02", "male_casualsuit05", "shoes05", "bob02", "short03", "eyebrow004",
@@ -139,10 +142,13 @@ class Closet:
         hair_colour = from_hex(HAIR_COLOURS[rng.integers(len(HAIR_COLOURS))]) * np.float32(rng.uniform(0.6, 1.5))
         sleeve = rng.uniform(0.22, 0.5) if suit in LONG_SLEEVES and rng.random() < 0.4 else 9.0
         leg = rng.uniform(0.35, 0.62) if suit in TROUSERS and rng.random() < 0.22 else 9.0
+        lower = random_look(rng, 0.65, 0.2)
+        if suit in SHORTS:
+            lower = Look(from_hex(SHORTS_COLOURS[rng.integers(len(SHORTS_COLOURS))]), amount=1.0)
         return Outfit(
             skin, self._skin_tint(rng, skin), suit, self.pick(rng, self.shoes), None if bald else self.pick(rng, hairs), hat,
             (self.pick(rng, self.brows), self.pick(rng, self.lashes)), self.pick(rng, self.eyes),
-            random_look(rng, 0.65, 0.2), random_look(rng, 0.85, 0.4), random_look(rng, 0.5, 0.0),
+            lower, random_look(rng, 0.85, 0.4), random_look(rng, 0.5, 0.0),
             Look(hair_colour, hair_colour, 0.9), Look(random_colour(rng), random_colour(rng), 1.0), sleeve, leg,
             int(rng.integers(LOGOS)) if rng.random() < 0.3 else -1, float(rng.uniform(0.05, 0.14)),
         )  # fmt: skip
