@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 PER_SHARD = 500
-INSIDE_M = 0.14
-"""A joint lies inside the body: it counts as seen if the surface before it is nearer by no more than this."""
+INSIDE_M = np.array([0.12] * 5 + [0.16] * 2 + [0.12] * 4 + [0.2] * 2 + [0.12] * 4 + [0.24, 0.18])
+"""How deep each of the 19 joints may lie within the body: it counts as seen if the surface before it is nearer by no more."""
 WIDENING = Widening(exchange=0.35, perturb=0.5)
 """Narrower than for 2D poses: rendered limbs must not pass through the trunk too often."""
 

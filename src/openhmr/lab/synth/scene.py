@@ -134,8 +134,8 @@ def frame_person(rng: np.random.Generator, vertices: np.ndarray, size: int) -> C
     focal = size / 2 / np.tan(np.radians(rng.uniform(25, 70)) / 2)
     K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     target = rng.uniform(150, 240) / 320 * size
-    # Off-centre: the box may stick out of the picture by up to 30 % of its side in one picture of seven.
-    truncated = rng.random() < 0.15
+    # Off-centre: the box may stick out of the picture by up to 30 % of its side in one picture of seven (turning the camera adds some).
+    truncated = rng.random() < 0.08
     elevation, azimuth, roll = np.radians(random_elevation(rng)), rng.uniform(0, 2 * np.pi), np.radians(rng.normal(0, 3))
     outwards = np.array([np.cos(elevation) * np.cos(azimuth), np.sin(elevation), np.cos(elevation) * np.sin(azimuth)])
     distance = focal * 1.7 / target
