@@ -1,0 +1,86 @@
+"""Square crops around people, and the virtual camera that looks at each.
+
+Pixel coordinates are the data sets': integers are pixel centres. As in the original I2L-MeshNet the crop is the box made square
+about its centre and widened by 1.25; unlike there (which shifts a box that sticks out of the picture) it stays where it is, so
+that what lies outside comes in as black (ours).
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openhmr.errors import InputError
+from openhmr.geometry.camera import gaze_rotation
+
+PATCH, LIXELS = 256, 64
+"""Sides of the crop and of the lixel grid."""
+ENLARGE = 1.25
+MAX_BOXES = 100
+MIN_SIDE_PX = 2.0
+MAX_BOX_PX = 1e5
+
+
+def check_boxes(boxes: ArrayLike, image_size: tuple[int, int]) -> NDArray[np.float64]:
+    """Boxes ``(N,4)`` x, y, width, height in pixels from ``(4,)`` or ``(N,4)`` numbers.
+
+    They may stick out of the picture. Raises :class:`InputError` for other shapes, empty boxes, and boxes wholly outside.
+    """
+    out = np.asarray(boxes)
+    if out.dtype.kind not in "iuf" or out.ndim not in (1, 2) or out.shape[-1] != 4 or not 1 <= np.atleast_2d(out).shape[0] <= MAX_BOXES:
+        given = f"of shape {out.shape}" if out.dtype.kind in "iuf" else f"of type {out.dtype}"
+        raise InputError(f"boxes are an array {given}; needed are 1 to {MAX_BOXES} rows of x, y, width, height in pixels")
+    out = np.atleast_2d(out).astype(np.float64)
+    height, width = image_size
+    for x, y, w, h in out:
+        name = f"box {x:g},{y:g},{w:g},{h:g}"
+        sound = np.isfinite([x, y, w, h]).all() and max(abs(x), abs(y), w, h) <= MAX_BOX_PX
+        if not sound or min(w, h) < MIN_SIDE_PX:
+            allowed = f"width and height must be {MIN_SIDE_PX:g} to {MAX_BOX_PX:,.0f} pixels"
+            raise InputError(f"{name} is not usable; {allowed}: give x,y,width,height of a person")
+        if min(x + w, width) - max(x, 0) < 1 or min(y + h, height) - max(y, 0) < 1:
+            raise InputError(f"{name} lies outside the picture of {width} x {height} pixels; give a box around a person in it")
+    return out
+
+
+def squares(boxes: NDArray) -> NDArray[np.float64]:
+    """Crops ``(N,3)`` as centre x, y and side in pixels, from boxes ``(N,4)``."""
+    return np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(1, keepdims=True) * ENLARGE], 1)
+
+
+def cut(image: NDArray[np.uint8], crops: NDArray) -> NDArray[np.float32]:
+    """Network input ``(N,3,256,256)`` in [0,1] of the squares ``crops (N,3)``: bilinear, black outside the picture.
+
+    Large crops are averaged down by a whole factor first, because bilinear sampling alone would skip pixels (ours).
+    """
+    out = np.empty((len(crops), 3, PATCH, PATCH), np.float32)
+    for patch, (x, y, side) in zip(out, crops, strict=True):
+        factor = max(1, round(side / PATCH))
+        # The part of the picture that is needed, with a margin for interpolation; warping takes no picture above 32,767 pixels.
+        low = np.maximum(np.floor([x - side / 2, y - side / 2]).astype(int) - factor, 0)
+        high = np.minimum(np.ceil([x + side / 2, y + side / 2]).astype(int) + factor + 1, image.shape[1::-1])
+        part = image[low[1] : high[1], low[0] : high[0]]
+        if factor > 1:
+            # Whole blocks: the last ones are filled by repeating the edge.
+            pad = -np.array(part.shape[:2]) % factor
+            whole = cv2.copyMakeBorder(part, 0, int(pad[0]), 0, int(pad[1]), cv2.BORDER_REPLICATE)
+            size = (whole.shape[1] // factor, whole.shape[0] // factor)
+            part = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
+        # Pixel p of the part lies at index (p + 0.5) / factor - 0.5 after averaging.
+        zoom = PATCH * factor / side
+        centre = (np.array([x, y]) - low + 0.5) / factor - 0.5
+        affine = np.array([[zoom, 0, PATCH / 2 - zoom * centre[0]], [0, zoom, PATCH / 2 - zoom * centre[1]]])
+        warped = cv2.warpAffine(np.ascontiguousarray(part), affine, (PATCH, PATCH), flags=cv2.INTER_LINEAR)
+        patch[:] = warped.transpose(2, 0, 1)
+    return out / np.float32(255)
+
+
+def picture_px(lixels: NDArray, crops: NDArray) -> NDArray[np.float64]:
+    """Pixels ``(N,P,2)`` of lixels ``(N,P,2+)`` in the squares ``crops (N,3)``."""
+    return crops[:, None, :2] + (lixels[..., :2] / LIXELS - 0.5) * crops[:, None, 2:]
+
+
+def virtual_cameras(crops: NDArray, K: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rotations ``(N,3,3)`` from the camera to the one that looks at each crop's centre, and its focal lengths ``(N,)`` in pixels:
+    those at which a metre across that gaze appears in the picture."""
+    x, y = (crops[:, 0] - K[0, 2]) / K[0, 0], (crops[:, 1] - K[1, 2]) / K[1, 1]
+    return gaze_rotation(x, y), K[0, 0] * np.sqrt(1 + x * x + y * y)
