@@ -1,0 +1,34 @@
+"""What I2L-MeshNet adds to SMPL's joints: five points of the face, which are vertices."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openhmr.bodies.body import Body
+from openhmr.errors import InputError
+
+FACE_VERTICES = (331, 2802, 6262, 3489, 3990)
+"""Nose, left and right eye, left and right ear on SMPL's mesh."""
+
+_VERTICES = 6890
+
+
+def face_regressor(body: Body) -> NDArray[np.float32]:
+    """Matrix ``(5, V)`` from vertices to nose, eyes and ears (left, right): single vertices of SMPL's mesh.
+
+    Any other mesh must carry a joint regressor ``coco``, which begins with these points; :class:`InputError` if it does not.
+    """
+    if body.num_vertices == _VERTICES:
+        rows = np.zeros((len(FACE_VERTICES), _VERTICES), np.float32)
+        rows[np.arange(len(FACE_VERTICES)), FACE_VERTICES] = 1
+        return rows
+    if "coco" not in body.joint_regressors:
+        raise InputError(
+            f"body has {body.num_vertices} vertices and no joint regressor 'coco' to find its face with; "
+            f"use a body with SMPL's {_VERTICES} vertices or add that regressor"
+        )
+    return body.joint_regressors["coco"][: len(FACE_VERTICES)]
+
+
+def smpl_face_regressor(body: Body) -> NDArray[np.float32]:
+    """Matrix ``(J+5, V)``: the body's own joints, then the face, as I2L-MeshNet regresses them."""
+    return np.concatenate([body.J_regressor, face_regressor(body)])
