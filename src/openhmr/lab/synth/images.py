@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from openhmr.bodies.open_body import open_body
 from openhmr.errors import InputError
@@ -189,8 +190,8 @@ def hide_covered(row: shards.Row, front: np.ndarray) -> None:
     row["visible"] = np.asarray(row["visible"]) & (front[y, x] < 0.5)
 
 
-def make_shard(studio: Studio, shard: int) -> None:
-    """Make and write shard number ``shard``; the same seed and number give the same shard."""
+def make_shard(studio: Studio, shard: int) -> int:
+    """Make and write shard number ``shard``; the same seed and number give the same shard. Returns its number of pictures."""
     task = studio.task
     rng = np.random.default_rng([task.seed, SPLITS.index(task.split), shard])
     studio.poses.restart(rng)
@@ -203,6 +204,7 @@ def make_shard(studio: Studio, shard: int) -> None:
         pictures.append(data.tobytes())
         rows.append(row)
     shards.write_shard(task.out, shard, shard * PER_SHARD, pictures, rows)
+    return len(rows)
 
 
 def work(task: Task, numbers: list[int]) -> None:
@@ -210,8 +212,8 @@ def work(task: Task, numbers: list[int]) -> None:
     studio = Studio(task)
     for shard in numbers:
         start = time.perf_counter()
-        make_shard(studio, shard)
-        print(f"shard {shard}: {PER_SHARD / (time.perf_counter() - start):.1f} pictures/s", flush=True)
+        made = make_shard(studio, shard)
+        print(f"shard {shard}: {made / (time.perf_counter() - start):.1f} pictures/s", flush=True)
 
 
 def generate(task: Task, workers: int) -> int:
@@ -251,4 +253,4 @@ def contact_sheet(folder: Path, path: Path, columns: int = 8, rows: int = 8) -> 
     tiles += [blank] * (columns * rows - len(tiles))
     sheet = np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, columns * rows, columns)])
     with atomic_path(path) as temporary:
-        cv2.imwrite(str(temporary), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+        Image.fromarray(sheet).save(temporary, quality=80)
