@@ -245,10 +245,11 @@ def generate(task: Task, workers: int) -> int:
 
 
 def contact_sheet(folder: Path, path: Path, columns: int = 8, rows: int = 8) -> None:
-    """The first ``columns x rows`` pictures of a folder side by side, as JPEG or PNG by the ending."""
+    """The first ``columns x rows`` pictures of a folder side by side at half their size, as JPEG or PNG by the ending."""
     tiles: list[np.ndarray] = []
     for tar in sorted(folder.glob("images-*.tar")):
-        tiles += shards.read_pictures(tar, columns * rows - len(tiles))
+        for image in shards.read_pictures(tar, columns * rows - len(tiles)):
+            tiles.append(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     blank = np.zeros_like(tiles[0])
     tiles += [blank] * (columns * rows - len(tiles))
     sheet = np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, columns * rows, columns)])

@@ -59,7 +59,8 @@ class Look:
 @dataclass(frozen=True)
 class Outfit:
     """Names of the skin texture and of items; ``lower`` and ``upper`` colour the suit. ``sleeve`` is where sleeves end as a
-    fraction of the way shoulder - wrist, ``leg`` where trousers end between hip and ankle; beyond 1 they stay whole."""
+    fraction of the way shoulder - wrist, ``leg`` where trousers end between hip and ankle; beyond 1 they stay whole.
+    ``crease`` is the strength of folds drawn on the suit, ``crease_scale`` how many a metre."""
 
     skin: str
     skin_tint: np.ndarray
@@ -78,6 +79,8 @@ class Outfit:
     leg: float = 9.0
     logo: int = -1
     logo_size_m: float = 0.1
+    crease: float = 0.0
+    crease_scale: float = 4.0
 
     @property
     def name(self) -> str:
@@ -151,6 +154,7 @@ class Closet:
             lower, random_look(rng, 0.85, 0.4), random_look(rng, 0.5, 0.0),
             Look(hair_colour, hair_colour, 0.9), Look(random_colour(rng), random_colour(rng), 1.0), sleeve, leg,
             int(rng.integers(LOGOS)) if rng.random() < 0.3 else -1, float(rng.uniform(0.05, 0.14)),
+            float(rng.uniform(0, 0.45)), float(np.exp(rng.uniform(0, 1.3))),
         )  # fmt: skip
 
     @staticmethod

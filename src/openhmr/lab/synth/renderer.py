@@ -11,7 +11,7 @@ from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.lab.synth import shaders
 from openhmr.lab.synth.light import Place
-from openhmr.lab.synth.outfits import Look
+from openhmr.lab.synth.outfits import PATTERNS, Look
 from openhmr.lab.synth.scene import ANKLES, CHEST, HIPS, SHOULDERS, WRISTS, Camera, Figure, Person
 from openhmr.lab.synth.textures import draw_logos, draw_patterns, item_texture, part_levels, read_rgba
 from openhmr.lab.synth.wardrobe import Item, Wardrobe
@@ -257,7 +257,8 @@ class Renderer:
         )
         draw(shoes, (outfit.shoe, outfit.shoe), bias=SHOE_BIAS_M)
         logo = (outfit.logo, joints[CHEST, 1] + LOGO_ABOVE_M, outfit.logo_size_m, 0)
-        draw(suit, (outfit.lower, outfit.upper), bias=SUIT_BIAS_M, cut=(sleeve, hem, 0, 0), logo=logo)
+        folds = (PATTERNS, outfit.crease, outfit.crease_scale)
+        draw(suit, (outfit.lower, outfit.upper), folds=folds, bias=SUIT_BIAS_M, cut=(sleeve, hem, 0, 0), logo=logo)
         if outfit.hat:
             draw(f"garments/{outfit.hat}", (outfit.hat_look, outfit.hat_look))
         for name in [f"brows/{b}" for b in outfit.brows] + ([f"hair/{outfit.hair}"] if outfit.hair else []):
@@ -276,13 +277,13 @@ class Renderer:
     def draw_item(
         self, name: str, rest: np.ndarray, texture: str, looks: tuple[Look, Look], *, factor: np.ndarray | None = None, bias: float = 0,
         cut: tuple[float, ...] = (99, -99, 0, 0), logo: tuple[float, ...] = (-1, 0, 1, 0), see_through: bool = False,
-        faces: np.ndarray | None = None,
+        folds: tuple[float, ...] = (0, 0, 1), faces: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         picture, levels = self.texture(texture, self.wardrobe.items[name] if texture == name else None)
         picture.use(0)
         write(
             self.surface, first=[k.first for k in looks], second=[k.second for k in looks], level=levels,
             look=[[k.amount, k.pattern, k.scale, k.turn] for k in looks], factor=np.ones(3) if factor is None else factor,
-            bias=bias, cut=cut, logo=logo, see_through=float(see_through),
+            bias=bias, cut=cut, folds=folds, logo=logo, see_through=float(see_through),
         )  # fmt: skip
         self.mesh(name).draw(rest, faces)

@@ -57,6 +57,7 @@ uniform vec3 first[2]; uniform vec3 second[2]; uniform vec4 look[2];  // look: a
 uniform float level[2];      // mean luminance of the texture's lower and upper part
 uniform vec4 cut;            // beyond |x| > cut.x below the shoulders, or y < cut.y, there is no cloth
 uniform vec4 logo;           // layer (-1 none), centre y, half size, -
+uniform vec3 folds;          // layer, strength, scale of the creases of cloth
 uniform vec3 factor;         // what the texture is multiplied with
 uniform float see_through;   // 1: the texture's alpha counts
 in vec3 light; in vec3 rest; in vec2 uv; in float part;
@@ -87,6 +88,7 @@ void main() {
       c = mix(c, mark.rgb * mark.rgb * (0.4 + 0.6 * detail), mark.a);
     }
   }
+  if (folds.y > 0.0) c *= 1.0 + folds.y * (texture(patterns, vec3(vec2(rest.x + 0.7 * rest.z, rest.y) * folds.z, folds.x)).r - 0.5);
   c *= light;
   c = c / (1.0 + 0.25 * max(c.r, max(c.g, c.b)));
   colour = vec4(sqrt(clamp(c, 0.0, 1.0)), 1.0);

@@ -10,7 +10,8 @@ from openhmr.io.images import read_image
 from openhmr.lab.synth.outfits import LOGOS, PATTERNS
 from openhmr.lab.synth.wardrobe import Item
 
-PLAIN = 190
+RELIEF = 0.5
+PLAIN = 170
 """sRGB level of an item without a texture of its own."""
 
 
@@ -32,7 +33,7 @@ def read_rgba(path: Path, side: int) -> np.ndarray:
 
 
 def item_texture(humans: Path, name: str, side: int) -> np.ndarray:
-    """Diffuse times ambient occlusion of item ``folder/name``; plain where the pack has no diffuse texture."""
+    """Diffuse times ambient occlusion and relief of item ``folder/name``; plain where the pack has no diffuse texture."""
     paths = [humans / f"{name}_diffuse{ending}" for ending in (".jpg", ".png")]
     found = [p for p in paths if p.is_file()]
     out = read_rgba(found[0], side) if found else np.full((side, side, 4), [PLAIN, PLAIN, PLAIN, 255], np.uint8)
@@ -40,6 +41,12 @@ def item_texture(humans: Path, name: str, side: int) -> np.ndarray:
     if occlusion.is_file():
         shade = cv2.resize(read_image(occlusion), (side, side), interpolation=cv2.INTER_AREA)[::-1]
         out[..., :3] = (out[..., :3].astype(np.uint16) * shade // 255).astype(np.uint8)
+    relief = humans / f"{name}_normal.jpg"
+    if relief.is_file():
+        normal = cv2.resize(read_image(relief), (side, side), interpolation=cv2.INTER_AREA)[::-1].astype(np.float32) / 127.5 - 1
+        # Folds as light from above shows them: v points up on nearly every panel, so no tangents are needed (ours).
+        shade = np.clip(0.55 + 0.45 * normal[..., 2] + RELIEF * normal[..., 1], 0.3, 1.4)
+        out[..., :3] = np.clip(out[..., :3] * shade[..., None], 0, 255).astype(np.uint8)
     return out
 
 
@@ -53,8 +60,14 @@ def part_levels(texture: np.ndarray, item: Item) -> tuple[float, float]:
     return max(float(lower.mean()), 0.01) if len(lower) else both, max(float(upper.mean()), 0.01) if len(upper) else both
 
 
+def creases(x: np.ndarray, y: np.ndarray, bend: np.ndarray) -> np.ndarray:
+    """Irregular folds 0..1 that repeat at the border: bent waves, sharp on one side."""
+    phase = 2 * np.pi * (2 * x + 3 * y) + 2.2 * bend
+    return np.asarray(0.5 + 0.3 * np.sin(phase) + 0.2 * np.sin(2 * np.pi * (3 * x - y) + 1.7 * bend + 1))
+
+
 def draw_patterns(side: int = 128, seed: int = 5) -> np.ndarray:
-    """``(PATTERNS,side,side)`` uint8 tiles: stripes, checks, dots, camouflage, grain."""
+    """``(PATTERNS + 1,side,side)`` uint8 tiles: stripes, checks, dots, camouflage, grain; the last one holds creases."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side] / side
     wave = lambda t, n: 0.5 + 0.5 * np.sin(2 * np.pi * n * t)  # noqa: E731
@@ -69,9 +82,9 @@ def draw_patterns(side: int = 128, seed: int = 5) -> np.ndarray:
         wave(y, 1) > 0.5, wave(y, 2) > 0.85, wave(x, 2) > 0.5, np.maximum(wave(x, 2) > 0.8, wave(y, 2) > 0.8),
         (wave(x, 2) > 0.5) ^ (wave(y, 2) > 0.5), 0.5 * (wave(x, 2) > 0.6) + 0.5 * (wave(y, 2) > 0.6),
         np.hypot(x % 0.25 - 0.125, y % 0.25 - 0.125) < 0.07, blotches(4) > 0.2, blotches(10) > 0.6,
-        np.clip(0.5 + 0.3 * blotches(30), 0, 1), wave(y, 1), (y % 0.5) < 0.06,
+        np.clip(0.5 + 0.3 * blotches(30), 0, 1), wave(y, 1), (y % 0.5) < 0.06, creases(x, y, blotches(5)),
     ]  # fmt: skip
-    assert len(tiles) == PATTERNS
+    assert len(tiles) == PATTERNS + 1
     return np.stack([np.clip(255 * np.asarray(t, np.float32), 0, 255).astype(np.uint8) for t in tiles])
 
 
