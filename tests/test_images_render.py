@@ -84,7 +84,8 @@ def test_silhouette_and_depth_equal_the_software_rasteriser(renderer, pack) -> N
         assert (want & (got < 0.01)).sum() <= 4 and (~want & (got > 0.99)).sum() <= 4
         both = (got[fragments.pixel] > 0.99) & np.isfinite(depth.reshape(-1)[fragments.pixel])
         gap = fragments.depth[both] - depth.reshape(-1)[fragments.pixel[both]]
-        assert np.percentile(gap, 5) > -0.01 and np.percentile(gap, 95) < SUIT_BIAS_M + 0.01, "the suit's depth is biased"
+        # The suit's depth is biased towards the camera; a sample lies a quarter of a pixel beside the pixel's centre.
+        assert -0.002 < np.median(gap) < SUIT_BIAS_M + 0.001 and np.percentile(np.abs(gap), 90) < SUIT_BIAS_M + 0.012
 
 
 def test_colours_are_worn_and_shadows_fall_away_from_the_light(renderer, pack) -> None:
