@@ -1,5 +1,6 @@
 """Light, clothes, framing, annotation and shards of synthetic pictures, without a renderer."""
 
+import colorsys
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.lab.synth import degrade, light, shards
 from openhmr.lab.synth.images import annotate, curl_fingers
-from openhmr.lab.synth.outfits import DECENT_SUITS, MASCULINE_HAIR, TEST_ONLY, VALIDATION_ONLY, Closet
+from openhmr.lab.synth.outfits import DECENT_SUITS, MASCULINE_HAIR, TEST_ONLY, VALIDATION_ONLY, Closet, random_colour
 from openhmr.lab.synth.scene import Figure, Scene, box_of, frame_person, plausible, stand
 from openhmr.lab.synth.wardrobe import Item, Wardrobe, fit_item, make_item
 
@@ -128,6 +129,13 @@ def test_everybody_is_clothed_and_splits_share_nothing_held_out(split: str) -> N
         held = [bool({o.suit, o.shoes, o.hair, o.skin, *o.brows} & TEST_ONLY) for o in outfits]
         assert np.mean(held) > 0.8
     assert all(o.leg > 0.3 and o.sleeve > 0.2 for o in outfits), "cloth may not be cut off near hips and chest"
+
+
+def test_no_cloth_has_the_colour_of_skin() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        hue, saturation, value = colorsys.rgb_to_hsv(*np.minimum(random_colour(rng) ** (1 / 2.2), 1))
+        assert not (0.01 < hue < 0.11 and 0.15 < saturation < 0.8 and value > 0.25)
 
 
 def test_figure_is_the_body(figure: Figure) -> None:

@@ -13,7 +13,7 @@ def texture_crop(rng: np.random.Generator, places: Sequence[Place], width: int, 
     kind = rng.random()
     if kind < 0.65:
         panorama = places[int(rng.integers(len(places)))].panorama
-        side = int(rng.integers(24, 160))
+        side = min(int(rng.integers(24, 160)), panorama.shape[0] // 2)
         y, x = rng.integers(0, panorama.shape[0] - side), rng.integers(0, panorama.shape[1] - side)
         return cv2.resize(panorama[y : y + side, x : x + side], (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
     colour = rng.uniform(10, 245, 3).astype(np.float32)

@@ -29,7 +29,9 @@ MASCULINE_HAIR = ("short01", "short02", "short03", "short04", "ponytail01")
 HAIR_COLOURS = (
     "#0d0a08", "#1c120c", "#2c1a10", "#4a2e1a", "#6b4423", "#8d6236", "#b58a55", "#d6b57d", "#7a2f14", "#55514e", "#9b9794", "#d8d6d2",
 )  # fmt: skip
-NEUTRALS = ("#101012", "#2a2a2e", "#4b4d52", "#8a8c90", "#c9c9c6", "#f1f1ee", "#1b2440", "#d8c7a5", "#6b5236", "#39402e")
+NEUTRALS = ("#101012", "#2a2a2e", "#4b4d52", "#8a8c90", "#c9c9c6", "#f1f1ee", "#1b2440", "#39402e")
+SKIN_HUES, SKIN_SATURATION = (0.12, 0.97), 0.85
+"""Skin's hues lie outside these two, its saturation below."""
 PATTERNS = 12
 LOGOS = 16
 
@@ -88,10 +90,13 @@ class Outfit:
 
 
 def random_colour(rng: np.random.Generator) -> np.ndarray:
-    """A garment's linear colour: a third neutral, else any hue."""
+    """A garment's linear colour: a third neutral, else any hue that nobody takes for skin."""
     if rng.random() < 0.35:
         return from_hex(NEUTRALS[rng.integers(len(NEUTRALS))]) * np.float32(rng.uniform(0.7, 1.3))
-    return linear(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.25, 0.95), rng.uniform(0.2, 0.95)))
+    while True:
+        hue, saturation, value = rng.random(), rng.uniform(0.25, 0.95), rng.uniform(0.2, 0.95)
+        if SKIN_HUES[0] < hue < SKIN_HUES[1] or saturation > SKIN_SATURATION:
+            return linear(colorsys.hsv_to_rgb(hue, saturation, value))
 
 
 def random_look(rng: np.random.Generator, recolour: float, patterned: float) -> Look:
