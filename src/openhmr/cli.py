@@ -8,21 +8,40 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from openhmr.errors import InputError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from openhmr.io.pose2d import Pose2D
+    from openhmr.predict.result import Result
+
 JOINT_SETS = ("coco", "human36")
+RESULT_FILES = ("mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png")
 
 _LIFT_EXAMPLES = """examples:
   openhmr lift examples/human36_pose.npy --joints human36 --out out/human36
   openhmr lift examples/coco_skier.json --joints coco --out out/skier
   openhmr lift poses.json --joints coco --image photo.jpg --focal 1150 --out out/photo
+  openhmr lift photo.jpg --detect --out out/detected
 
 POSE is a .npy array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y and an optional confidence (0 = missing), or COCO
 keypoint JSON. OUT receives mesh.obj, mesh.glb (metres, y up), result.npz (metres, camera axes), pose2d.png, overlay.png."""
 
+_RECOVER_EXAMPLES = """examples:
+  openhmr recover photo.jpg --out out/photo
+  openhmr recover group.jpg --detect --lift --out out/group
+  openhmr recover photo.jpg --box 280,45,219,347 --box 30,60,110,300 --focal 1150 --out out/two
+
+Without --box and --detect the one most certain person is searched. The focal length comes from --focal, the photo's EXIF data,
+or a field of view of 52 degrees. OUT receives the same files as from `openhmr lift`; result.npz also tells the uncertainty of every
+vertex and joint, and the pose and shape parameters with their own mesh (shown in its place with --param)."""
+
 _EXAMPLES = """examples:
+  openhmr recover photo.jpg --out out/photo
   openhmr lift examples/coco_skier.json --joints coco --out out/skier
   openhmr bodies convert SMPL_NEUTRAL.pkl smpl.npz
   openhmr lab --help"""
@@ -63,13 +82,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     lift = commands.add_parser("lift", help="2D poses to 3D meshes", description="2D poses to 3D meshes.", epilog=_LIFT_EXAMPLES)
-    lift.add_argument("pose", type=Path, metavar="POSE", help="2D poses: .npy or COCO keypoint .json")
-    lift.add_argument("--joints", choices=JOINT_SETS, required=True, help="joint set of POSE")
+    lift.add_argument("pose", type=Path, metavar="POSE", help="2D poses: .npy or COCO keypoint .json; a photo with --detect")
+    lift.add_argument("--joints", choices=JOINT_SETS, help="joint set of POSE")
+    lift.add_argument("--detect", action="store_true", help="POSE is a photo, in which MediaPipe finds people (detect extra)")
     lift.add_argument("--image", type=Path, metavar="IMG", help="picture the poses belong to (drawn upon; fixes the image size)")
     lift.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels (default: 52 degrees field of view)")
     lift.add_argument("--out", type=_folder, metavar="DIR", required=True, help="folder for the results; made if need be")
     lift.add_argument("--json", action="store_true", help="print a machine-readable summary")
     lift.set_defaults(run=_lift)
+    _add_recover(commands)
     bodies = commands.add_parser("bodies", help="convert SMPL and MANO files", description="Work with body models.")
     body_commands = bodies.add_subparsers(metavar="COMMAND", required=True)
     convert = body_commands.add_parser("convert", help="SMPL .pkl/.npz or MANO .pkl to .npz", description="Convert a body model.")
@@ -78,6 +99,21 @@ def _parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=_convert)
     commands.add_parser("lab", help="train, test and bake (needs the train extra)", add_help=False)
     return parser
+
+
+def _add_recover(commands: Any) -> None:
+    about = "People in a photo to 3D meshes."
+    recover = commands.add_parser("recover", help="photos to 3D meshes", description=about, epilog=_RECOVER_EXAMPLES)
+    recover.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, BMP or TIFF")
+    who = recover.add_mutually_exclusive_group()
+    who.add_argument("--box", type=_box, action="append", metavar="X,Y,W,H", help="a person's box in pixels; may be given again")
+    who.add_argument("--detect", action="store_true", help="find people with MediaPipe (detect extra)")
+    recover.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels (default: EXIF, or 52 degrees)")
+    recover.add_argument("--lift", action="store_true", help="average with Pose2Mesh on the 2D joints, by uncertainty")
+    recover.add_argument("--param", action="store_true", help="meshes and pictures show the parametric mesh")
+    recover.add_argument("--out", type=_folder, metavar="DIR", required=True, help="folder for the results; made if need be")
+    recover.add_argument("--json", action="store_true", help="print a machine-readable summary")
+    recover.set_defaults(run=_recover)
 
 
 class _Version(argparse.Action):
@@ -95,44 +131,105 @@ class _Version(argparse.Action):
 
 def _lift(options: argparse.Namespace) -> None:
     import openhmr
-    from openhmr.export.glb import write_glb
-    from openhmr.export.obj import write_obj
-    from openhmr.io.images import read_image, write_png
-    from openhmr.io.pose2d import read_pose2d
-    from openhmr.joints import COCO, HUMAN36
-    from openhmr.render.overlay import canvas_for, overlay_picture, pose2d_picture
+    from openhmr.io.images import read_image
 
-    _check_folder(options.out, ("mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png"))
+    _check_folder(options.out, RESULT_FILES)
     started = time.perf_counter()
-    image = None if options.image is None else read_image(options.image)
-    joint_set = {s.name: s for s in (COCO, HUMAN36)}[options.joints]
-    poses = read_pose2d(options.pose, joint_set, None if options.image is None else options.image.name)
+    image: NDArray[np.uint8] | None
+    if options.detect:
+        poses, image = _detected(options)
+    else:
+        image = None if options.image is None else read_image(options.image)
+        poses = _given_poses(options)
     size = poses.image_size if image is None else (image.shape[0], image.shape[1])
     if poses.image_size not in (None, size):
         told = f"{options.pose} says {poses.image_size}"
         raise InputError(f"{options.image} has (height, width) {size}, but {told}; pass the picture of these poses")
-    lifter = openhmr.load(f"pose2mesh-{options.joints}")
+    lifter = openhmr.load(f"pose2mesh-{options.joints or 'coco'}")
     result = lifter(poses.joints, options.focal, size)
-    canvas = canvas_for(result, image)
-    skeleton, overlay = pose2d_picture(result, canvas), overlay_picture(result, canvas)
-    writers: dict[str, Callable[[Path], None]] = {
-        "mesh.obj": lambda p: write_obj(p, result),
-        "mesh.glb": lambda p: write_glb(p, result),
-        "result.npz": result.save_npz,
-        "pose2d.png": lambda p: write_png(p, skeleton),
-        "overlay.png": lambda p: write_png(p, overlay),
-    }
+    _write_all(options, result, result, image, started, {})
+
+
+def _given_poses(options: argparse.Namespace) -> "Pose2D":
+    from openhmr.io.pose2d import read_pose2d
+    from openhmr.joints import COCO, HUMAN36
+
+    if options.joints is None:
+        raise InputError(
+            f"the joint set of {options.pose} is not told; add --joints {' or --joints '.join(JOINT_SETS)}, or --detect for a photo"
+        )
+    joint_set = {s.name: s for s in (COCO, HUMAN36)}[options.joints]
+    return read_pose2d(options.pose, joint_set, None if options.image is None else options.image.name)
+
+
+def _detected(options: argparse.Namespace) -> "tuple[Pose2D, NDArray[np.uint8]]":
+    from openhmr.io.images import read_photo
+    from openhmr.io.pose2d import Pose2D, check_pose2d
+    from openhmr.joints import COCO
+    from openhmr.predict.detect import detect_people
+
+    if options.joints not in (None, "coco") or options.image is not None:
+        raise InputError("--detect takes a photo and finds coco joints; leave --image and other --joints out")
+    photo = read_photo(options.pose)
+    options.focal = photo.focal_px if options.focal is None else options.focal
+    joints = check_pose2d(detect_people(photo.image).pose2d, COCO, str(options.pose))
+    return Pose2D(joints, photo.image.shape[:2]), photo.image
+
+
+def _recover(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    import openhmr
+    from openhmr.io.images import read_photo
+    from openhmr.predict.average import average
+    from openhmr.predict.detect import detect_people
+    from openhmr.predict.person_crop import check_boxes
+
+    _check_folder(options.out, RESULT_FILES)
+    started = time.perf_counter()
+    image, written_down = read_photo(options.photo)
+    focal = written_down if options.focal is None else options.focal
+    boxes = detect_people(image).boxes if options.detect else options.box and check_boxes(options.box, image.shape[:2])
+    recoverer = openhmr.load("i2l-body")
+    recovered = recoverer(image, boxes, focal)
+    if options.lift:
+        lifted = openhmr.load("pose2mesh-coco")(recovered.pose2d, focal, recovered.image_size)
+        recovered = average(recovered, lifted, recoverer.body)
+    shown = recovered.parametric() if options.param else recovered
+    sigma_mm = 1000 * np.median(np.linalg.norm(recovered.joints_sigma, axis=-1), axis=-1)
+    more = {
+        "boxes": recovered.boxes.round(1).tolist(), "joints_sigma_mm": sigma_mm.round(1).tolist(),
+        "focal_from": "--focal" if options.focal is not None else "EXIF" if focal else "52 degrees",
+    }  # fmt: skip
+    _write_all(options, recovered, shown, image, started, more)
+
+
+def _write_all(
+    options: argparse.Namespace, result: "Result", shown: "Result", image: "NDArray[np.uint8] | None", started: float, more: dict[str, Any]
+) -> None:
+    """Write all files of ``result``, with the meshes of ``shown`` in the pictures and mesh files; print the summary."""
+    from openhmr.export.glb import write_glb
+    from openhmr.export.obj import write_obj
+    from openhmr.io.images import write_png
+    from openhmr.render.overlay import canvas_for, overlay_picture, pose2d_picture
+
+    canvas = canvas_for(shown, image)
+    skeleton, overlay = pose2d_picture(shown, canvas), overlay_picture(shown, canvas)
+    writers: tuple[Callable[[Path], None], ...] = (
+        lambda p: write_obj(p, shown), lambda p: write_glb(p, shown), result.save_npz,
+        lambda p: write_png(p, skeleton), lambda p: write_png(p, overlay),
+    )  # fmt: skip
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        for name, write in writers.items():
+        for name, write in zip(RESULT_FILES, writers, strict=True):
             write(options.out / name)
     except OSError as error:
         raise InputError(f"{options.out} cannot be written ({error.strerror}); choose another --out folder") from None
     summary = {
-        "people": len(result.vertices), "vertices": result.vertices.shape[1], "image_size": list(result.image_size),
-        "focal_px": round(float(result.K[0, 0]), 2), "translation_m": result.translation.round(4).tolist(),
-        "reprojection_px": result.reprojection_px().round(2).tolist(), "seconds": round(time.perf_counter() - started, 3),
-        "files": [str(options.out / name) for name in writers],
+        "people": len(shown.vertices), "vertices": shown.vertices.shape[1], "image_size": list(shown.image_size),
+        "focal_px": round(float(shown.K[0, 0]), 2), "translation_m": shown.translation.round(4).tolist(),
+        "reprojection_px": shown.reprojection_px().round(2).tolist(), **more, "seconds": round(time.perf_counter() - started, 3),
+        "files": [str(options.out / name) for name in RESULT_FILES],
     }  # fmt: skip
     print(json.dumps(summary) if options.json else _in_words(summary, options.out))
 
@@ -159,6 +256,16 @@ def _folder(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty; name a folder for the results")
     return Path(text)
+
+
+def _box(text: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels, such as 280,45,219,347")
+    return numbers
 
 
 def _convert(options: argparse.Namespace) -> None:

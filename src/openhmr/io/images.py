@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,26 @@ MAX_PIXELS = 100_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """Formats whose decoders only decode (EPS, for one, would run an interpreter)."""
 
+_EXIF_IFD, _FOCAL_35MM = 0x8769, 0xA405
+_FILM_DIAGONAL_MM = float(np.hypot(36, 24))
+_FOCAL_LIMITS_MM = (8, 1200)
+"""From fisheyes, which no pinhole describes, to the longest lenses; 0 means unknown."""
+
+
+class Photo(NamedTuple):
+    """``image (height, width, 3)`` RGB uint8, upright; ``focal_px`` where the camera wrote it down, else None."""
+
+    image: NDArray[np.uint8]
+    focal_px: float | None
+
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read a picture as RGB ``(height, width, 3)`` uint8, upright (EXIF rotation applied), transparency over white.
+    """The picture of :func:`read_photo`."""
+    return read_photo(path).image
+
+
+def read_photo(path: str | Path) -> Photo:
+    """Read a picture as RGB, upright (EXIF rotation applied), transparency over white, with the focal length of its EXIF data.
 
     The first frame of animations; 16-bit values are reduced to 8. Raises :class:`InputError` for anything that is not a
     complete picture in a common format, or has more than 100 megapixels (checked before decoding).
@@ -33,7 +51,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
                 w, h = image.size
                 if w * h > MAX_PIXELS:
                     raise InputError(f"{path} has {w} x {h} pixels; at most {MAX_PIXELS:,} are read: scale it down")
-                return _to_rgb(ImageOps.exif_transpose(image), path)
+                focal = _focal_px(image)
+                return Photo(_to_rgb(ImageOps.exif_transpose(image), path), focal)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the path of an existing picture") from None
     except InputError:
@@ -41,6 +60,16 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     except Exception as error:  # decoders fail on damaged files in every way there is
         reason = "" if "cannot identify" in str(error) else f" ({str(error)[:80]})"
         raise InputError(f"{path} is not a readable picture{reason}; give a complete JPEG, PNG, WebP, BMP or TIFF file") from None
+
+
+def _focal_px(image: Image.Image) -> float | None:
+    """EXIF's FocalLengthIn35mmFilm over the diagonal of that film (CIPA DC-008), in pixels; None if absent or absurd."""
+    try:
+        millimetres = float(image.getexif().get_ifd(_EXIF_IFD)[_FOCAL_35MM])
+    except Exception:  # the tags of damaged files fail in every way there is, and are only a hint
+        return None
+    low, high = _FOCAL_LIMITS_MM
+    return millimetres * float(np.hypot(*image.size)) / _FILM_DIAGONAL_MM if low <= millimetres <= high else None
 
 
 def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from openhmr.errors import InputError
 from openhmr.joints.coco import COCO17
+from openhmr.predict.person_crop import squares
+from openhmr.predict.search import windows
 
 _POINTS = {
     "Nose": 0, "L_Eye": 2, "R_Eye": 5, "L_Ear": 7, "R_Ear": 8, "L_Shoulder": 11, "R_Shoulder": 12, "L_Elbow": 13, "R_Elbow": 14,
@@ -22,16 +24,23 @@ _POINTS = {
 COCO_OF_POSE33 = [_POINTS[name] for name in COCO17]
 """Which of BlazePose's 33 points is each COCO keypoint."""
 
-# The detector alone, which finds several people; the packaged pose graph keeps only the first.
-_DETECTOR = """input_stream: "image"
+# The packaged pose graph keeps only the first person; its two halves by themselves find and read several.
+_FIND = """input_stream: "image"
 output_stream: "found"
 node { calculator: "PoseDetectionCpu" input_stream: "IMAGE:image" output_stream: "DETECTIONS:found" }"""
+_READ = """input_stream: "image"
+input_stream: "region"
+output_stream: "marks"
+node { calculator: "ConstantSidePacketCalculator" output_side_packet: "PACKET:complexity" node_options {
+  [type.googleapis.com/mediapipe.ConstantSidePacketCalculatorOptions] { packet { int_value: 1 } } } }
+node { calculator: "PoseLandmarkByRoiCpu" input_side_packet: "MODEL_COMPLEXITY:complexity"
+  input_stream: "IMAGE:image" input_stream: "ROI:region" output_stream: "LANDMARKS:marks" }"""
 _HIP, _REACH = 0, 1
-"""Key points of a detection: the middle of the hips, and a point of the circle about it that holds the whole person."""
-_ROOM = 1.4
-"""Half side of the part a person is read from, over that circle's radius."""
+"""Key points of a find: the middle of the hips, and the top of the circle about it that holds the whole person."""
+_ROOM = 1.25
+"""Half side of the region that is read, over that circle's radius (what BlazePose was trained with)."""
 _SAME = 0.35
-"""Two finds whose hips lie nearer than this share of the smaller circle's radius are one person."""
+"""Two people whose hips lie nearer than this share of half the one's height are one."""
 _HEAD_TOP, _MARGIN = 0.75, 0.04
 """The crown lies beyond the nose by this share of neck to nose; the box's margin as a share of its longer side."""
 
@@ -49,8 +58,7 @@ def detect_people(image: NDArray[np.uint8]) -> Detection:
     Raises :class:`InputError` if the extra is not installed, or nobody is found.
     """
     with _silence():
-        mediapipe = _mediapipe()
-        points = _read_people(mediapipe, image)
+        points = _read_people(image)
     if not points:
         raise InputError("no person was found in the picture; give a box with --box x,y,width,height, or leave --detect out")
     landmarks = np.stack(points)
@@ -66,42 +74,52 @@ def person_box(points: NDArray) -> NDArray[np.float64]:
     return np.concatenate([low - margin, high - low + 2 * margin])
 
 
-def _read_people(mediapipe: Any, image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
-    """Landmarks ``(33,3)`` (pixels, visibility) of each person: found over the whole picture, then read from a square each."""
-    size = np.array(image.shape[1::-1], float)
+def _read_people(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+    """Landmarks ``(33,3)`` (pixels, visibility) of each person."""
+    width, height = image.shape[1], image.shape[0]
+    region_type = _module("mediapipe.framework.formats.rect_pb2").NormalizedRect
     out: list[NDArray[np.float64]] = []
-    with mediapipe.solutions.pose.Pose(static_image_mode=True, model_complexity=1) as pose:
-        for hip, radius in _circles(mediapipe, image, size):
-            low = np.clip(np.floor(hip - _ROOM * radius), 0, size - 1).astype(int)
-            high = np.clip(np.ceil(hip + _ROOM * radius), low + 1, size).astype(int)
-            marks = pose.process(np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])).pose_landmarks
+    with _graph(_READ, "marks") as reader:
+        for hip, reach in _find_people(image):
+            up, half = reach - hip, _ROOM * float(np.linalg.norm(reach - hip))
+            region = region_type(x_center=hip[0] / width, y_center=hip[1] / height, width=2 * half / width, height=2 * half / height)
+            region.rotation = float(np.arctan2(up[0], -up[1]))
+            marks = reader.process({"image": image, "region": region}).marks
             if marks is None:
                 continue
-            points = np.array([(p.x, p.y, p.visibility) for p in marks.landmark])
-            points[:, :2] = points[:, :2] * (high - low) + low
-            middle, reach = points[23:25, :2].mean(0), 0.5 * np.ptp(points[:, :2], axis=0).max()
-            if not any(np.linalg.norm(middle - p[23:25, :2].mean(0)) < _SAME * reach for p in out):
+            points = np.array([(p.x * width, p.y * height, p.visibility) for p in marks.landmark])
+            middle, size = points[23:25, :2].mean(0), 0.5 * np.ptp(points[:, :2], axis=0).max()
+            if not any(np.linalg.norm(middle - p[23:25, :2].mean(0)) < _SAME * size for p in out):
                 out.append(points)
     return out
 
 
-def _circles(mediapipe: Any, image: NDArray[np.uint8], size: NDArray) -> list[tuple[NDArray, float]]:
-    """Middle of the hips and radius around the whole person in pixels, the surest first."""
-    text_format = importlib.import_module("google.protobuf.text_format")
-    config = importlib.import_module("mediapipe.framework.calculator_pb2").CalculatorGraphConfig()
-    base = importlib.import_module("mediapipe.python.solution_base").SolutionBase
-    with base(graph_config=text_format.Parse(_DETECTOR, config), outputs=["found"]) as detector:
-        found = detector.process({"image": image}).found or []
-    out = []
-    for one in sorted(found, key=lambda d: -d.score[0]):
-        keys = np.array([(p.x, p.y) for p in one.location_data.relative_keypoints]) * size
-        out.append((keys[_HIP], max(float(np.linalg.norm(keys[_REACH] - keys[_HIP])), 1.0)))
-    return out
+def _find_people(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+    """Key points hip and reach ``(2,2)`` in pixels, the surest first; the same person may come more than once.
+
+    The detector sees 224 pixels and rather one person than two, so that it looks at parts of the picture too.
+    """
+    found = []
+    with _graph(_FIND, "found") as finder:
+        for x, y, side in squares(windows(image.shape[1], image.shape[0])):
+            low = np.maximum(np.floor([x - side / 2, y - side / 2]), 0).astype(int)
+            high = np.minimum(np.ceil([x + side / 2, y + side / 2]), image.shape[1::-1]).astype(int)
+            part = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
+            for one in finder.process({"image": part}).found or []:
+                keys = np.array([(p.x, p.y) for p in one.location_data.relative_keypoints])
+                found.append((one.score[0], keys[[_HIP, _REACH]] * (high - low) + low))
+    return [keys for _, keys in sorted(found, key=lambda f: -f[0]) if np.linalg.norm(keys[1] - keys[0]) >= 1]
 
 
-def _mediapipe() -> ModuleType:
+def _graph(text: str, output: str) -> Any:
+    config = _module("mediapipe.framework.calculator_pb2").CalculatorGraphConfig()
+    base = _module("mediapipe.python.solution_base").SolutionBase
+    return base(graph_config=_module("google.protobuf.text_format").Parse(text, config), outputs=[output])
+
+
+def _module(name: str) -> ModuleType:
     try:
-        return importlib.import_module("mediapipe")
+        return importlib.import_module(name)
     except ImportError:
         raise InputError("--detect needs mediapipe, which is not installed; run: pip install 'openhmr[detect]', or give --box") from None
 
