@@ -15,6 +15,7 @@ from openhmr.bodies.open_body import open_body
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab.synth import degrade, shards
+from openhmr.lab.synth.bvh import makehuman_poses
 from openhmr.lab.synth.light import Place, read_places
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, Motion, load_motion
 from openhmr.lab.synth.outfits import Closet
@@ -32,6 +33,8 @@ INSIDE_M = np.array([0.12] * 5 + [0.16] * 2 + [0.12] * 4 + [0.2] * 2 + [0.12] * 
 """How deep each of the 19 joints may lie within the body: it counts as seen if the surface before it is nearer by no more."""
 WIDENING = Widening(exchange=0.35, perturb=0.5)
 """Narrower than for 2D poses: rendered limbs must not pass through the trunk too often."""
+SINGLE_POSES = 0.02
+"""Share of training poses from the pack's own single poses (sitting, flying, boxing), where it has some."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,19 @@ class Task:
 class PoseStream:
     """Local rotations of one split: widened for training, as recorded otherwise."""
 
-    def __init__(self, motion: Motion, split: str, rng: np.random.Generator) -> None:
+    def __init__(self, motion: Motion, single_poses: Path, split: str, rng: np.random.Generator) -> None:
         held = {"validation": VALIDATION_SUBJECTS, "test": TEST_SUBJECTS}
         self.frames = motion.of(held[split]) if split in held else motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True)
         if not len(self.frames.rotations):
             raise InputError(f"the motion pack has no frames of the subjects of split {split} ({', '.join(held.get(split, ('any',)))})")
         self.sampler = None
         if split == "train":
-            rotations = self.frames.rotations
-            self.sampler = PoseSampler(rotations, even_weights(rotations), WIDENING, torch.device("cpu"))
+            rotations, weights = self.frames.rotations, even_weights(self.frames.rotations)
+            if any(single_poses.glob("*.bvh")):
+                extra = makehuman_poses(single_poses)
+                rotations = np.concatenate([rotations, extra])
+                weights = np.concatenate([weights * (1 - SINGLE_POSES), np.full(len(extra), SINGLE_POSES / len(extra))])
+            self.sampler = PoseSampler(rotations, weights, WIDENING, torch.device("cpu"))
         self.restart(rng)
 
     def restart(self, rng: np.random.Generator) -> None:
@@ -98,7 +105,7 @@ class Studio:
         self.task, wardrobe = task, Wardrobe.load(task.wardrobe)
         self.places = read_places(task.backgrounds, task.split)
         self.closet = Closet(wardrobe, texture_names(task.humans), task.split)
-        self.poses = PoseStream(load_motion(task.motion, body), task.split, np.random.default_rng(0))
+        self.poses = PoseStream(load_motion(task.motion, body), task.humans / "poses", task.split, np.random.default_rng(0))
         self.renderer = Renderer(task.humans, wardrobe, body, task.size)
         self.figure = self.renderer.figure
 
