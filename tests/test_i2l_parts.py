@@ -169,8 +169,8 @@ def normal(*shape: int) -> torch.Tensor:
 
 
 PARTS = {
-    "basic": (lambda: ResNet(18), lambda: PlainResNet(18), (normal(2, 64, 8, 8),)),
-    "bottleneck": (lambda: ResNet(50), lambda: PlainResNet(50), (normal(2, 64, 8, 8),)),
+    "basic": (lambda: ResNet(18), lambda: PlainResNet(18), (normal(3, 64, 16, 16),)),
+    "bottleneck": (lambda: ResNet(50), lambda: PlainResNet(50), (normal(3, 64, 16, 16),)),
     "head": (lambda: LixelHead(8, 5), lambda: PlainLixelHead(8, 5), (normal(2, 8, 3, 3),)),
     "pose2feat": (lambda: Pose2Feat(3, 8), lambda: PlainPose2Feat(3, 8), (normal(2, 8, 64, 64), normal(2, 3, 3) * 9 + 30)),
 }

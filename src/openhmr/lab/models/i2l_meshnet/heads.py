@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from openhmr.lab.models.i2l_meshnet.folding import deconv_phases, join_phases
+from openhmr.lab.models.i2l_meshnet.lean import lean_profiles, usable
 
 WIDTH = 256
 LIXELS = 64
@@ -44,6 +45,8 @@ class LixelHead(nn.Module):
 
     def _profiles(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Means of the upsampled map over its rows and over its columns, ``(B,256,64)`` each."""
+        if self.training and usable(features):
+            return lean_profiles(features, self._steps())
         if self.training:
             plane = self.deconv(features)
             return plane.mean(2), plane.mean(3)

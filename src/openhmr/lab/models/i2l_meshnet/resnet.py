@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from openhmr.errors import InputError
 from openhmr.lab.models.i2l_meshnet.folding import conv_norm
+from openhmr.lab.models.i2l_meshnet.lean import lean_block, usable
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STEM_CHANNELS = 64
+
+Step = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -35,15 +39,15 @@ class Block(nn.Module):
     def _convs(self, inputs: int, width: int, stride: int) -> list[nn.Conv2d]:
         raise NotImplementedError
 
-    def steps(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    def steps(self) -> list[Step]:
         count = sum(name.startswith("conv") for name, _ in self.named_children())
         return [(getattr(self, f"conv{i}"), getattr(self, f"bn{i}")) for i in range(1, count + 1)]
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x
-        if self.downsample is not None:
-            conv, norm = cast(nn.Sequential, self.downsample)
-            shortcut = conv_norm(x, cast(nn.Conv2d, conv), cast(nn.BatchNorm2d, norm), relu=False)
+        side = None if self.downsample is None else cast(Step, tuple(cast(nn.Sequential, self.downsample)))
+        if self.training and usable(x):
+            return lean_block(x, self.steps(), side)
+        shortcut = x if side is None else conv_norm(x, *side, relu=False)
         *inner, last = self.steps()
         for conv, norm in inner:
             x = conv_norm(x, conv, norm)
@@ -89,6 +93,7 @@ class ResNet(nn.Module):
         return F.max_pool2d(conv_norm(image, self.conv1, self.bn1), 3, 2, 1)
 
     def forward(self, early: Tensor) -> Tensor:
+        early = early.contiguous(memory_format=torch.channels_last)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             early = stage(early)
         return early
