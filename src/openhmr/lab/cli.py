@@ -13,6 +13,7 @@ from openhmr.bodies.open_body import open_body
 from openhmr.cli import Parser
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
+from openhmr.lab.evaluation.real import SYSTEMS
 from openhmr.lab.synth.motion import TEST_SUBJECTS
 
 EXAMPLES = """examples:
@@ -21,7 +22,9 @@ EXAMPLES = """examples:
   openhmr lab train compact_coco --motion cmu_30fps.npz --out runs/compact_coco
   openhmr lab export runs/compact_coco --out weights/pose2mesh-coco.onnx
   openhmr lab test --motion cmu_30fps.npz --subjects 05,49
+  openhmr lab test-recover --images pictures/test
   openhmr lab real pose2sim_single.npz --out pred.npz              then: python score.py pred.npz
+  openhmr lab real pose2sim_single.npz --system lixel --videos videos --sheet sheet.jpg --out pred.npz
 """
 WEIGHTS = Path(__file__).parents[1] / "assets" / "weights"
 
@@ -113,11 +116,24 @@ def test(args: argparse.Namespace) -> int:
     return 0
 
 
+def test_recover(args: argparse.Namespace) -> int:
+    import openhmr
+    from openhmr.lab.evaluation.lift_benchmark import write_table
+    from openhmr.lab.evaluation.recover_benchmark import evaluate
+    from openhmr.predict.recover import Recoverer
+
+    recoverer = Recoverer(args.model, open_body()) if args.model else openhmr.load("i2l-body")
+    rows = evaluate(recoverer, openhmr.load("pose2mesh-coco"), Path(args.images), args.count)
+    print(write_table(rows, Path(args.out), "recover"))
+    return 0
+
+
 def real(args: argparse.Namespace) -> int:
     from openhmr.lab.evaluation.real import predict_pack
 
     started = time.perf_counter()
-    items = predict_pack(Path(args.pack), Path(args.out), args.joints)
+    videos, sheet = args.videos and Path(args.videos), args.sheet and Path(args.sheet)
+    items = predict_pack(Path(args.pack), Path(args.out), args.system, videos, sheet)
     print(f"wrote {args.out}: {items} items in {time.perf_counter() - started:.1f} s; score it with the pack's score.py")
     return 0
 
@@ -183,9 +199,17 @@ def parser() -> Parser:
     one.add_argument("--picture", metavar="FILE.png", help="also draw the best, the median and the worst of 200 poses")
     one.add_argument("--out", default="out/test", metavar="DIR")
     one.set_defaults(run=test)
-    one = commands.add_parser("real", help="lift a pack of real detections with 3D reference")
+    one = commands.add_parser("test-recover", help="errors of the image network on synthetic pictures")
+    one.add_argument("--images", required=True, metavar="DIR", help="folder of `openhmr lab synth images --split test`")
+    one.add_argument("--count", type=int, default=1000, metavar="N")
+    one.add_argument("--model", metavar="FILE.onnx", help="default: the shipped weights")
+    one.add_argument("--out", default="out/test", metavar="DIR")
+    one.set_defaults(run=test_recover)
+    one = commands.add_parser("real", help="predictions for a pack of real frames with a 3D reference")
     one.add_argument("pack", metavar="PACK.npz")
-    one.add_argument("--joints", choices=("coco",), default="coco")
+    one.add_argument("--system", choices=SYSTEMS, default="lift", help="lift: from the pack's detections; others: from --videos")
+    one.add_argument("--videos", metavar="DIR", help="folder with the pack's videos, and others for the sheet")
+    one.add_argument("--sheet", metavar="FILE.jpg", help="also write overlays on 48 frames")
     one.add_argument("--out", required=True, metavar="PRED.npz")
     one.set_defaults(run=real)
     return top

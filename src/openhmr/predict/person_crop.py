@@ -47,14 +47,14 @@ def squares(boxes: NDArray) -> NDArray[np.float64]:
     return np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(1, keepdims=True) * ENLARGE], 1)
 
 
-def cut(image: NDArray[np.uint8], crops: NDArray) -> NDArray[np.float32]:
-    """Network input ``(N,3,256,256)`` in [0,1] of the squares ``crops (N,3)``: bilinear, black outside the picture.
+def cut(image: NDArray[np.uint8], crops: NDArray, patch_px: int = PATCH) -> NDArray[np.float32]:
+    """Network input ``(N,3,patch_px,patch_px)`` in [0,1] of the squares ``crops (N,3)``: bilinear, black outside the picture.
 
     Large crops are averaged down by a whole factor first, because bilinear sampling alone would skip pixels (ours).
     """
-    out = np.empty((len(crops), 3, PATCH, PATCH), np.float32)
+    out = np.empty((len(crops), 3, patch_px, patch_px), np.float32)
     for patch, (x, y, side) in zip(out, crops, strict=True):
-        factor = max(1, round(side / PATCH))
+        factor = max(1, round(side / patch_px))
         # The part of the picture that is needed, with a margin for interpolation; warping takes no picture above 32,767 pixels.
         low = np.maximum(np.floor([x - side / 2, y - side / 2]).astype(int) - factor, 0)
         high = np.minimum(np.ceil([x + side / 2, y + side / 2]).astype(int) + factor + 1, image.shape[1::-1])
@@ -66,10 +66,10 @@ def cut(image: NDArray[np.uint8], crops: NDArray) -> NDArray[np.float32]:
             size = (whole.shape[1] // factor, whole.shape[0] // factor)
             part = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
         # Pixel p of the part lies at index (p + 0.5) / factor - 0.5 after averaging.
-        zoom = PATCH * factor / side
+        zoom = patch_px * factor / side
         centre = (np.array([x, y]) - low + 0.5) / factor - 0.5
-        affine = np.array([[zoom, 0, PATCH / 2 - zoom * centre[0]], [0, zoom, PATCH / 2 - zoom * centre[1]]])
-        warped = cv2.warpAffine(np.ascontiguousarray(part), affine, (PATCH, PATCH), flags=cv2.INTER_LINEAR)
+        affine = np.array([[zoom, 0, patch_px / 2 - zoom * centre[0]], [0, zoom, patch_px / 2 - zoom * centre[1]]])
+        warped = cv2.warpAffine(np.ascontiguousarray(part), affine, (patch_px, patch_px), flags=cv2.INTER_LINEAR)
         patch[:] = warped.transpose(2, 0, 1)
     return out / np.float32(255)
 

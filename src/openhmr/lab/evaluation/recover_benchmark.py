@@ -1,0 +1,113 @@
+"""Errors of the image network, of Pose2Mesh on its 2D joints, and of both together, on synthetic pictures never trained on."""
+
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from openhmr.bodies.body import Body
+from openhmr.bodies.skinning import skin
+from openhmr.errors import InputError
+from openhmr.io.arrays import read_npz
+from openhmr.joints import HUMAN36
+from openhmr.lab.evaluation.metrics import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
+from openhmr.predict.average import average
+from openhmr.predict.lift import Lifter
+from openhmr.predict.recover import Recoverer
+from openhmr.predict.result import Recovered, Result
+
+MAX_NUMBERS = 50_000_000
+ARRAYS = ("K", "pose", "betas", "translation", "box_xywh")
+COLUMNS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "distance %", "overlay %", "error / sigma")
+
+
+@dataclass(frozen=True)
+class Item:
+    """``image (H,W,3)`` RGB, its camera ``K (3,3)``, the person's ``box (4,)`` as a detector gives it (the part inside the
+    picture), and the true ``vertices (V,3)`` in metres, camera axes."""
+
+    image: NDArray[np.uint8]
+    K: NDArray
+    box: NDArray
+    vertices: NDArray
+
+
+def items(folder: Path, body: Body, count: int) -> Iterator[Item]:
+    """The first ``count`` pictures of a folder of ``openhmr lab synth images``. Raises :class:`InputError` if it is none."""
+    shards = sorted(folder.glob("images-*.tar"))
+    if not shards:
+        raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --split test --out {folder}`")
+    for shard in shards:
+        arrays = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS)
+        missing = [name for name in ARRAYS if name not in arrays]
+        if missing:
+            raise InputError(
+                f"{shard.with_suffix('.npz')} lacks {', '.join(missing)}; make the shard again with `openhmr lab synth images`"
+            )
+        with tarfile.open(shard) as tar:
+            for i, member in enumerate(m for m in tar if m.name.endswith(".jpg")):
+                if count <= 0:
+                    return
+                count -= 1
+                file = tar.extractfile(member)
+                assert file is not None
+                image = Image.open(file, formats=("JPEG",)).convert("RGB")
+                K, pose, betas, translation, box = (arrays[name][i] for name in ARRAYS)
+                vertices, _ = skin(body, pose, betas, translation)
+                yield Item(np.asarray(image), K.astype(np.float64), _inside(box, image.size), vertices)
+
+
+def _inside(box: NDArray, size: tuple[int, int]) -> NDArray[np.float64]:
+    low = np.maximum(box[:2], 0)
+    high = np.minimum(box[:2] + box[2:], [size[0] - 1, size[1] - 1])
+    return np.concatenate([low, np.maximum(high - low, 2)]).astype(np.float64)
+
+
+def predictions(recoverer: Recoverer, lifter: Lifter, item: Item) -> dict[str, Result]:
+    """Method -> result for one picture with its true camera and box."""
+    recovered = recoverer(item.image, item.box, K=item.K)
+    lifted = lifter(recovered.pose2d, float(item.K[0, 0]), recovered.image_size)
+    both = average(recovered, lifted, recoverer.body)
+    return {"lixel": recovered, "param": recovered.parametric(), "lift of its 2D joints": lifted, "lixel and lift averaged": both}
+
+
+def errors(result: Result, item: Item, body: Body) -> tuple[float, ...]:
+    """The numbers of :data:`COLUMNS`: the first four in millimetres; the pelvis' distance from the camera in per cent of the true
+    one; the median distance between 2D joints and projected joints in per cent of the box height; and the root mean square of
+    vertex errors over their own standard deviations (1 if calibrated; nan where a method tells none)."""
+    regressor = body.joint_regressors["human36"]
+    mesh, truth = 1000 * result.vertices[0].astype(np.float64), 1000 * item.vertices.astype(np.float64)
+    guess, joints = regressor @ mesh, regressor @ truth
+    distance = abs(np.linalg.norm(guess[0]) / np.linalg.norm(joints[0]) - 1) * 100
+    overlay = float(result.reprojection_px()[0]) / item.box[3] * 100
+    ratio = _over_sigma(result, item, regressor[0]) if isinstance(result, Recovered) else float("nan")
+    return (
+        float(mpjpe(guess, joints, HUMAN36)), float(pa_mpjpe(guess, joints, HUMAN36)), float(mpvpe(mesh, truth, body.J_regressor[0])),
+        float(pa_mpvpe(mesh, truth)), float(distance), overlay, ratio,
+    )  # fmt: skip
+
+
+def _over_sigma(result: Recovered, item: Item, pelvis: NDArray) -> float:
+    """Errors relative to the pelvis, in the camera's axes: those of the virtual camera differ by a few degrees."""
+    wrong = (result.vertices[0] - pelvis @ result.vertices[0]) - (item.vertices - pelvis @ item.vertices)
+    return float(np.sqrt(np.mean((wrong / result.vertices_sigma[0]) ** 2)))
+
+
+def evaluate(recoverer: Recoverer, lifter: Lifter, folder: Path, count: int) -> list[dict[str, object]]:
+    """One row a method: means over the pictures; medians for distance and overlay, root mean square for the last column."""
+    table: dict[str, list[tuple[float, ...]]] = {}
+    for item in tqdm(items(folder, recoverer.body, count), total=count, desc="pictures"):
+        for method, result in predictions(recoverer, lifter, item).items():
+            table.setdefault(method, []).append(errors(result, item, recoverer.body))
+    rows: list[dict[str, object]] = []
+    for method, numbers in table.items():
+        column = np.array(numbers)
+        summary = [*column[:, :4].mean(0), *np.median(column[:, 4:6], axis=0), np.sqrt((column[:, 6] ** 2).mean())]
+        row: dict[str, object] = {"method": method, "pictures": str(len(numbers))}
+        rows.append(row | {k: round(float(v), 2) if np.isfinite(v) else "" for k, v in zip(COLUMNS, summary, strict=True)})
+    return rows
