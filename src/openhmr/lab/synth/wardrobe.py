@@ -28,7 +28,7 @@ SKIN_VERTICES = 13380
 BASE_VERTICES = 19158
 PEOPLE, SEED = 400, 7101
 REACH_M = 0.3
-"""A piece that reaches further below the waist is trousers, skirt or overall."""
+"""A piece that reaches further below the waist is trousers, skirt or overall, like one that lies below it on average."""
 MAX_NUMBERS = 60_000_000
 ARRAYS = ("shape", "normals", "joints", "weights", "uv", "faces", "upper", "hides")
 
@@ -150,7 +150,8 @@ def make_item(
     upper = np.empty(len(shape), np.float32)
     pieces = components(faces, len(shape))
     for piece in pieces:
-        upper[piece] = shape[piece, 1, 0].min() > waist - REACH_M
+        height = shape[piece, 1, 0]
+        upper[piece] = height.mean() > waist and height.min() > waist - REACH_M
     if len(pieces[0]) > 0.8 * len(shape):
         upper = (shape[:, 1, 0] > waist).astype(np.float32)
     pairs, first = np.unique(np.stack([faces.reshape(-1), face_uv.reshape(-1)], 1), axis=0, return_inverse=True)
