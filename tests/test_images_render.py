@@ -112,27 +112,32 @@ def test_colours_are_worn_and_shadows_fall_away_from_the_light(renderer, pack) -
 
 def test_runs_repeat_resume_and_refuse(renderer, pack, tmp_path: Path) -> None:
     motion, humans, backgrounds, wardrobe = pack
-    made = []
+    made: list[bytes] = []
+    said: list[str] = []
     for name in ("a", "b"):
         task = Task(motion, humans, backgrounds, wardrobe, tmp_path / name, 3, "train", 5, SIZE)
-        assert generate(task, 1) == 3
+        assert generate(task, 1, said.append) == 3
         made.append((tmp_path / name / "images-00000.tar").read_bytes())
     assert made[0] == made[1], "the same seed gives the same pictures"
+    assert len(said) == 2 and all("pictures/s" in s for s in said)
     stamp = (tmp_path / "a/images-00000.tar").stat().st_mtime_ns
     arguments = ["synth", "images", "--motion", str(motion), "--humans", str(humans), "--backgrounds", str(backgrounds),
                  "--wardrobe", str(wardrobe), "--out", str(tmp_path / "a"), "--size", str(SIZE), "--seed", "5"]  # fmt: skip
     assert main([*arguments, "--count", "3", "--sheet", str(tmp_path / "sheet.png")]) == 0
     assert (tmp_path / "a/images-00000.tar").stat().st_mtime_ns == stamp, "complete shards stay"
+    assert main([*arguments, "--count", "4", "--workers", "2"]) == 0
+    with np.load(tmp_path / "a/images-00000.npz") as arrays:
+        assert len(arrays["K"]) == 4, "a short shard is made whole"
     assert (tmp_path / "sheet.png").stat().st_size > 1000
     with tarfile.open(tmp_path / "a/images-00000.tar") as tar:
-        assert tar.getnames() == ["00000000.jpg", "00000001.jpg", "00000002.jpg"]
+        assert tar.getnames() == [f"{k:08d}.jpg" for k in range(4)]
     with np.load(tmp_path / "a/images-00000.npz") as arrays:
-        assert arrays["pose"].shape == (3, 24, 3) and arrays["visible"].dtype == bool
+        assert arrays["pose"].shape == (4, 24, 3) and arrays["visible"].dtype == bool
         assert np.all(arrays["translation"][:, 2] > 0.3) and set(arrays["background"]) == {"room"}
-    assert len(json.loads((tmp_path / "a/annotations.json").read_text())["annotations"]) == 3
+    assert len(json.loads((tmp_path / "a/annotations.json").read_text())["annotations"]) == 4
     with pytest.raises(InputError, match="no panorama for the split"):
-        generate(Task(motion, humans, backgrounds, wardrobe, tmp_path / "c", 1, "test", 5, SIZE), 1)
+        generate(Task(motion, humans, backgrounds, wardrobe, tmp_path / "c", 1, "test", 5, SIZE), 1, said.append)
     with pytest.raises(InputError, match="at least 1"):
-        generate(Task(motion, humans, backgrounds, wardrobe, tmp_path / "d", 0, "train", 5, SIZE), 1)
+        generate(Task(motion, humans, backgrounds, wardrobe, tmp_path / "d", 0, "train", 5, SIZE), 1, said.append)
     with pytest.raises(InputError, match="no folder"):
-        generate(Task(motion, tmp_path / "nowhere", backgrounds, wardrobe, tmp_path / "e", 1, "train", 5, SIZE), 1)
+        generate(Task(motion, tmp_path / "nowhere", backgrounds, wardrobe, tmp_path / "e", 1, "train", 5, SIZE), 1, said.append)

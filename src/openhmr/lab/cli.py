@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import json
 import platform
 import time
@@ -144,7 +145,7 @@ def synth_images(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     motion, humans, backgrounds, wardrobe, out = (Path(p) for p in (args.motion, args.humans, args.backgrounds, args.wardrobe, args.out))
     task = Task(motion, humans, backgrounds, wardrobe, out, args.count, args.split, args.seed, args.size, args.first_shard)
-    made = generate(task, args.workers)
+    made = generate(task, args.workers, functools.partial(print, flush=True))
     print(f"{args.out}: {made} pictures, {time.perf_counter() - started:.0f} s")
     if args.sheet:
         contact_sheet(out, Path(args.sheet))

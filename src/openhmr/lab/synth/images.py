@@ -1,8 +1,8 @@
 """Synthetic pictures of clothed people with exact annotation: ``openhmr lab synth images``."""
 
-import logging
 import multiprocessing
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from openhmr.lab.synth.scene import Figure, Person, Scene, add_others, axis_rota
 from openhmr.lab.synth.textures import texture_names
 from openhmr.lab.synth.wardrobe import Wardrobe, build_wardrobe
 
-log = logging.getLogger(__name__)
+Report = Callable[[str], None]
 
 SPLITS = ("train", "validation", "test")
 PER_SHARD = 500
@@ -197,13 +197,18 @@ def hide_covered(row: shards.Row, front: np.ndarray) -> None:
     row["visible"] = np.asarray(row["visible"]) & (front[y, x] < 0.5)
 
 
+def shard_size(task: Task, shard: int) -> int:
+    """Number of pictures of shard number ``shard``: all are full but the last."""
+    return min(PER_SHARD, task.count - (shard - task.first_shard) * PER_SHARD)
+
+
 def make_shard(studio: Studio, shard: int) -> int:
     """Make and write shard number ``shard``; the same seed and number give the same shard. Returns its number of pictures."""
     task = studio.task
     rng = np.random.default_rng([task.seed, SPLITS.index(task.split), shard])
     studio.poses.restart(rng)
     pictures, rows = [], []
-    for _ in range(min(PER_SHARD, task.count - (shard - task.first_shard) * PER_SHARD)):
+    for _ in range(shard_size(task, shard)):
         image, row = studio.make(rng)
         quality = int(rng.integers(35, 96))
         ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -214,34 +219,37 @@ def make_shard(studio: Studio, shard: int) -> int:
     return len(rows)
 
 
-def work(task: Task, numbers: list[int]) -> None:
+def work(task: Task, numbers: list[int], report: Report) -> None:
     """Make some shards in this process."""
     studio = Studio(task)
     for shard in numbers:
         start = time.perf_counter()
         made = make_shard(studio, shard)
-        print(f"shard {shard}: {made / (time.perf_counter() - start):.1f} pictures/s", flush=True)
+        report(f"shard {shard}: {made / (time.perf_counter() - start):.1f} pictures/s")
 
 
-def generate(task: Task, workers: int) -> int:
-    """Make all shards that are not there yet, in ``workers`` processes; returns the number of pictures in the folder."""
+def generate(task: Task, workers: int, report: Report) -> int:
+    """Make all shards that are not there yet, in ``workers`` processes; returns the number of pictures in the folder.
+
+    ``report`` (to be pickled if there are several workers) is told the speed of each shard. Raises :class:`InputError`.
+    """
     for folder in (task.humans, task.backgrounds):
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder; give an existing one")
-    if task.count < 1 or task.size < 64:
-        raise InputError(f"{task.count} pictures of {task.size} px were asked for; at least 1 and 64 px are needed")
+    if task.count < 1 or task.size < 64 or workers < 1:
+        raise InputError(f"{task.count} pictures of {task.size} px by {workers} workers were asked for; at least 1, 64 px and 1 are needed")
     if not task.wardrobe.is_file():
-        print(f"{task.wardrobe} is not there yet: fitting the clothes (about a minute)", flush=True)
+        report(f"{task.wardrobe} is not there yet: fitting the clothes (about a minute)")
         task.wardrobe.parent.mkdir(parents=True, exist_ok=True)
         build_wardrobe(task.humans, task.wardrobe)
     task.out.mkdir(parents=True, exist_ok=True)
     last = task.first_shard + -(-task.count // PER_SHARD)
-    wanted = [k for k in range(task.first_shard, last) if not shards.complete(task.out, k)]
+    wanted = [k for k in range(task.first_shard, last) if shards.length(task.out, k) < shard_size(task, k)]
     if workers == 1 and wanted:
-        work(task, wanted)
+        work(task, wanted, report)
     elif wanted:
         context = multiprocessing.get_context("spawn")
-        processes = [context.Process(target=work, args=(task, wanted[k::workers])) for k in range(workers)]
+        processes = [context.Process(target=work, args=(task, wanted[k::workers], report)) for k in range(workers)]
         for process in processes:
             process.start()
         for process in processes:

@@ -19,8 +19,13 @@ def shard_paths(folder: Path, shard: int) -> tuple[Path, Path]:
     return folder / f"images-{shard:05d}.tar", folder / f"images-{shard:05d}.npz"
 
 
-def complete(folder: Path, shard: int) -> bool:
-    return all(p.is_file() for p in shard_paths(folder, shard))
+def length(folder: Path, shard: int) -> int:
+    """Number of pictures of a shard, 0 if it is not there."""
+    tar, npz = shard_paths(folder, shard)
+    if not (tar.is_file() and npz.is_file()):
+        return 0
+    with np.load(npz) as arrays:
+        return len(arrays["box_xywh"])
 
 
 def write_shard(folder: Path, shard: int, first_key: int, pictures: list[bytes], rows: list[Row]) -> None:
