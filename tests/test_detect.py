@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from openhmr.errors import InputError
 from openhmr.joints.coco import COCO17
-from openhmr.predict.detect import COCO_OF_POSE33, detect_people, person_box
+from openhmr.predict.detect import COCO_OF_POSE33, detect_people, distinct, person_box
 
 
 def test_points_keep_their_side() -> None:
@@ -28,6 +28,18 @@ def test_box_holds_all_points_and_the_crown() -> None:
     assert y < 140 - 0.75 * 40 < y + 30 and x < points[:, 0].min() and x + w > points[:, 0].max() and y + h > points[:, 1].max()
     moved = points * [2, 2, 1] + [10, 20, 0]
     assert_allclose(person_box(moved), [2 * x + 10, 2 * y + 20, 2 * w, 2 * h])
+
+
+def test_the_same_person_is_read_once() -> None:
+    rng = np.random.default_rng(0)
+    person = np.concatenate([rng.uniform((100, 100), (200, 500), (33, 2)), np.full((33, 1), 0.9)], 1)
+    person[:11, :2] = (150, 110)
+    shifted, beside = person + np.array([5, -8, -0.1]), person + np.array([90, 0, -0.2])
+    upper_half = person.copy()
+    upper_half[11:, 1] = 110 + (person[11:, 1] - 110) * 0.3
+    upper_half[:, 2] = 0.5
+    found = distinct([upper_half, shifted, beside, person])
+    assert [f is p for f, p in zip(found, (person, beside), strict=True)] == [True, True]
 
 
 def test_nobody_and_silence(capfd: pytest.CaptureFixture[str]) -> None:

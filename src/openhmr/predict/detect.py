@@ -39,8 +39,10 @@ _HIP, _REACH = 0, 1
 """Key points of a find: the middle of the hips, and the top of the circle about it that holds the whole person."""
 _ROOM = 1.25
 """Half side of the region that is read, over that circle's radius (what BlazePose was trained with)."""
-_SAME = 0.35
-"""Two people whose hips lie nearer than this share of half the one's height are one."""
+_HIPS, _HEAD = slice(23, 25), slice(0, 11)
+_SAME = 0.12
+"""Two readings are one person if their hips lie nearer than this share of the larger one's extent, or their heads than this share
+of the smaller one's."""
 _HEAD_TOP, _MARGIN = 0.75, 0.04
 """The crown lies beyond the nose by this share of neck to nose; the box's margin as a share of its longer side."""
 
@@ -53,7 +55,7 @@ class Detection(NamedTuple):
 
 
 def detect_people(image: NDArray[np.uint8]) -> Detection:
-    """Everybody whom MediaPipe finds in RGB ``image (height, width, 3)``, the surest first.
+    """Everybody whom MediaPipe finds in RGB ``image (height, width, 3)``, the best seen and largest first.
 
     Raises :class:`InputError` if the extra is not installed, or nobody is found.
     """
@@ -78,19 +80,30 @@ def _read_people(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
     """Landmarks ``(33,3)`` (pixels, visibility) of each person."""
     width, height = image.shape[1], image.shape[0]
     region_type = _module("mediapipe.framework.formats.rect_pb2").NormalizedRect
-    out: list[NDArray[np.float64]] = []
+    read = []
     with _graph(_READ, "marks") as reader:
         for hip, reach in _find_people(image):
             up, half = reach - hip, _ROOM * float(np.linalg.norm(reach - hip))
             region = region_type(x_center=hip[0] / width, y_center=hip[1] / height, width=2 * half / width, height=2 * half / height)
             region.rotation = float(np.arctan2(up[0], -up[1]))
             marks = reader.process({"image": image, "region": region}).marks
-            if marks is None:
-                continue
-            points = np.array([(p.x * width, p.y * height, p.visibility) for p in marks.landmark])
-            middle, size = points[23:25, :2].mean(0), 0.5 * np.ptp(points[:, :2], axis=0).max()
-            if not any(np.linalg.norm(middle - p[23:25, :2].mean(0)) < _SAME * size for p in out):
-                out.append(points)
+            if marks is not None:
+                read.append(np.array([(p.x * width, p.y * height, p.visibility) for p in marks.landmark]))
+    return distinct(read)
+
+
+def distinct(people: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Landmarks ``(33,3)`` of different people: who shares hips or head with another is the same, and the one is kept that is
+    well seen and large, because a part of a person is also read as a whole small one."""
+    out: list[NDArray[np.float64]] = []
+    for points in sorted(people, key=lambda p: -p[:, 2].mean() * np.sqrt(np.ptp(p[:, :2], axis=0).max())):
+        for other in out:
+            sizes = [np.ptp(p[:, :2], axis=0).max() for p in (points, other)]
+            apart = [np.linalg.norm(points[part, :2].mean(0) - other[part, :2].mean(0)) for part in (_HIPS, _HEAD)]
+            if apart[0] < _SAME * max(sizes) or apart[1] < _SAME * min(sizes):
+                break
+        else:
+            out.append(points)
     return out
 
 

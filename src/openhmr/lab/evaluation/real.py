@@ -56,12 +56,17 @@ def predict_pack(pack: Path, out: Path, system: str, videos: Path | None, sheet:
     and of every other video in that folder.
     """
     data = read_pack(pack, system != "lift")
-    if system == "lift" and sheet is not None:
-        raise InputError("--sheet shows pictures, and --system lift sees only 2D detections; choose another system")
-    results = _lifted(data) if system == "lift" else _recovered(data, system, videos)
+    if system == "lift":
+        if sheet is not None:
+            raise InputError("--sheet shows pictures, and --system lift sees only 2D detections; choose another system")
+        results: Iterator[tuple[str, NDArray[np.uint8] | None, Result]] = _lifted(data)
+    elif videos is None:
+        raise InputError(f"--system {system} looks at pictures; add --videos with the folder of the pack's videos")
+    else:
+        results = _recovered(data, system, videos)
     predictions, shown = {"names": np.array(COCO.names)}, []
     total = len(data["item_ids"])
-    for item, image, result in tqdm(results, total=total, desc=system):
+    for item, image, result in tqdm(results, total=total, desc=system, delay=1):
         predictions[item] = result.joints["coco"][0] * 1000
         if image is not None and len(predictions) % max(1, round(total / (TILES - EXTRA_FRAMES))) == 0:
             shown.append(tile(Shown(image, result)))
@@ -84,10 +89,8 @@ def _lifted(data: dict[str, NDArray]) -> Iterator[tuple[str, None, Result]]:
         yield str(item), None, lifter(person, focal=float(data["K"][view, 0, 0]), image_size=(int(height), int(width)))
 
 
-def _recovered(data: dict[str, NDArray], system: str, videos: Path | None) -> Iterator[tuple[str, NDArray[np.uint8], Result]]:
+def _recovered(data: dict[str, NDArray], system: str, videos: Path) -> Iterator[tuple[str, NDArray[np.uint8], Result]]:
     """Items video by video. Frames and boxes are freed of lens distortion first, so that the pinhole camera holds."""
-    if videos is None:
-        raise InputError(f"--system {system} looks at pictures; add --videos with the folder of the pack's videos")
     predict = Predict(system)
     for name in dict.fromkeys(str(v) for v in data["video"]):
         rows = np.flatnonzero(data["video"] == name)
