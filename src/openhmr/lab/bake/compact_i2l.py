@@ -1,0 +1,157 @@
+"""From a run folder of the compact I2L-MeshNet to the ONNX file that ships: uncertainty calibrated, BatchNorm folded, half storage."""
+
+import copy
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from openhmr.bodies.body import Body
+from openhmr.bodies.open_body import open_body
+from openhmr.errors import InputError
+from openhmr.io.atomic import atomic_path
+from openhmr.joints import SMPL
+from openhmr.lab.bake.onnx import HALF_FROM, OPSET
+from openhmr.lab.config import build
+from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig
+from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
+from openhmr.lab.synth.pairs import Skeleton
+from openhmr.predict.lift import coarse_regressor
+
+OUTPUTS = ("joints_lixel", "joints_sigma", "vertices_lixel", "vertices_sigma", "scale_m", "rotations", "betas")
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose BatchNorms are part of the layers before them, wherever one directly follows another."""
+    network = copy.deepcopy(network).eval()
+
+    def flat(sequence: nn.Sequential) -> list[nn.Module]:
+        return [leaf for child in sequence for leaf in (flat(child) if isinstance(child, nn.Sequential) else [child])]
+
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if not isinstance(child, nn.Sequential):
+                continue
+            leaves: list[nn.Module] = []
+            for leaf in flat(child):
+                before = leaves[-1] if leaves else None
+                if isinstance(leaf, nn.modules.batchnorm._BatchNorm) and isinstance(before, nn.Linear):
+                    leaves[-1] = fuse_linear_bn_eval(before, leaf)
+                elif isinstance(leaf, nn.modules.batchnorm._BatchNorm) and isinstance(before, nn.modules.conv._ConvNd):
+                    leaves[-1] = fuse_conv_bn_eval(before, leaf, transpose=isinstance(before, nn.modules.conv._ConvTransposeNd))
+                else:
+                    leaves.append(leaf)
+            setattr(parent, name, nn.Sequential(*leaves))
+    return network
+
+
+def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 500) -> None:
+    """Fit ``sigma^2 = a spread^2 + b`` per axis to the squared errors on ``count`` plain crops, for joints and for vertices."""
+    human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressors["human36"]))
+    source = CropSource(pictures, Skeleton(body), human36, SMPL.flip_permutation, NONE)
+    ids, rng = np.arange(min(count, len(pictures))), np.random.default_rng(0)
+    network.eval()
+    network.calibration.copy_(torch.tensor([1.0, 0.0]).expand_as(network.calibration))
+    sums: list[list[tuple[Tensor, Tensor]]] = [[], []]
+    for i in range(0, len(ids), 25):
+        batch = source.targets(ids[i : i + 25], [cut(pictures, int(k), NONE, rng) for k in ids[i : i + 25]])
+        with torch.no_grad():
+            out = network(batch.image)
+        for row, name in enumerate(("joints", "vertices")):
+            target = getattr(batch, name)
+            inside = ((target >= 0) & (target < LIXELS)).all(-1)
+            sums[row].append((out[f"{name}_sigma"][inside].square(), (out[f"{name}_lixel"] - target)[inside].square()))
+    for row, pairs in enumerate(sums):
+        spread, error = (torch.cat(p).double() for p in zip(*pairs, strict=True))
+        for axis in range(3):
+            network.calibration[row, axis] = variance_line(spread[:, axis], error[:, axis])
+
+
+def variance_line(spread2: Tensor, error2: Tensor) -> Tensor:
+    """``(a, b)``, none negative, that maximise the likelihood of errors with variance ``a spread2 + b`` in relative terms:
+    weighted least squares, the weights from a first fit, since the scatter of squared errors grows with their size."""
+    a, b = torch.ones((), dtype=torch.float64), error2.mean() * 0.1
+    for _ in range(20):
+        weight = 1 / (a * spread2 + b).square()
+        design = torch.stack([spread2, torch.ones_like(spread2)], 1) * weight.sqrt()[:, None]
+        solution = torch.linalg.lstsq(design, (error2 * weight.sqrt())[:, None]).solution[:, 0]
+        a, b = solution[0].clamp(min=0.05), solution[1].clamp(min=1e-3)
+    return torch.stack([a, b]).float()
+
+
+class _Ordered(nn.Module):
+    """The network with its outputs as a tuple, as ONNX wants them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        out = self.network(image)
+        return tuple(out[name] for name in OUTPUTS)
+
+
+def write_onnx(network: CompactI2L, path: Path, metadata: dict[str, object]) -> None:
+    """Write ``network`` as ONNX with a free batch size; constants of 4,096 numbers and more are stored in half precision."""
+    wrapped = _Ordered(folded(network).to(memory_format=torch.contiguous_format)).eval()  # type: ignore[call-overload]
+    with atomic_path(path) as temporary:
+        with warnings.catch_warnings():
+            # The tracing exporter is marked as old; the new one cannot leave the batch free through the joints' volume.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                wrapped, (torch.rand(2, 3, 256, 256),), str(temporary), input_names=["image"], output_names=list(OUTPUTS),
+                opset_version=OPSET, dynamic_axes={n: {0: "batch"} for n in ("image", *OUTPUTS)}, dynamo=False,
+            )  # fmt: skip
+        model = onnx.load(str(temporary))
+        _halve(model.graph)
+        for key, value in metadata.items():
+            entry = model.metadata_props.add()
+            entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value)
+        model.producer_name = "openhmr"
+        onnx.checker.check_model(model)
+        onnx.save(model, str(temporary))
+
+
+def _halve(graph: onnx.GraphProto) -> None:
+    """Store large float32 constants as float16 behind a Cast, which a session folds away when it loads."""
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= HALF_FROM:
+            name, values = tensor.name, numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(values, f"{name}_half"))
+            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(casts + nodes)
+
+
+def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
+    """Calibrate the averaged weights of ``run`` on its validation pictures and write them to ``out``.
+
+    ``checkpoint``: also a folder for those weights in half precision, which a later run can ``start_from``.
+    """
+    state = run / "state.safetensors"
+    if not state.exists() or not (run / "config.json").exists():
+        raise InputError(f"{run} is not a run folder of the compact I2L-MeshNet: it has no config.json and state.safetensors")
+    config, body = json.loads((run / "config.json").read_text()), open_body()
+    network = CompactI2L(body, build(CompactI2LConfig, config["model"]))
+    with safe_open(state, "pt") as file:
+        weights = {k[8:]: file.get_tensor(k) for k in file.keys() if k.startswith("average.")}  # noqa: SIM118
+        facts = {"step": int(file.metadata()["step"]), "seconds": round(float(file.metadata()["seconds"]))}
+    network.load_state_dict(weights)
+    if checkpoint is not None:
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        half = {f"average.{k}": v.half() if v.is_floating_point() else v for k, v in weights.items()}
+        with atomic_path(checkpoint / "state.safetensors") as temporary:
+            save_file({k: v.contiguous() for k, v in half.items()}, temporary, {k: str(v) for k, v in facts.items()})
+    calibrate(network, Pictures(config["validation"]), body)
+    write_onnx(network, out, {"kind": "i2l-body", "body": body.content_hash(), "joint_set": "coco", "training": facts})
+    return out

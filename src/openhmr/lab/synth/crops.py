@@ -1,0 +1,212 @@
+"""Crops for the compact I2L-MeshNet: pictures of shards, augmented, with lixel targets made on the fly from pose and camera."""
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from openhmr.errors import InputError
+from openhmr.geometry.camera import gaze_rotation
+from openhmr.io.arrays import read_npz
+from openhmr.lab.models.i2l_meshnet.compact import LIXELS
+from openhmr.lab.synth.pairs import Skeleton
+
+PATCH = 256
+ENLARGE = 1.25
+"""Side of the crop over the longer side of the box, as the original has it."""
+DEPTH_M = 2.0
+"""What the 64 depth lixels span."""
+MAX_NUMBERS = 50_000_000
+ARRAYS = ("K", "pose", "betas", "translation", "box_xywh")
+
+
+class Pictures:
+    """The pictures of a folder of shards in memory (as JPEG) with their arrays: ``image(i) -> (H,W,3) uint8 RGB``."""
+
+    def __init__(self, folder: str | Path) -> None:
+        shards = sorted(Path(folder).glob("images-*.tar"))
+        if not shards:
+            raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --out {folder}`")
+        self.jpegs: list[bytes] = []
+        arrays: dict[str, list[np.ndarray]] = {k: [] for k in ARRAYS}
+        for shard in shards:
+            with tarfile.open(shard) as tar:
+                self.jpegs += [tar.extractfile(m).read() for m in tar if m.name.endswith(".jpg")]  # type: ignore[union-attr]
+            pack = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS)
+            for name in ARRAYS:
+                arrays[name].append(pack[name].astype(np.float32))
+        self.K, self.pose, self.betas, self.translation, self.box = (np.concatenate(arrays[k]) for k in ARRAYS)
+        if len(self.K) != len(self.jpegs):
+            raise InputError(f"{folder} holds {len(self.jpegs)} pictures but annotations of {len(self.K)}; make the shards again")
+
+    def __len__(self) -> int:
+        return len(self.jpegs)
+
+    def image(self, i: int) -> np.ndarray:
+        decoded = cv2.imdecode(np.frombuffer(self.jpegs[i], np.uint8), cv2.IMREAD_COLOR)
+        if decoded is None:
+            raise InputError(f"picture {i} of the shards is not a JPEG; make the shards again")
+        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How crops vary. ``scale``, ``rotation_deg`` (with ``rotation_share``), ``colour`` and ``flip`` as in the original, the
+    rotation smaller since photos are upright; the others are ours, for photos."""
+
+    scale: float = 0.25
+    rotation_deg: float = 15.0
+    rotation_share: float = 0.6
+    shift: float = 0.08
+    colour: float = 0.2
+    contrast: float = 0.25
+    flip: bool = True
+    clip_box: float = 0.7
+    """Share of crops made from the box's part inside the picture, as a detector would give it."""
+    erase: float = 0.3
+    blur: float = 0.15
+    noise: float = 0.2
+    grey: float = 0.05
+
+
+NONE = Augmentation(0, 0, 0, 0, 0, 0, False, 1.0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """``image (256,256,3)`` uint8, ``affine (2,3)`` from picture to patch pixels, ``K (3,3)`` and whether it is mirrored."""
+
+    image: np.ndarray
+    affine: np.ndarray
+    K: np.ndarray
+    mirrored: bool
+
+
+def cut(pictures: Pictures, i: int, a: Augmentation, rng: np.random.Generator) -> Crop:
+    """One augmented crop; mirroring comes first, so that everything after sees a plain picture and camera."""
+    image, K, (x, y, w, h) = pictures.image(i), pictures.K[i].copy(), pictures.box[i]
+    mirrored = a.flip and rng.random() < 0.5
+    if mirrored:
+        image, x = image[:, ::-1], image.shape[1] - 1 - x - w
+        K[0, 2] = image.shape[1] - 1 - K[0, 2]
+    if rng.random() < a.clip_box:
+        x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + w, image.shape[1] - 1), min(y + h, image.shape[0] - 1)
+        if min(x2 - x1, y2 - y1) > 10:
+            x, y, w, h = x1, y1, x2 - x1, y2 - y1
+    side = max(w, h) * ENLARGE
+    centre = np.array([x + w / 2, y + h / 2]) + side * a.shift * rng.uniform(-1, 1, 2)
+    side *= 1 + a.scale * np.clip(rng.standard_normal(), -1, 1)
+    turn = np.deg2rad(a.rotation_deg * np.clip(rng.standard_normal(), -2, 2)) if rng.random() < a.rotation_share else 0.0
+    zoom = PATCH / side * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    affine = np.concatenate([zoom, (PATCH / 2 - zoom @ centre)[:, None]], 1)
+    patch = cv2.warpAffine(np.ascontiguousarray(image), affine, (PATCH, PATCH), flags=cv2.INTER_LINEAR)
+    return Crop(degrade(patch, a, rng), affine.astype(np.float32), K, bool(mirrored))
+
+
+def degrade(patch: np.ndarray, a: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Colour, contrast, blur, noise, grey and erased rectangles; ``(256,256,3)`` uint8 in and out."""
+    if a.colour or a.contrast:
+        gain = rng.uniform(1 - a.colour, 1 + a.colour, 3) * rng.uniform(1 - a.contrast, 1 + a.contrast)
+        offset = 128 * a.contrast * rng.uniform(-0.6, 0.6)
+        table = np.clip(np.arange(256)[:, None] * gain + offset, 0, 255).astype(np.uint8)
+        patch = cv2.LUT(patch, table.reshape(256, 1, 3))
+    if rng.random() < a.grey:
+        patch = np.repeat(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    if rng.random() < a.blur:
+        patch = cv2.GaussianBlur(patch, (0, 0), rng.uniform(0.5, 2.0))
+    if rng.random() < a.noise:
+        grain = rng.standard_normal((PATCH, PATCH), dtype=np.float32)[..., None] * np.float32(rng.uniform(3, 14))
+        patch = np.clip(patch + grain, 0, 255).astype(np.uint8)
+    if rng.random() < a.erase:
+        patch = patch.copy()
+        for _ in range(rng.integers(1, 3)):
+            w, h = rng.integers(20, 110, 2)
+            x, y = rng.integers(-20, PATCH - 20, 2)
+            at = np.s_[max(y, 0) : y + h, max(x, 0) : x + w]
+            # Half of the patches are torn from elsewhere in the picture, half are one colour.
+            source = np.roll(patch, tuple(rng.integers(40, 216, 2)), (0, 1))[at] if rng.random() < 0.5 else rng.integers(0, 256, 3)
+            patch[at] = source
+    return patch
+
+
+@dataclass(frozen=True)
+class CropBatch:
+    """``image (B,3,256,256)`` in [0,1] and targets: ``joints (B,19,3)`` and ``vertices (B,Vc,3)`` lixels, ``scale_m (B,)``,
+    ``rotations (B,24,3,3)`` local with the root in the rolled virtual camera, ``betas (B,S)``, ``points_m (B,Vc,3)`` and
+    ``human36_m (B,17,3)`` there, relative to the pelvis; ``virtual (B,3,3)``, ``K`` and ``affine`` lead back to the picture."""
+
+    image: Tensor
+    joints: Tensor
+    vertices: Tensor
+    scale_m: Tensor
+    rotations: Tensor
+    betas: Tensor
+    points_m: Tensor
+    human36_m: Tensor
+    virtual: Tensor
+    K: Tensor
+    affine: Tensor
+
+
+def axis_angle_matrix(v: Tensor) -> Tensor:
+    """Rotation matrices ``(...,3,3)`` of axis-angle vectors ``(...,3)`` (Rodrigues)."""
+    zero = torch.zeros_like(v[..., 0])
+    x, y, z = v.unbind(-1)
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    return torch.linalg.matrix_exp(skew)
+
+
+MIRROR = torch.tensor([1.0, -1.0, -1.0])
+
+
+class CropSource:
+    """Draws :class:`CropBatch` es; the batch of a seed and step is always the same."""
+
+    def __init__(self, pictures: Pictures, skeleton: Skeleton, human36: Tensor, flip: np.ndarray, augmentation: Augmentation) -> None:
+        self.pictures, self.skeleton, self.human36, self.augmentation = pictures, skeleton, human36, augmentation
+        self.flip = torch.as_tensor(flip)
+
+    def draw(self, n: int, seed: int, step: int) -> CropBatch:
+        rng = np.random.default_rng((seed, step))
+        ids = rng.integers(0, len(self.pictures), n)
+        return self.targets(ids, [cut(self.pictures, int(i), self.augmentation, rng) for i in ids])
+
+    def targets(self, ids: np.ndarray, crops: list[Crop]) -> CropBatch:
+        """Targets of ``crops`` cut from the pictures ``ids``."""
+        p, tensor = self.pictures, lambda x: torch.as_tensor(np.asarray(x, np.float32))
+        mirrored = torch.tensor([c.mirrored for c in crops])
+        pose, place = tensor(p.pose[ids]), tensor(p.translation[ids])
+        pose = torch.where(mirrored[:, None, None], pose[:, self.flip] * MIRROR, pose)
+        place = torch.where(mirrored[:, None], place * torch.tensor([-1.0, 1.0, 1.0]), place)
+        local, betas = axis_angle_matrix(pose), tensor(p.betas[ids])
+        r, t = self.skeleton.transforms(local, betas)
+        t = t + place[:, None]
+        vertices, joints = self.skeleton.vertices(r, t, betas), self.skeleton.joints("coco", r, t, betas)
+        K, affine = tensor([c.K for c in crops]), tensor([c.affine for c in crops])
+        side = PATCH / affine[:, :, :2].det().sqrt()
+        # The middle of the crop, and the virtual camera that looks there, rolled as the crop is.
+        middle = torch.linalg.solve(affine[:, :, :2], PATCH / 2 - affine[:, :, 2])
+        ray = ((middle - K[:, :2, 2]) / K[:, (0, 1), (0, 1)]).numpy()
+        turn = tensor(gaze_rotation(ray[:, 0], ray[:, 1]))
+        roll = torch.eye(3).repeat(len(ids), 1, 1)
+        roll[:, :2, :2] = affine[:, :, :2] * (side / PATCH)[:, None, None]
+        turn = roll @ turn
+        seen = vertices @ turn.mT
+        human36 = self.human36 @ seen
+        root = human36[:, :1]
+        focal = K[:, 0, 0] * (1 + tensor(ray).square().sum(1)).sqrt()
+
+        def lixel(points: Tensor) -> Tensor:
+            pixel = points @ K.mT
+            xy = pixel[..., :2] / pixel[..., 2:].clamp(min=0.1) @ affine[:, :, :2].mT + affine[:, None, :, 2]
+            z = (points @ turn.mT - root)[..., 2:]
+            return torch.cat([xy * (LIXELS / PATCH), (z / DEPTH_M + 0.5) * LIXELS], -1)
+
+        image = torch.as_tensor(np.stack([c.image for c in crops])).permute(0, 3, 1, 2).float().div_(255)
+        rotations = torch.cat([turn[:, None] @ local[:, :1], local[:, 1:]], 1)
+        scale = root[:, 0, 2] * (side / LIXELS) / focal
+        return CropBatch(image, lixel(joints), lixel(vertices), scale, rotations, betas, seen - root, human36 - root, turn, K, affine)

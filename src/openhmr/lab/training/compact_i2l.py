@@ -1,0 +1,169 @@
+"""Recipe: the compact I2L-MeshNet on rendered pictures. Both of the original's stages train at once, since no gradient of the
+parameter regressor reaches what comes before it (there the regressor trains on a network that stands still)."""
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openhmr.bodies.open_body import open_body
+from openhmr.joints import HUMAN36, SMPL
+from openhmr.joints.coco import add_pelvis_neck
+from openhmr.lab.evaluation.metrics import mpjpe, pa_mpjpe
+from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig
+from openhmr.lab.synth.crops import DEPTH_M, NONE, PATCH, Augmentation, CropBatch, CropSource, Pictures, cut
+from openhmr.lab.synth.pairs import Skeleton
+from openhmr.lab.training.compact import start_from
+from openhmr.lab.training.fit import Schedule, Trainer
+from openhmr.predict.lift import coarse_regressor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms; those in lixels are the original's (its normals are left out: they cost more than they gave)."""
+
+    edge: float = 1.0
+    joint3d: float = 0.5
+    scale: float = 5.0
+    likelihood: float = 0.05
+    rotation: float = 5.0
+    betas: float = 0.1
+
+
+@dataclass(frozen=True)
+class CompactI2LRecipe:
+    """Everything that defines a run; ``pictures`` and ``validation`` are folders of shards of rendered pictures."""
+
+    pictures: str
+    validation: str
+    recipe: str = "i2l"
+    seed: int = 1
+    model: CompactI2LConfig = field(default_factory=CompactI2LConfig)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    loss: LossWeights = field(default_factory=LossWeights)
+    schedule: Schedule = field(default_factory=lambda: Schedule(steps=6000, batch=32, lr=5e-4, warmup=200, evaluate_every=500))
+    validation_crops: int = 400
+    start_from: str | None = None
+    """Folder with weights that initialise the network wherever shapes agree; without it the trunk starts from ImageNet."""
+
+
+def restore(lixel: Tensor, scale_m: Tensor, batch: CropBatch) -> Tensor:
+    """Lixels ``(B,N,3)`` as metres in the rolled virtual camera ``(B,N,3)``: the ray of each pixel at its depth."""
+    affine, K = batch.affine, batch.K
+    xy = (lixel[..., :2] * (PATCH / LIXELS) - affine[:, None, :, 2]) @ torch.linalg.inv(affine[:, :, :2]).mT
+    centre = torch.linalg.solve(affine[:, :, :2], PATCH / 2 - affine[:, :, 2])
+    normalised = lambda pixel: (pixel - K[:, None, :2, 2]) / K[:, None, (0, 1), (0, 1)]  # noqa: E731
+    rays = torch.cat([normalised(xy), torch.ones_like(xy[..., :1])], -1) @ batch.virtual.mT
+    focal = K[:, 0, 0] * (1 + normalised(centre[:, None])[:, 0].square().sum(1)).sqrt()
+    side = PATCH / affine[:, :, :2].det().sqrt()
+    depth = (scale_m * focal * LIXELS / side)[:, None, None] + (lixel[..., 2:] / LIXELS - 0.5) * DEPTH_M
+    return rays / rays[..., 2:].clamp(min=0.05) * depth
+
+
+class CompactI2LTraining:
+    """Data, network and losses of one :class:`CompactI2LRecipe`."""
+
+    def __init__(self, recipe: CompactI2LRecipe, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        body = open_body()
+        torch.manual_seed(recipe.seed)
+        tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)  # noqa: E731
+        human36 = coarse_regressor(body, body.joint_regressors["human36"])
+        coco = coarse_regressor(body, add_pelvis_neck(body.joint_regressors["coco"]))
+        self.skeleton = Skeleton(body)
+        self.human36, self.regressor = tensor(human36).to(device), tensor(np.concatenate([human36, coco])).to(device)
+        source = lambda folder, a: CropSource(Pictures(folder), self.skeleton, tensor(human36), SMPL.flip_permutation, a)  # noqa: E731
+        self.source, held = source(recipe.pictures, recipe.augmentation), source(recipe.validation, NONE)
+        ids = np.arange(min(recipe.validation_crops, len(held.pictures)))
+        rng = np.random.default_rng(0)
+        self.held = held.targets(ids, [cut(held.pictures, int(i), NONE, rng) for i in ids])
+        self.network = CompactI2L(body, recipe.model)
+        if recipe.start_from:
+            start_from(self.network, Path(recipe.start_from))
+        else:
+            self.network.trunk.load_imagenet()
+        frozen = [self.network.trunk.stem, *self.network.trunk.blocks[: recipe.model.frozen_blocks]]
+        for part in frozen if recipe.model.frozen_blocks else []:
+            part.requires_grad_(False)
+        self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        faces = body.level("coarse").faces.astype(np.int64)
+        edges = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [0, 2]]]), 1), axis=0)
+        self.edges = torch.as_tensor(edges, device=device)
+        self.pool = ThreadPoolExecutor(1)
+        self.ahead: dict[int, Future[CropBatch]] = {}
+
+    def batch(self, step: int) -> CropBatch:
+        """The batch of ``step``; the next one is made meanwhile."""
+        draw = lambda s: self.source.draw(self.recipe.schedule.batch, self.recipe.seed, s)  # noqa: E731
+        now = self.ahead.pop(step, None) or self.pool.submit(draw, step)
+        self.ahead = {step + 1: self.pool.submit(draw, step + 1)}
+        batch = now.result()
+        moved = {k: v.to(self.device, non_blocking=True) for k, v in vars(batch).items()}
+        return CropBatch(**moved)
+
+    def loss(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Lixel losses where the target lies inside the crop's volume, metric joints, scale, likelihood, and the parameters'."""
+        w, batch = self.recipe.loss, self.batch(step)
+        out = self.network(batch.image.to(memory_format=torch.channels_last))
+        inside = lambda x: ((x >= 0) & (x < LIXELS)).all(-1, keepdim=True).float()  # noqa: E731
+        seen, seen_joints = inside(batch.vertices), inside(batch.joints)
+        error, joint_error = ((out[f"{k}_lixel"] - getattr(batch, k)).abs() for k in ("vertices", "joints"))
+        mean = lambda value, mask: (value * mask).mean()  # noqa: E731
+        regressed = self.regressor @ batch.vertices
+        mesh_joint = mean((self.regressor @ out["vertices_lixel"] - regressed).abs(), inside(regressed))
+        restored = self.human36 @ restore(out["vertices_lixel"], out["scale_m"], batch)
+        whole = (seen.mean((1, 2)) > 0.95)[:, None, None].float()
+        a, b = self.edges.unbind(1)
+        length = lambda x: (x.index_select(1, a) - x.index_select(1, b)).square().sum(-1).add(1e-6).sqrt()  # noqa: E731
+        nll = lambda error, sigma: sigma.log() + 2**0.5 * error.detach() / sigma  # noqa: E731
+        r, t = self.skeleton.transforms(out["rotations"], out["betas"])
+        skinned = self.skeleton.vertices(r, t, out["betas"])
+        skinned = skinned - self.human36[:1] @ skinned
+        return {
+            "joint": mean(joint_error, seen_joints),
+            "mesh": mean(error, seen),
+            "mesh_joint": mesh_joint,
+            "edge": w.edge * mean((length(out["vertices_lixel"]) - length(batch.vertices)).abs()[..., None], seen[:, a] * seen[:, b]),
+            "joint3d": w.joint3d * LIXELS / DEPTH_M * mean((restored - restored[:, :1] - batch.human36_m).abs(), whole),
+            "scale": w.scale * (out["scale_m"].log() - batch.scale_m.log()).abs().mean(),
+            "likelihood": w.likelihood
+            * (mean(nll(error, out["vertices_sigma"]), seen) + mean(nll(joint_error, out["joints_sigma"]), seen_joints)),
+            "rotation": w.rotation * (out["rotations"] - batch.rotations).abs().mean(),
+            "param_mesh": LIXELS / DEPTH_M * (skinned - batch.points_m).abs().mean(),
+            "betas": w.betas * (out["betas"] - batch.betas).abs().mean(),
+        }
+
+    def evaluate(self) -> dict[str, float]:
+        """MPJPE and PA-MPJPE (mm, 14 Human3.6M joints) of the lixel and the parametric mesh on whole validation crops."""
+        held = self.held
+        lixel, param = [], []
+        numbers: dict[str, float] = {}
+        for i in range(0, len(held.image), 50):
+            part = CropBatch(**{k: v[i : i + 50].to(self.device) for k, v in vars(held).items()})
+            out = self.network(part.image.to(memory_format=torch.channels_last))
+            lixel.append(self.human36 @ restore(out["vertices_lixel"], out["scale_m"], part))
+            r, t = self.skeleton.transforms(out["rotations"], out["betas"])
+            param.append(self.human36 @ self.skeleton.vertices(r, t, out["betas"]))
+        target = (held.human36_m * 1000).numpy()
+        for name, joints in (("lixel", lixel), ("param", param)):
+            mm = (torch.cat(joints) * 1000).cpu().numpy()
+            for metric, error in (("mpjpe", mpjpe), ("pa", pa_mpjpe)):
+                numbers[f"{name}_{metric}"] = float(error(mm, target, HUMAN36).mean())
+        return numbers
+
+
+def train(work: CompactI2LTraining, folder: Path, until: int | None = None) -> None:
+    """Run the schedule in ``folder``; called again it continues from the last checkpoint, bit for bit."""
+    recipe = work.recipe
+    trainer = Trainer(work.network, recipe.schedule, folder, recipe.seed, work.device)
+    if trainer.resume():
+        log.info("continuing at step %d", trainer.step)
+    trainer.run(work.loss, work.evaluate, until)
+    work.network.load_state_dict(trainer.average)
+    work.network.eval()

