@@ -1,4 +1,4 @@
-"""The demo: four 2D poses become meshes, pictures and numbers.  python examples/demo.py [OUT]"""
+"""The demo: four 2D poses and a photo become meshes, pictures and numbers.  python examples/demo.py [OUT]"""
 
 import sys
 import time
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+import openhmr
 from openhmr.cli import main
 
 HERE = Path(__file__).parent
@@ -17,13 +18,28 @@ CASES = (
 )
 
 
+def photo(out: Path) -> int:
+    """The photo's part. Says and does nothing more where the package has no image model."""
+    try:
+        openhmr.load("i2l-body")
+    except openhmr.InputError as error:
+        print(f"\nphoto: left out, {error}")
+        return 0
+    from photo import fetch_photo
+
+    picture = out / "photo.png"
+    print(f"\nphoto: {fetch_photo(picture)}\n  openhmr recover {picture} --lift --out {out / 'photo'}")
+    return main(["recover", str(picture), "--lift", "--out", str(out / "photo")])
+
+
 def run(out: Path) -> int:
     started = time.perf_counter()
     for name, pose, joints, extra in CASES:
         print(f"\n{name}: openhmr lift examples/{pose} --joints {joints} {' '.join(extra)} --out {out / name}")
         if code := main(["lift", str(HERE / pose), "--joints", joints, *extra, "--out", str(out / name)]):
             return code
-    import openhmr
+    if code := photo(out):
+        return code
 
     pose = np.load(HERE / "human36_pose.npy")
     lifter = openhmr.load("pose2mesh-human36")
