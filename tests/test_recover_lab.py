@@ -1,0 +1,186 @@
+"""Recovery's benchmarks: zero error for a network that knows the truth, and predictions for packs of real video frames."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import openhmr
+from openhmr.bodies.body import Body
+from openhmr.bodies.skinning import skin
+from openhmr.errors import InputError
+from openhmr.geometry.camera import gaze_rotation
+from openhmr.geometry.rotations import axis_angle_to_matrix
+from openhmr.joints import COCO
+from openhmr.joints.coco import add_pelvis_neck
+from openhmr.predict.lift import Lifter
+from openhmr.predict.person_crop import squares
+from openhmr.predict.recover import Recoverer
+from tests.test_lift import dense_upsampling
+from tests.test_recover import BOX, photo
+from tests.tiny_lifter import write_tiny_model
+from tests.tiny_recover import write_tiny_recoverer
+
+pytest.importorskip("torch")
+from openhmr.lab.evaluation import real
+from openhmr.lab.evaluation.recover_benchmark import COLUMNS, Item, errors, evaluate, items, predictions
+from openhmr.lab.synth.shards import write_shard
+
+K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory, tiny_body: Body) -> tuple[Recoverer, Lifter]:
+    folder = tmp_path_factory.mktemp("onnx")
+    lifter = Lifter(write_tiny_model(folder / "l.onnx", tiny_body, "coco", 19), tiny_body)
+    return Recoverer(write_tiny_recoverer(folder / "r.onnx", tiny_body), tiny_body), lifter
+
+
+@pytest.fixture
+def shards(tmp_path: Path, tiny_body: Body) -> Path:
+    """Five people with true boxes; the pictures are blank."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(5):
+        pose, betas = rng.normal(size=(24, 3)) * 0.2, rng.normal(size=10)
+        pose[0] = np.pi, 0, 0
+        translation = np.array([0.4 * i - 0.8, 0.1, 4 + 0.3 * i])
+        vertices, _ = skin(tiny_body, pose, betas, translation)
+        px = vertices @ K.T
+        px = px[:, :2] / px[:, 2:]
+        box = np.concatenate([px.min(0), np.ptp(px, axis=0)])
+        rows.append({"K": K, "pose": pose, "betas": betas, "translation": translation, "box_xywh": box, "subject": "05"})
+    jpeg = cv2.imencode(".jpg", photo()[..., ::-1])[1].tobytes()
+    write_shard(tmp_path, 0, 0, [jpeg] * 3, rows[:3])
+    write_shard(tmp_path, 1, 3, [jpeg] * 2, rows[3:])
+    return tmp_path
+
+
+def knowing(item: Item, row: dict[str, np.ndarray], body: Body) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """A network that answers with the definition of the lixel targets, in float64 until the end."""
+    x, y, side = squares(item.box[None])[0]
+    ray = np.array([(x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1]])
+    turn = gaze_rotation(ray[:1], ray[1:])[0]
+    root = (turn @ (body.joint_regressors["human36"][0] @ item.vertices))[2]
+
+    def lixels(points: np.ndarray) -> np.ndarray:
+        px = points @ K.T
+        xy = (px[:, :2] / px[:, 2:] - [x, y]) / side * 64 + 32
+        return np.concatenate([xy, (((points @ turn.T)[:, 2:] - root) / 1.0 + 1) / 2 * 64], 1)[None]
+
+    rotations = axis_angle_to_matrix(row["pose"])
+    rotations[0] = turn @ rotations[0]
+    coarse = item.vertices[body.level("coarse").vertex_ids]
+    out = {
+        "vertices_lixel": lixels(coarse), "joints_lixel": lixels(add_pelvis_neck(body.joint_regressors["coco"]) @ item.vertices),
+        "scale_m": np.array([root * side / 64 / (K[0, 0] * np.sqrt(1 + ray @ ray))]),
+        "rotations": rotations[None], "betas": row["betas"][None],
+    }  # fmt: skip
+    out |= {name.replace("lixel", "sigma"): np.full_like(out[name], 0.5) for name in ("vertices_lixel", "joints_lixel")}
+    return lambda patches: {k: v.astype(np.float32) for k, v in out.items()}
+
+
+def test_truth_has_no_error(models: tuple[Recoverer, Lifter], shards: Path, tiny_body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
+    recoverer, lifter = models
+    rows = [dict(np.load(p)) for p in sorted(shards.glob("*.npz"))]
+    flat = [{k: v[i] for k, v in part.items()} for part in rows for i in range(len(part["K"]))]
+    for item, row in zip(items(shards, tiny_body, 99), flat, strict=True):
+        assert_allclose(item.vertices, skin(tiny_body, row["pose"], row["betas"], row["translation"])[0], atol=1e-5)
+        monkeypatch.setattr(recoverer, "run", knowing(item, row, tiny_body))
+        results = predictions(recoverer, lifter, item)
+        param = dict(zip(COLUMNS, errors(results["param"], item, tiny_body), strict=True))
+        assert max(param[k] for k in COLUMNS[:4]) < 0.05 and param["distance %"] < 1e-2 and param["overlay %"] < 1e-2
+        # The lixel mesh knows the coarse vertices only; the rest is the body's fixed upsampling of them.
+        known = dense_upsampling(tiny_body) @ item.vertices[tiny_body.level("coarse").vertex_ids]
+        assert_allclose(results["lixel"].vertices[0], known, atol=1e-4)
+
+
+def test_table_of_all_methods(models: tuple[Recoverer, Lifter], shards: Path, tmp_path: Path) -> None:
+    table = evaluate(*models, shards, 4)
+    assert [row["method"] for row in table] == ["lixel", "param", "lift of its 2D joints", "lixel and lift averaged"]
+    for row in table:
+        assert row["pictures"] == "4" and all(isinstance(row[c], float) for c in COLUMNS[:6])
+    with pytest.raises(InputError, match="holds no shards"):
+        evaluate(*models, tmp_path / "none", 4)
+
+
+def test_boxes_lose_their_distortion() -> None:
+    dist = np.array([-0.2, 0.05, 0.002, -0.001, 0.0])
+    box = np.array([420.0, 60, 150, 300])
+    corners = np.array([[x, y] for x in (box[0], box[0] + box[2]) for y in (box[1], box[1] + box[3])])
+    rays = np.concatenate([(corners - K[:2, 2]) / K[0, 0], np.ones((4, 1))], 1)
+    seen = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), K, dist)[0][:, 0]
+    x, y, w, h = real.straight_box(np.concatenate([seen.min(0), seen.max(0)]), K, dist)
+    assert x < box[0] + 0.5 and y < box[1] + 0.5 and x + w > box[0] + box[2] - 0.5 and y + h > box[1] + box[3] - 0.5
+    assert_allclose([x, y, w, h], box, atol=15)
+    assert_allclose(real.straight_box(np.array([10.0, 20, 50, 90]), K, np.zeros(5)), [10, 20, 40, 70], atol=1e-6)
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """Two views of three frames; the person moves to the right by 20 px a frame. And a video that belongs to no item."""
+    for name in ("a.mp4", "b.mp4", "other.mp4"):
+        writer = cv2.VideoWriter(str(tmp_path / name), cv2.VideoWriter_fourcc(*"mp4v"), 30, (640, 480))
+        for i in range(6):
+            writer.write(photo((BOX[0] + 20 * i, *BOX[1:])))
+        writer.release()
+    frames, views = np.array([0, 2, 4, 0, 2, 4]), np.array([0, 0, 0, 1, 1, 1])
+    x = BOX[0] + 20 * frames
+    detected = np.random.default_rng(0).uniform((0, 0), (60, 200), (6, 19, 2)) + np.stack([x, np.full(6, BOX[1])], 1)[:, None]
+    np.savez(
+        tmp_path / "pack.npz", item_ids=[f"item_{i}" for i in range(6)], joint_names=COCO.names, det2d_px=detected,
+        det2d_score=np.ones((6, 19)), view=views, K=np.stack([K, K]), image_size_wh=[[640, 480]] * 2, frame=frames,
+        video=[f"some/folder/{'ab'[v]}.mp4" for v in views], dist=np.zeros((2, 5)),
+        box_xyxy=np.stack([x, np.full(6, BOX[1]), x + BOX[2], np.full(6, BOX[1] + BOX[3])], 1),
+    )  # fmt: skip
+    return tmp_path / "pack.npz"
+
+
+@pytest.fixture
+def _tiny(monkeypatch: pytest.MonkeyPatch, models: tuple[Recoverer, Lifter]) -> None:
+    monkeypatch.setattr(openhmr, "load", lambda name: models[0] if name == "i2l-body" else models[1])
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_predictions_for_the_scorer(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openhmr.predict import detect
+
+    def nobody(image: np.ndarray) -> None:
+        raise InputError("no person was found")
+
+    monkeypatch.setattr(detect, "detect_people", nobody)
+    found = {}
+    for system in real.SYSTEMS:
+        sheet = None if system == "lift" else tmp_path / "sheet.jpg"
+        assert real.predict_pack(pack, tmp_path / "pred.npz", system, tmp_path, sheet) == 6
+        with np.load(tmp_path / "pred.npz") as saved:
+            found[system] = dict(saved)
+        assert_array_equal(found[system]["names"], COCO.names)
+        assert set(found[system]) == {"names"} | {f"item_{i}" for i in range(6)}
+    lixel = found["lixel"]
+    # 40 px to the right between items of a view, at a distance of 4.5 m for 1.8 m in 200 px.
+    step = lixel["item_1"].mean(0) - lixel["item_0"].mean(0)
+    assert_allclose(step[0], 40 / 500 * lixel["item_0"][:, 2].mean(), rtol=0.1)
+    assert_allclose(lixel["item_3"], lixel["item_0"], atol=15)
+    assert cv2.imread(str(tmp_path / "sheet.jpg")).shape[1] == 2 * real.TILE * real.COLUMNS
+    middle = lambda system: np.stack([found[system][f"item_{i}"] for i in range(6)])  # noqa: E731
+    assert len({middle(s).round(1).tobytes() for s in real.SYSTEMS}) == len(real.SYSTEMS)
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_wrong_packs_and_videos(pack: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="add --videos"):
+        real.predict_pack(pack, tmp_path / "p.npz", "lixel", None)
+    with pytest.raises(InputError, match="no readable video"):
+        real.predict_pack(pack, tmp_path / "p.npz", "lixel", tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="--sheet shows pictures"):
+        real.predict_pack(pack, tmp_path / "p.npz", "lift", None, tmp_path / "s.jpg")
+    with pytest.raises(InputError, match="ends before frame"):
+        real.read_frames(tmp_path / "a.mp4", {50})
+    np.savez(tmp_path / "bare.npz", item_ids=["a"])
+    with pytest.raises(InputError, match="lacks joint_names"):
+        real.predict_pack(tmp_path / "bare.npz", tmp_path / "p.npz", "lift", None)
+    assert not (tmp_path / "p.npz").exists()
