@@ -148,15 +148,15 @@ def test_figure_is_the_body(figure: Figure) -> None:
 
 def test_people_stand_on_the_ground_inside_the_picture(figure: Figure) -> None:
     rng, sides, inside = np.random.default_rng(4), [], []
-    for _ in range(60):
-        person = random_person(figure, rng)
+    people = [random_person(figure, rng) for _ in range(20)]
+    for person in people * 15:
         assert abs(person.vertices[:, 1].min()) < 1e-5
         camera = frame_person(rng, person.vertices, 320)
         assert np.allclose(camera.R @ camera.R.T, np.eye(3)) and np.linalg.det(camera.R) > 0 and camera.centre[1] > 0.1
         box = box_of(camera.project(camera.see(person.vertices)))
         sides.append(box[2:].max())
         inside.append((box[:2] > 0).all() and (box[:2] + box[2:] < 320).all())
-    assert np.percentile(sides, 10) > 140 and np.percentile(sides, 90) < 260 and 0.7 < np.mean(inside) < 0.97
+    assert min(sides) > 130 and max(sides) < 340 and np.median(sides) < 240 and 0.7 < np.mean(inside) < 0.97
 
 
 def test_annotation_gives_back_the_mesh(figure: Figure) -> None:

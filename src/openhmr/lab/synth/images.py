@@ -33,6 +33,8 @@ INSIDE_M = np.array([0.12] * 5 + [0.16] * 2 + [0.12] * 4 + [0.2] * 2 + [0.12] * 
 """How deep each of the 19 joints may lie within the body: it counts as seen if the surface before it is nearer by no more."""
 WIDENING = Widening(exchange=0.35, perturb=0.5)
 """Narrower than for 2D poses: rendered limbs must not pass through the trunk too often."""
+FEWEST_SEEN = 4
+"""A picture that shows fewer of the 19 joints is thrown away."""
 SINGLE_POSES = 0.02
 """Share of training poses from the pack's own single poses (sitting, flying, boxing), where it has some."""
 
@@ -140,6 +142,8 @@ class Studio:
         if rng.random() < 0.3:
             front = np.maximum(front, degrade.occlude(rng, image, self.places, np.asarray(row["box_xywh"])))
         hide_covered(row, front)
+        if np.sum(row["visible"]) < FEWEST_SEEN:
+            return self.make(rng)
         row |= {"subject": subject, "background": place.name, "outfit": person.outfit.name}
         return degrade.photograph(rng, image), row
 
@@ -249,7 +253,7 @@ def generate(task: Task, workers: int, report: Report) -> int:
         work(task, wanted, report)
     elif wanted:
         context = multiprocessing.get_context("spawn")
-        processes = [context.Process(target=work, args=(task, wanted[k::workers], report)) for k in range(workers)]
+        processes = [context.Process(target=work, args=(task, wanted[k::workers], report)) for k in range(min(workers, len(wanted)))]
         for process in processes:
             process.start()
         for process in processes:

@@ -128,40 +128,49 @@ def random_elevation(rng: np.random.Generator) -> float:
     return float(rng.uniform(50, 78) if kind < 0.95 else rng.uniform(-25, -5))
 
 
-def frame_person(rng: np.random.Generator, vertices: np.ndarray, size: int) -> Camera:
-    """A random camera that sees a person (world ``vertices (V,3)``) with the longer box side at 150..240 of 320 px."""
+def aim(position: np.ndarray, target: np.ndarray, roll: float) -> np.ndarray:
+    """Rotation ``(3,3)`` camera from world of a camera at ``position`` that looks at ``target``."""
+    forward = (target - position) / np.linalg.norm(target - position)
+    yaw, pitch = np.arctan2(forward[0], forward[2]), np.arcsin(forward[1])
+    level = np.array([[-np.cos(yaw), 0, np.sin(yaw)], [0, -1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
+    return axis_rotation(2, roll) @ axis_rotation(0, -pitch) @ level
+
+
+def approach(rng: np.random.Generator, vertices: np.ndarray, size: int) -> Camera | None:
+    """A random camera that looks at a person (world ``vertices (V,3)``) whose box has a random longer side of 150..240 of 320 px;
+    None where there is no such camera."""
     centre = (vertices.min(0) + vertices.max(0)) / 2
     focal = size / 2 / np.tan(np.radians(rng.uniform(25, 70)) / 2)
     K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
-    target = rng.uniform(150, 240) / 320 * size
-    # Off-centre: the box may stick out of the picture by up to 30 % of its side in one picture of seven (turning the camera adds some).
-    truncated = rng.random() < 0.08
+    wanted = rng.uniform(150, 240) / 320 * size
     elevation, azimuth, roll = np.radians(random_elevation(rng)), rng.uniform(0, 2 * np.pi), np.radians(rng.normal(0, 3))
     outwards = np.array([np.cos(elevation) * np.cos(azimuth), np.sin(elevation), np.cos(elevation) * np.sin(azimuth)])
-    distance = focal * 1.7 / target
-    place = rng.uniform(-1, 1, 2)
+    nearest = float(np.linalg.norm(vertices - centre, axis=1).max()) + 0.3
+    distance = max(focal * 1.7 / wanted, nearest)
     for _ in range(4):
         # Never below the ground: a low camera is raised, and then looks down at the person a little.
         position = centre + outwards * distance
         position[1] = max(position[1], 0.12)
-        forward = centre - position
-        distance = float(np.linalg.norm(forward))
-        outwards = -forward / distance
-        yaw, pitch = np.arctan2(forward[0], forward[2]), np.arcsin(forward[1] / distance)
-        # Camera axes from world: x right, y down, z forward.
-        level = np.array([[-np.cos(yaw), 0, np.sin(yaw)], [0, -1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
-        R = axis_rotation(2, roll) @ axis_rotation(0, -pitch) @ level
-        camera = Camera(K, R, position, size)
-        box = box_of(camera.project(camera.see(vertices[::7])))
-        distance *= max(box[2:].max() / target, 0.3)
-        distance = max(distance, 0.75)
+        camera = Camera(K, aim(position, centre, roll), position, size)
+        side = box_of(camera.project(camera.see(vertices[::7])))[2:].max()
+        distance = max(distance * side / wanted, nearest)
+    return camera if 0.9 < side / wanted < 1.15 else None
+
+
+def frame_person(rng: np.random.Generator, vertices: np.ndarray, size: int) -> Camera:
+    """A camera as of :func:`approach`, turned so that the person (world ``vertices (V,3)``) is anywhere in the picture; the box
+    sticks out of it by up to 30 % of its side in about one picture of seven."""
+    while (camera := approach(rng, vertices, size)) is None:
+        pass
+    box, focal, place = box_of(camera.project(camera.see(vertices[::7]))), camera.K[0, 0], rng.uniform(-1, 1, 2)
     room = np.maximum((size - box[2:]) / 2, 0) * 0.85
-    if truncated:
+    # Turning the camera stretches the box, which makes the other half of those that stick out.
+    if rng.random() < 0.05:
         room = room + box[2:] * 0.3 * np.abs(place).clip(0.4)
-        place = np.sign(place) * np.array([1.0, 1.0]) * rng.permutation([1.0, rng.random()])
+        place = np.sign(place) * rng.permutation([1.0, rng.random()])
     shift = place * room + (size / 2 - (box[:2] + box[2:] / 2))
-    turn = axis_rotation(0, np.arctan(shift[1] / focal)) @ axis_rotation(1, -np.arctan(-shift[0] / focal))
-    return Camera(K, turn @ R, position, size)
+    turn = axis_rotation(0, np.arctan(shift[1] / focal)) @ axis_rotation(1, np.arctan(shift[0] / focal))
+    return Camera(camera.K, turn @ camera.R, camera.centre, size)
 
 
 @dataclass
