@@ -211,6 +211,12 @@ def test_bad_focal_lengths(recoverer: Recoverer) -> None:
             recoverer(photo(), BOX, focal=focal)
 
 
+def test_bad_camera_matrices(recoverer: Recoverer) -> None:
+    for K in (np.eye(4), np.zeros((3, 3)), np.full((3, 3), np.nan), [700, 320, 240]):
+        with pytest.raises(InputError, match="camera matrix"):
+            recoverer(photo(), BOX, K=K)  # type: ignore[arg-type]
+
+
 def test_without_focal_length_it_is_the_lifts(recoverer: Recoverer) -> None:
     assert_array_equal(recoverer(photo(), BOX).K, intrinsics((480, 640)))
     assert recoverer(photo(), BOX, focal=900).K[0, 0] == 900

@@ -99,8 +99,9 @@ def test_truth_has_no_error(models: tuple[Recoverer, Lifter], shards: Path, tiny
 
 
 def test_table_of_all_methods(models: tuple[Recoverer, Lifter], shards: Path, tmp_path: Path) -> None:
-    table = evaluate(*models, shards, 4)
-    assert [row["method"] for row in table] == ["lixel", "param", "lift of its 2D joints", "lixel and lift averaged"]
+    table = evaluate(*models, shards, 4, search=True)
+    methods = ["lixel", "param", "lift of its 2D joints", "lixel and lift averaged", "lixel, no box given"]
+    assert [row["method"] for row in table] == methods
     for row in table:
         assert row["pictures"] == "4" and all(isinstance(row[c], float) for c in COLUMNS[:6])
     with pytest.raises(InputError, match="holds no shards"):

@@ -63,6 +63,8 @@ class Recoverer:
             raise InputError(f"image is {given}; RGB uint8 of shape (height, width, 3) is needed: read it with openhmr.io.images")
         size = (image.shape[0], image.shape[1])
         camera = intrinsics(size, focal) if K is None else np.asarray(K, np.float64)
+        if camera.shape != (3, 3) or not np.isfinite(camera).all() or min(camera[0, 0], camera[1, 1]) <= 0:
+            raise InputError(f"K is {camera.tolist()}; a 3 x 3 camera matrix with positive focal lengths in pixels is needed")
         found = find_person(self.run, image) if boxes is None else check_boxes(boxes, size)
         crops = squares(found)
         out = self.run(cut(image, crops))

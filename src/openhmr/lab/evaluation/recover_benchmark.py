@@ -98,11 +98,17 @@ def _over_sigma(result: Recovered, item: Item, pelvis: NDArray) -> float:
     return float(np.sqrt(np.mean((wrong / result.vertices_sigma[0]) ** 2)))
 
 
-def evaluate(recoverer: Recoverer, lifter: Lifter, folder: Path, count: int) -> list[dict[str, object]]:
-    """One row a method: means over the pictures; medians for distance and overlay, root mean square for the last column."""
+def evaluate(recoverer: Recoverer, lifter: Lifter, folder: Path, count: int, search: bool = False) -> list[dict[str, object]]:
+    """One row a method: means over the pictures; medians for distance and overlay, root mean square for the last column.
+
+    ``search`` adds the lixel mesh of the person that is found without a box.
+    """
     table: dict[str, list[tuple[float, ...]]] = {}
     for item in tqdm(items(folder, recoverer.body, count), total=count, desc="pictures"):
-        for method, result in predictions(recoverer, lifter, item).items():
+        results = predictions(recoverer, lifter, item)
+        if search:
+            results["lixel, no box given"] = recoverer(item.image, K=item.K)
+        for method, result in results.items():
             table.setdefault(method, []).append(errors(result, item, recoverer.body))
     rows: list[dict[str, object]] = []
     for method, numbers in table.items():
