@@ -34,7 +34,7 @@ def stand_in(kind: str) -> Body:
     return Body(
         v_template=rng.normal(size=(vertices, 3)), shapedirs=rng.normal(size=(vertices, 3, 10)), posedirs=np.zeros((vertices, 3, 0)),
         J_regressor=rng.dirichlet(np.ones(vertices), joints), weights=rng.dirichlet(np.ones(joints), vertices),
-        parents=np.array(parents), faces=(rng.integers(0, vertices, (faces, 1)) + [0, 1, 2]) % vertices,
+        parents=np.array(parents), faces=(rng.integers(0, vertices, (faces, 1)) + np.arange(3)) % vertices,
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def training(arguments: argparse.Namespace, batch: int) -> None:
         numbers.append([float(n) for n in done.stdout.split()])
     (slow_bytes, slow_s), (fast_bytes, fast_s) = numbers
     print(f"training step, batch {batch}: plain {slow_s:6.2f} s   fast {fast_s:6.2f} s   {slow_s / fast_s:5.2f} times as fast")
-    print(f"  adds to the resting memory: plain {slow_bytes / 1e6:.0f} MB, fast {fast_bytes / 1e6:.0f} MB, {fast_bytes / slow_bytes:.2f} of it")
+    print(f"  adds to the model's memory: plain {slow_bytes / 1e6:.0f} MB, fast {fast_bytes / 1e6:.0f} MB: {fast_bytes / slow_bytes:.2f}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints: our own format, and a reader of the official Pose2Mesh files."""
+"""Checkpoints: our own format, and a reader of the two official ones."""
 
 import json
 import pickle
@@ -21,6 +21,9 @@ from openhmr.io.atomic import atomic_path
 FORMAT = "openhmr-checkpoint-1"
 MAX_BYTES = 8 * 2**30
 """Official files hold at most 0.7 GB; a compressed file can claim any size."""
+
+BODY_MODEL = "human_model_layer."
+"""Where I2L-MeshNet's files keep the arrays of SMPL or MANO."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,45 @@ def load_checkpoint(path: str | Path, module: nn.Module, expected: CheckpointInf
 
 
 def import_official(path: str | Path, module: nn.Module) -> None:
-    """Load an official ``.pth.tar`` file into the network (or the PoseNet) of the same joint set and mesh.
+    """Load an official Pose2Mesh ``.pth.tar`` file into the network (or the PoseNet) of the same joint set and mesh.
 
     The file says nothing of its graph but the number of coarse nodes: an equal number in another order loads and predicts
     garbage, so the mesh must be the very one of the official training. Raises :class:`InputError`.
     """
-    state = {key.removeprefix("module."): value for key, value in _read_official(path).items()}
+    take_state(path, module, read_official(path, POSE2MESH_KEY))
+
+
+def import_official_i2l(path: str | Path, module: nn.Module) -> int:
+    """Load an official I2L-MeshNet ``snapshot_N.pth.tar`` into the network of the same body; returns its epoch N.
+
+    The body model's arrays that the file carries are dropped. Raises :class:`InputError`.
+    """
+    state = {k: v for k, v in read_official(path, I2L_KEY).items() if not k.startswith(BODY_ARRAYS)}
+    take_state(path, module, state)
+    epoch = _content(Path(path)).get("epoch", -1)
+    return epoch if isinstance(epoch, int) else -1
+
+
+def export_official(path: str | Path, module: nn.Module, key: str, epoch: int) -> None:
+    """Write the official format: weights under ``key`` (I2L-MeshNet's with ``module.`` before each name) and the epoch.
+
+    Optimiser, schedule and logs are left empty: the originals read them only to go on training, which neither can.
+    """
+    prefix, rest = ("module.", {"optimizer": {}}) if key == I2L_KEY else ("", {"optim_state_dict": {}, "scheduler_state_dict": {}})
+    state = {prefix + k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+    with atomic_path(path) as temporary:
+        torch.save({"epoch": epoch, key: state, **rest}, temporary)
+
+
+POSE2MESH_KEY, I2L_KEY = "model_state_dict", "network"
+"""Where the two originals keep their weights in a file."""
+
+BODY_ARRAYS = "human_model_layer."
+"""Prefix of the (licensed) body model in official I2L-MeshNet files."""
+
+
+def take_state(path: str | Path, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load ``state``, which came from ``path``, strictly. Raises :class:`InputError`, with both sizes if the mesh is another."""
     own = module.state_dict()
     weight, key = state.get("pose2mesh.fc.weight"), "pose2mesh.fc.weight"
     if weight is not None and key in own and weight.ndim == 2 and weight.shape != own[key].shape:
@@ -83,11 +119,21 @@ def import_official(path: str | Path, module: nn.Module) -> None:
         raise InputError(
             f"{path} belongs to a mesh graph of {found} coarse nodes, this body's graph has {wanted}; use the body it was trained with"
         )
+    weight, key = state.get("mesh_net.conv_x.0.weight"), "mesh_net.conv_x.0.weight"
+    if weight is not None and key in own and weight.shape != own[key].shape:
+        raise InputError(f"{path} is for a mesh of {len(weight)} vertices, this body has {len(own[key])}; use the body it was trained with")
     _load_strictly(path, module, state)
 
 
-def _read_official(path: str | Path) -> dict[str, Tensor]:
-    path = Path(path)
+def read_official(path: str | Path, key: str) -> dict[str, Tensor]:
+    """The weights under ``key`` of an official file, without ``module.`` before their names. Raises :class:`InputError`."""
+    state = _content(Path(path)).get(key)
+    if not isinstance(state, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise InputError(f"{path} holds no state_dict of tensors under {key}; give an unchanged .pth.tar file")
+    return {k.removeprefix("module."): v for k, v in state.items()}
+
+
+def _content(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the path of an official .pth.tar checkpoint")
     if zipfile.is_zipfile(path):
@@ -98,13 +144,12 @@ def _read_official(path: str | Path) -> dict[str, Tensor]:
     try:
         with torch.serialization.safe_globals(_harmless()):
             content = torch.load(path, map_location="cpu", weights_only=True)
-        state = content["model_state_dict"]
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         reason = str(error).strip().splitlines()[:1]
         raise InputError(f"{path} is no official checkpoint ({' '.join(reason)}); give an unchanged .pth.tar file") from None
-    if not isinstance(state, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise InputError(f"{path} holds no state_dict of tensors under model_state_dict; give an unchanged .pth.tar file")
-    return dict(state)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path} is no official checkpoint (it holds {type(content).__name__}); give an unchanged .pth.tar file")
+    return content
 
 
 def _harmless() -> list[Any]:

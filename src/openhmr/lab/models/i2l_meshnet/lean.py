@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from openhmr.lab.models.layers import fast_linear
+
 # mypy: disable-error-code="no-untyped-def, override"
 
 Conv = nn.Conv2d | nn.ConvTranspose2d
@@ -38,13 +40,11 @@ class _Block(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, steps: Sequence[Step], shortcut: Step | None, *_):
         y, raws, statistics = _run(x, steps)
-        if shortcut is None:
-            y += x
-        else:
-            side, _, side_statistics = _run(x, [shortcut])
-            y += side
-            statistics += side_statistics
-        y.relu_()
+        side = x
+        if shortcut is not None:
+            side, _, of_side = _run(x, [shortcut])
+            statistics += of_side
+        y.add_(side).relu_()
         ctx.steps, ctx.shortcut, ctx.statistics = steps, shortcut, statistics
         # The wide output of a last 1x1 convolution is worth more than its computation.
         ctx.short = steps[-1][0].kernel_size == (1, 1)
@@ -59,13 +59,10 @@ class _Block(torch.autograd.Function):
         raws = [*raws, None] if ctx.short else raws
         needed = ctx.needs_input_grad[0]
         grad_x, gradients = _reverse(gradient, x, ctx.steps, raws, ctx.statistics, needed)
-        if ctx.shortcut is None:
-            grad_x = grad_x + gradient if needed else None
-        else:
-            side, side_gradients = _reverse(gradient, x, [ctx.shortcut], [None], ctx.statistics[-1:], needed)
-            grad_x = grad_x + side if needed else None
-            gradients += side_gradients
-        return grad_x, None, None, *gradients
+        if ctx.shortcut is not None:
+            gradient, of_shortcut = _reverse(gradient, x, [ctx.shortcut], [None], ctx.statistics[-1:], needed)
+            gradients += of_shortcut
+        return grad_x.add_(gradient) if needed else None, None, None, *gradients
 
 
 class _Profiles(torch.autograd.Function):
@@ -94,9 +91,10 @@ def _parameters(steps: Sequence[Step]) -> list[Tensor]:
 
 def _run(x: Tensor, steps: Sequence[Step]) -> tuple[Tensor, list[Tensor], list[Statistics]]:
     """The last step's normalised output (no ReLU), all convolutions' outputs and batch statistics; updates the running ones."""
-    raws, statistics = [], []
+    raws: list[Tensor] = []
+    statistics: list[Statistics] = []
     for i, (conv, norm) in enumerate(steps):
-        raw = conv(x.relu_() if i else x)
+        raw = _convolve(x.relu_() if i else x, conv)
         buffers = norm.running_mean, norm.running_var, True, cast(float, norm.momentum), norm.eps
         x, mean, rstd = torch.native_batch_norm(raw, norm.weight, norm.bias, *buffers)
         cast(Tensor, norm.num_batches_tracked).add_(1)
@@ -112,23 +110,59 @@ def _activate(raw: Tensor, norm: nn.BatchNorm2d, statistics: Statistics) -> Tens
 
 
 def _reverse(
-    gradient: Tensor, x: Tensor, steps: Sequence[Step], raws: list[Tensor | None], statistics: list[Statistics], needed: bool
+    gradient: Tensor, x: Tensor, steps: Sequence[Step], raws: Sequence[Tensor | None], statistics: list[Statistics], needed: bool
 ) -> tuple[Tensor, list[Tensor]]:
     """Gradients of the input and of the parameters from that of :func:`_run`'s output; outputs that are ``None`` are recomputed."""
     gradients: list[Tensor] = []
     for i in reversed(range(len(steps))):
         (conv, norm), raw = steps[i], raws[i]
         given = _activate(cast(Tensor, raws[i - 1]), steps[i - 1][1], statistics[i - 1]) if i else x
-        raw = conv(given) if raw is None else raw
+        raw = _convolve(given, conv) if raw is None else raw
         gradient, *of_norm = torch.ops.aten.native_batch_norm_backward(
             gradient, raw, norm.weight, None, None, *statistics[i], True, norm.eps, [True] * 3
         )
-        transposed = isinstance(conv, nn.ConvTranspose2d)
-        geometry = conv.stride, conv.padding, conv.dilation, transposed, [0, 0], 1
-        gradient, of_weight, _ = torch.ops.aten.convolution_backward(
-            gradient, given, conv.weight, None, *geometry, [i > 0 or needed, True, False]
-        )
+        gradient, of_weight = _convolve_back(gradient, given, conv, i > 0 or needed)
         if i:
             gradient = torch.ops.aten.threshold_backward(gradient, given, 0)
         gradients = [of_weight, *of_norm, *gradients]
     return gradient, gradients
+
+
+def _is_product(conv: Conv) -> bool:
+    return conv.kernel_size == (1, 1) and isinstance(conv, nn.Conv2d)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """``(B,C,h,w) -> (B h w, C)``, a view of features whose channels are innermost."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def _features(rows: Tensor, like: Tensor) -> Tensor:
+    return rows.view(len(like), *like.shape[2:], -1).permute(0, 3, 1, 2)
+
+
+def _convolve(x: Tensor, conv: Conv) -> Tensor:
+    if not _is_product(conv):
+        return cast(Tensor, conv(x))
+    # PyTorch has slow kernels for some 1x1 convolutions.
+    x = x[:, :, :: conv.stride[0], :: conv.stride[1]]
+    return _features(fast_linear(_rows(x), conv.weight.flatten(1)), x)
+
+
+def _convolve_back(gradient: Tensor, x: Tensor, conv: Conv, needed: bool) -> tuple[Tensor, Tensor]:
+    """Gradients of the input (if ``needed``) and of the weight."""
+    if not _is_product(conv):
+        geometry = conv.stride, conv.padding, conv.dilation, isinstance(conv, nn.ConvTranspose2d), [0, 0], 1
+        grad_x, of_weight, _ = torch.ops.aten.convolution_backward(gradient, x, conv.weight, None, *geometry, [needed, True, False])
+        return grad_x, of_weight
+    seen = x[:, :, :: conv.stride[0], :: conv.stride[1]]
+    g, rows = _rows(gradient), _rows(seen)
+    # The quicker of the two orders has the narrower matrix in front.
+    of_weight = fast_linear(g.t(), rows.t()) if g.shape[1] < rows.shape[1] else fast_linear(rows.t(), g.t()).t()
+    if not needed:
+        return x, of_weight[..., None, None]
+    grad_x = _features(fast_linear(g, conv.weight.flatten(1).t()), seen)
+    if seen.shape != x.shape:
+        grad_x, small = torch.zeros_like(x), grad_x
+        grad_x[:, :, :: conv.stride[0], :: conv.stride[1]] = small
+    return grad_x, of_weight[..., None, None]

@@ -21,7 +21,7 @@ class PlainResNet(ResNet):
 
     def forward(self, early: Tensor) -> Tensor:
         x = early
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+        for stage in self.stages():
             for block in cast(nn.Sequential, stage):
                 x = _residual(cast(Block, block), x)
         return x

@@ -94,9 +94,12 @@ class ResNet(nn.Module):
 
     def forward(self, early: Tensor) -> Tensor:
         early = early.contiguous(memory_format=torch.channels_last)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+        for stage in self.stages():
             early = stage(early)
         return early
+
+    def stages(self) -> list[nn.Module]:
+        return [getattr(self, f"layer{i}") for i in range(1, 5)]
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
         """Take torchvision's ImageNet weights (its classifier is dropped). Raises :class:`InputError` for another depth's."""
