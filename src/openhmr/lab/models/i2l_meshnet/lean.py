@@ -42,7 +42,7 @@ class _Block(torch.autograd.Function):
         y, raws, statistics = _run(x, steps)
         side = x
         if shortcut is not None:
-            side, _, of_side = _run(x, [shortcut])
+            side, _raw, of_side = _run(x, [shortcut])
             statistics += of_side
         y.add_(side).relu_()
         ctx.steps, ctx.shortcut, ctx.statistics = steps, shortcut, statistics
