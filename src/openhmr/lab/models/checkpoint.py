@@ -22,9 +22,6 @@ FORMAT = "openhmr-checkpoint-1"
 MAX_BYTES = 8 * 2**30
 """Official files hold at most 0.7 GB; a compressed file can claim any size."""
 
-BODY_MODEL = "human_model_layer."
-"""Where I2L-MeshNet's files keep the arrays of SMPL or MANO."""
-
 
 @dataclass(frozen=True)
 class CheckpointInfo:
@@ -94,6 +91,7 @@ def export_official(path: str | Path, module: nn.Module, key: str, epoch: int) -
 
     Optimiser, schedule and logs are left empty: the originals read them only to go on training, which neither can.
     """
+    rest: dict[str, Any]
     prefix, rest = ("module.", {"optimizer": {}}) if key == I2L_KEY else ("", {"optim_state_dict": {}, "scheduler_state_dict": {}})
     state = {prefix + k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
     with atomic_path(path) as temporary:
