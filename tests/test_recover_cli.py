@@ -1,5 +1,6 @@
 """``openhmr recover`` as a user meets it: all files, every kind of picture, one sentence for every mistake."""
 
+import dataclasses
 import io
 import json
 import struct
@@ -18,7 +19,7 @@ from openhmr.cli import main
 from openhmr.geometry.camera_fit import intrinsics
 from openhmr.io.images import read_photo
 from openhmr.predict import detect
-from openhmr.predict.average import LIFT_SIGMA_M, average
+from openhmr.predict.average import average, lift_sigma
 from openhmr.predict.lift import Lifter
 from openhmr.predict.person_crop import squares, virtual_cameras
 from openhmr.predict.recover import Recoverer
@@ -77,11 +78,13 @@ def test_average_weighs_by_variance(tiny_body: Body) -> None:
     pelvis = tiny_body.joint_regressors["human36"][0].astype(float)
     for i, turn in enumerate(virtual_cameras(squares(recovered.boxes), recovered.K)[0]):
         a, b = ((v - pelvis @ v) @ turn.T for v in (recovered.vertices[i].astype(float), lifted.vertices[i].astype(float)))
-        w, u = 1 / recovered.vertices_sigma[i].astype(float) ** 2, 1 / LIFT_SIGMA_M**2
+        w, u = 1 / recovered.vertices_sigma[i].astype(float) ** 2, 1 / lift_sigma(recovered)[i] ** 2
         expected = (w * a + u * b) / (w + u)
         expected = (expected - pelvis @ expected) @ turn + recovered.translation[i]
         assert_allclose(both.vertices[i], expected, atol=1e-4)
         assert_allclose(both.vertices_sigma[i], (w + u) ** -0.5, rtol=1e-4)
+    blurred = dataclasses.replace(recovered, joints_sigma=recovered.joints_sigma * 10)
+    assert (lift_sigma(blurred) > lift_sigma(recovered)).all()
     assert_allclose(both.joints["human36"][:, 0], recovered.translation, atol=1e-5)
     assert_allclose(both.joints["smpl"], tiny_body.J_regressor @ both.vertices, atol=1e-5)
 

@@ -23,6 +23,8 @@ from openhmr.predict.result import Recovered, Result
 
 MAX_NUMBERS = 50_000_000
 ARRAYS = ("K", "pose", "betas", "translation", "box_xywh")
+MIN_PERSON_PX = 16
+"""People of whom less is inside the picture are left out."""
 COLUMNS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "distance %", "overlay %", "error / sigma")
 
 
@@ -38,7 +40,7 @@ class Item:
 
 
 def items(folder: Path, body: Body, count: int) -> Iterator[Item]:
-    """The first ``count`` pictures of a folder of ``openhmr lab synth images``. Raises :class:`InputError` if it is none."""
+    """The people of the first ``count`` pictures of a folder of ``openhmr lab synth images``. Raises :class:`InputError` if it is none."""
     shards = sorted(folder.glob("images-*.tar"))
     if not shards:
         raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --split test --out {folder}`")
@@ -58,8 +60,11 @@ def items(folder: Path, body: Body, count: int) -> Iterator[Item]:
                 assert file is not None
                 image = Image.open(file, formats=("JPEG",)).convert("RGB")
                 K, pose, betas, translation, box = (arrays[name][i] for name in ARRAYS)
+                inside = _inside(box, image.size)
+                if inside[2:].max() < MIN_PERSON_PX:
+                    continue
                 vertices, _ = skin(body, pose, betas, translation)
-                yield Item(np.asarray(image), K.astype(np.float64), _inside(box, image.size), vertices)
+                yield Item(np.asarray(image), K.astype(np.float64), inside, vertices)
 
 
 def _inside(box: NDArray, size: tuple[int, int]) -> NDArray[np.float64]:
