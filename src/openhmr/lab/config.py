@@ -22,8 +22,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not file.exists() and (PRESETS / f"{path}.yml").exists():
         file = PRESETS / f"{path}.yml"
     if not file.is_file():
-        known = sorted(p.stem for p in PRESETS.glob("*.yml"))
-        raise InputError(f"config {path} does not exist; give the path of a YAML file or one of the presets {', '.join(known)}")
+        near = difflib.get_close_matches(str(path), [p.stem for p in PRESETS.glob("*.yml")], 3, 0)
+        raise InputError(
+            f"config {path} does not exist; give the path of a YAML file or one of the presets ({', '.join(near)}, ...: "
+            "`openhmr lab configs` lists them all)"
+        )
     if file.stat().st_size > MAX_BYTES:
         raise InputError(f"config {path} has {file.stat().st_size} bytes; a config has at most {MAX_BYTES}")
     try:
@@ -91,8 +94,17 @@ def _convert(hint: Any, value: Any, where: str, default: Any = None) -> Any:
     if isinstance(hint, types.UnionType):
         options = typing.get_args(hint)
         return None if value is None and type(None) in options else _convert(options[0], value, where)
+    if typing.get_origin(hint) is typing.Literal:
+        allowed = typing.get_args(hint)
+        if value not in allowed:
+            raise InputError(f"config key {where} is {value!r}; allowed are {', '.join(map(str, allowed))}")
+        return value
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)
+        if inner[1:] == (...,):
+            if not isinstance(value, list):
+                raise InputError(f"config key {where} is {value!r}; it must be a list")
+            inner = inner[:1] * len(value)
         if not isinstance(value, list) or len(value) != len(inner):
             raise InputError(f"config key {where} is {value!r}; it must be a list of {len(inner)} values")
         return tuple(_convert(h, v, where) for h, v in zip(inner, value, strict=True))

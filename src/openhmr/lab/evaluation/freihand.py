@@ -31,9 +31,10 @@ def read_truth(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
     try:
         truth = np.array(json.loads(path.read_text()), np.float64)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no list of points ({str(error)[:60]}); give FreiHAND's evaluation_xyz.json or evaluation_verts.json") from None
+        reason = str(error)[:60]
+        raise InputError(f"{path} is no list of points ({reason}); give FreiHAND's evaluation_xyz.json or evaluation_verts.json") from None
     if truth.shape != shape:
-        raise InputError(f"{path} holds an array of shape {truth.shape}, the predictions {shape}; give the ground truth of the same samples")
+        raise InputError(f"{path} holds an array of shape {truth.shape}, the predictions {shape}; give the truth of the same samples")
     return truth
 
 

@@ -54,7 +54,8 @@ class Report:
         figures += [(label, action, v, 0) for label, by in self.per_action.items() for action, v in by.items() if np.isfinite(v)]
         figures += [(label, "all", v, 0) for label, v in self.extra.items()]
         with atomic_path(folder / f"{name}.json") as temporary:
-            content = [{"error": a, "subset": b, "value": round(c, 4) if np.isfinite(c) else None, "samples": d or None} for a, b, c, d in figures]
+            names = ("error", "subset", "value", "samples")
+            content = [dict(zip(names, (a, b, round(c, 4) if np.isfinite(c) else None, d or None), strict=True)) for a, b, c, d in figures]
             temporary.write_text(json.dumps(content, indent=1) + "\n")
         with atomic_path(folder / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([("error", "subset", "value", "samples"), *((a, b, f"{c:.4f}", d or "") for a, b, c, d in figures)])
@@ -68,7 +69,7 @@ def action_of(path: str) -> int:
     at = path.find("act") + 4
     digits = path[at : at + 2]
     if not digits.isdigit() or not 0 <= int(digits) - 2 < len(ACTIONS):
-        raise InputError(f"image path {path} tells no action; Human3.6M's paths have ..._act_02_... to ..._act_16_... and no other 'act' before")
+        raise InputError(f"image path {path} tells no action; Human3.6M's paths have _act_02_ to _act_16_ and no other 'act' before")
     return int(digits) - 2
 
 

@@ -6,18 +6,58 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal, Protocol
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
+from openhmr.lab.training.events import EventFile
 
 log = logging.getLogger(__name__)
+
+
+class Plan(Protocol):
+    """What the loop asks of a schedule; ``average`` 0 keeps no average of the weights."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def average(self) -> float: ...
+    @property
+    def evaluate_every(self) -> int: ...
+    @property
+    def checkpoint_every(self) -> int: ...
+    def lr_at(self, step: int) -> float: ...
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer: ...
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the loop runs, which results should depend on by no more than rounding."""
+
+    seed: int = 123
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    """Autocast of the network's forward pass; losses and weights stay float32."""
+    clip_norm: float = 0.0
+    """Largest norm of the gradient; 0 clips nothing, as officially."""
+    compile: str = ""
+    """Backend of torch.compile (inductor, aot_eager); empty: not compiled."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints; 0: after every epoch."""
+    skip_bad: bool = False
+    """Report a sample that cannot be read and take another one, instead of stopping."""
+    limit: int = 0
+    """Samples to use of each data set, to try things out; 0: all."""
+
+
+PLAIN = Running()
 
 
 @dataclass(frozen=True)
@@ -38,6 +78,12 @@ class Schedule:
             return self.lr * (step + 1) / self.warmup
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
 
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        trained = [p for p in network.parameters() if p.requires_grad]
+        decay, plain = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
+        groups = [{"params": decay, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=self.lr)
+
 
 LossFunction = Callable[[int, torch.Generator], dict[str, Tensor]]
 
@@ -46,32 +92,59 @@ class Trainer:
     """Trains ``network`` with ``loss(step, generator) -> named scalars``, whose sum is minimised.
 
     The run folder holds ``state.safetensors`` (weights, their average, optimiser, random generator: resuming continues bit for
-    bit), ``metrics.jsonl`` and ``metrics.png``. ``evaluate`` is called with the averaged network and returns named numbers.
+    bit), ``metrics.jsonl``, ``metrics.png`` and TensorBoard events. ``evaluate`` is called with the averaged network and returns
+    named numbers. Losses call ``model``, which is the network, compiled and distributed as ``running`` and torchrun have it, inside
+    :meth:`autocast`. Of several processes the first alone writes and evaluates; each has batch statistics of its own.
     """
 
-    def __init__(self, network: nn.Module, schedule: Schedule, folder: Path, seed: int, device: torch.device) -> None:
-        self.network, self.schedule, self.folder = network.to(device), schedule, folder
-        trained = [p for p in network.parameters() if p.requires_grad]
-        decay, plain = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-        groups = [{"params": decay, "weight_decay": schedule.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=schedule.lr)
+    def __init__(
+        self, network: nn.Module, schedule: Plan, folder: Path, seed: int, device: torch.device, running: Running = PLAIN
+    ) -> None:
+        self.network, self.schedule, self.folder, self.running = network.to(device), schedule, folder, running
+        self.device = device
+        self.model = self._wrapped()
+        self.optimizer = schedule.optimizer(network)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=running.precision == "fp16")
         self.generator = torch.Generator(device=device).manual_seed(seed)
-        self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        self.average = {k: v.detach().clone() if schedule.average else v for k, v in network.state_dict().items()}
         self.step, self.seconds = 0, 0.0
+        self.sums: dict[str, tuple[Tensor, int]] = {}
+
+    def _wrapped(self) -> nn.Module:
+        model = self.network
+        if distributed.is_initialized():
+            # Official networks carry layers that nothing uses.
+            devices = [self.device] if self.device.type == "cuda" else None
+            model = nn.parallel.DistributedDataParallel(model, devices, find_unused_parameters=True)
+        if self.running.compile:
+            model = torch.compile(model, backend=self.running.compile)  # type: ignore[assignment]
+        return model
+
+    def autocast(self) -> torch.autocast:
+        """The context that ``running.precision`` asks of a forward pass."""
+        precision = self.running.precision
+        kind = torch.float16 if precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.device.type, kind, enabled=precision != "float32")
 
     @property
     def state_path(self) -> Path:
         return self.folder / "state.safetensors"
 
+    @cached_property
+    def events(self) -> EventFile:
+        """TensorBoard's file of this start, in the run folder."""
+        return EventFile(self.folder)
+
     def save(self) -> None:
         """Write the whole training state to one file, atomically."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.items()}
+        if self.schedule.average:
+            tensors |= {f"average.{k}": v for k, v in self.average.items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
         tensors["generator"] = self.generator.get_state()
         tensors["torch_rng"] = torch.get_rng_state()
-        metadata = {"step": str(self.step), "seconds": repr(self.seconds)}
+        metadata = {"step": str(self.step), "seconds": repr(self.seconds), "scaler": json.dumps(self.scaler.state_dict())}
         with atomic_path(self.state_path) as temporary:
             save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
 
@@ -87,7 +160,8 @@ class Trainer:
             self.network.load_state_dict(part("network"))
         except RuntimeError as error:
             raise InputError(f"{self.state_path} belongs to another network or config ({error}); choose another run folder") from None
-        self.average = {k: v.to(self.average[k].device) for k, v in part("average").items()}
+        if self.schedule.average:
+            self.average = {k: v.to(self.average[k].device) for k, v in part("average").items()}
         states: dict[int, dict[str, Tensor]] = {}
         for key, value in part("optimizer").items():
             index, name = key.split(".", 1)
@@ -95,10 +169,13 @@ class Trainer:
         self.optimizer.load_state_dict({"state": states, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.generator.set_state(tensors["generator"])
         torch.set_rng_state(tensors["torch_rng"])
+        self.scaler.load_state_dict(json.loads(metadata.get("scaler", "{}")))
         self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
         return True
 
     def _update_average(self) -> None:
+        if not self.schedule.average:
+            return
         # Early averages forget quickly, so that the random initial weights do not linger.
         decay = min(self.schedule.average, (1 + self.step) / (10 + self.step))
         for k, v in self.network.state_dict().items():
@@ -112,16 +189,24 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.lr_at(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        self.optimizer.step()
+        self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
+        if self.running.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.running.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.step += 1
+        for name, value in losses.items():
+            total, count = self.sums.get(name, (torch.zeros((), device=self.device), 0))
+            self.sums[name] = total + value.detach(), count + 1
         self._update_average()
 
     def run(self, loss: LossFunction, evaluate: Callable[[], dict[str, float]], until: int | None = None) -> None:
         """Train up to step ``until`` (default: the schedule's end), writing checkpoints and metrics on the way."""
+        first = not distributed.is_initialized() or distributed.get_rank() == 0
         self.folder.mkdir(parents=True, exist_ok=True)
         end = min(self.schedule.steps, until or self.schedule.steps)
-        bar = tqdm(total=end, initial=self.step, desc=self.folder.name, mininterval=5)
+        bar = tqdm(total=end, initial=self.step, desc=self.folder.name, mininterval=5, disable=not first)
         while self.step < end:
             started = time.perf_counter()
             self.network.train()
@@ -129,28 +214,46 @@ class Trainer:
             self.optimise(losses)
             self.seconds += time.perf_counter() - started
             bar.update()
+            if not first:
+                continue
             if self.step % self.schedule.evaluate_every == 0 or self.step == end:
-                numbers = {k: v.item() for k, v in losses.items()} | self.evaluate_average(evaluate)
+                numbers = self.mean_losses() | self.evaluate_average(evaluate)
                 self._record(numbers)
                 bar.set_postfix({k: f"{v:.4g}" for k, v in numbers.items()})
             if self.step % self.schedule.checkpoint_every == 0 or self.step == end:
                 self.save()
         bar.close()
 
+    def mean_losses(self) -> dict[str, float]:
+        """Means of the losses since the last call."""
+        means = {name: (total / count).item() for name, (total, count) in self.sums.items()}
+        self.sums = {}
+        return means
+
     def evaluate_average(self, evaluate: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Run ``evaluate`` with the averaged weights in the network, in evaluation mode; the training weights come back after."""
-        current = {k: v.clone() for k, v in self.network.state_dict().items()}
-        self.network.load_state_dict(self.average)
+        averaged = self.schedule.average > 0
+        current = {k: v.clone() for k, v in self.network.state_dict().items()} if averaged else {}
+        if averaged:
+            self.network.load_state_dict(self.average)
         self.network.eval()
         with torch.no_grad():
             numbers = evaluate()
-        self.network.load_state_dict(current)
+        if averaged:
+            self.network.load_state_dict(current)
         return numbers
+
+    def history(self) -> list[dict[str, float]]:
+        """The rows recorded so far, up to this step: a run that stopped after its last checkpoint repeats some."""
+        file = self.folder / "metrics.jsonl"
+        rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return [row for row in rows if row["step"] < self.step]
 
     def _record(self, numbers: dict[str, float]) -> None:
         row = {"step": self.step, "seconds": round(self.seconds, 1)} | {k: round(v, 6) for k, v in numbers.items()}
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
+        self.events.scalars(numbers | {"lr": self.optimizer.param_groups[0]["lr"]}, self.step)
         plot_metrics(self.folder)
 
 

@@ -1,0 +1,247 @@
+"""Recipe: the official Pose2Mesh, both stages (spec pose2mesh.md sections 7, 8), on any data sets of the same items.
+
+An item of training or test holds ``pose2d (J,2)`` standardised, ``lift_pose3d (J,3)`` mm with ``lift_pose3d_valid (J,1)``, and for
+stage 2 ``mesh (V,3)`` m, ``reg_pose3d (Jt,3)`` mm and their ``*_valid``.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed, nn
+
+from openhmr.bodies.body import Body
+from openhmr.bodies.mano import mano_joint_regressor
+from openhmr.errors import InputError
+from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
+from openhmr.joints.coco import add_pelvis_neck
+from openhmr.lab.evaluation.metrics import mean_distance, mpjpe, root_relative
+from openhmr.lab.models.checkpoint import (
+    POSE2MESH_KEY,
+    CheckpointInfo,
+    load_checkpoint,
+    read_checkpoint,
+    read_official,
+    save_checkpoint,
+    take_state,
+)
+from openhmr.lab.models.pose2mesh.losses import LossConfig, coordinate_loss, pose2mesh_loss
+from openhmr.lab.models.pose2mesh.network import Pose2Mesh, official
+from openhmr.lab.models.pose2mesh.posenet import PoseNet
+from openhmr.lab.training.batches import BalancedMix, Batches, Item, ItemSet, seeded
+from openhmr.lab.training.fit import Trainer
+from openhmr.lab.training.optim import EpochPlan
+from openhmr.lab.training.samples import mesh_views, pose_views, save_picture, write_mesh
+from openhmr.lab.training.settings import Pose2MeshConfig
+
+log = logging.getLogger(__name__)
+
+JOINT_SETS: dict[str, JointSet] = {s.name: s for s in (HUMAN36, COCO, SMPL, MANO)}
+CROP = (384, 288)
+
+
+def target_regressor(body: Body, joint_set: JointSet) -> NDArray[np.float32]:
+    """``(J,V)``: the joints that the mesh is supervised with. Raises :class:`InputError` if the body has no such regressor."""
+    if joint_set == MANO:
+        return mano_joint_regressor(body)
+    if joint_set == SMPL:
+        return body.J_regressor
+    if joint_set.name not in body.joint_regressors:
+        raise InputError(f"the body has no joint regressor {joint_set.name!r}; convert it again with the regressor files of the data sets")
+    regressor = body.joint_regressors[joint_set.name]
+    return add_pelvis_neck(regressor) if joint_set == COCO and len(regressor) == 17 else regressor
+
+
+class Pose2MeshTraining:
+    """Network, losses and errors of one official config on the given body and data sets.
+
+    ``test`` is the first data set of the test list, prepared like the training sets. Raises :class:`InputError` where config,
+    body and data do not go together.
+    """
+
+    def __init__(
+        self,
+        config: Pose2MeshConfig,
+        body: Body,
+        train: Sequence[ItemSet],
+        test: ItemSet | None,
+        device: torch.device | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.config, self.body, self.device = config, body, device or torch.device("cpu")
+        self.joint_set, self.target_set = JOINT_SETS[config.DATASET.input_joint_set], JOINT_SETS[config.DATASET.target_joint_set]
+        if config.MODEL.input_shape != CROP:
+            raise InputError(f"MODEL.input_shape is {list(config.MODEL.input_shape)}; Pose2Mesh crops to {list(CROP)}")
+        torch.manual_seed(config.RUN.seed)
+        self.network: PoseNet | Pose2Mesh = (
+            PoseNet(self.joint_set.size) if config.posenet_only else official(self.joint_set, body.faces, cache_dir=cache)
+        )
+        self.network.to(self.device)
+        self.info = checkpoint_info(config, body, self.network)
+        self.faces = torch.as_tensor(body.faces.astype(np.int64), device=self.device)
+        self.regressor = np.zeros((0, 0)) if config.posenet_only else target_regressor(body, self.target_set)
+        self.regressor_tensor = torch.as_tensor(self.regressor, dtype=torch.float32, device=self.device)
+        t, d, run = config.TRAIN, config.DATASET, config.RUN
+        self.loss_config = LossConfig(
+            config.MODEL.normal_loss_weight, config.MODEL.edge_loss_weight, config.MODEL.joint_loss_weight, config.MODEL.joint_loss_weight,
+            t.edge_loss_start,
+        )  # fmt: skip
+        self.test, self.batches = test, None
+        if train:
+            sizes = [min(len(s), run.limit or len(s)) for s in train]
+            batch = max(1, t.batch_size // len(train)) * len(train)
+            self.batches = Batches(
+                train, BalancedMix(sizes), batch, run.seed, workers=d.workers, shuffle=t.shuffle, skip_bad=run.skip_bad, device=self.device
+            )  # fmt: skip
+
+    @property
+    def plan(self) -> EpochPlan:
+        assert self.batches is not None
+        t = self.config.TRAIN
+        return EpochPlan(
+            t.end_epoch, self.batches.per_epoch, t.lr, t.lr_step, t.lr_factor, t.optimizer, t.begin_epoch - 1,
+            self.config.RUN.checkpoint_every,
+        )  # fmt: skip
+
+    def start_from_posenet(self, path: str | Path) -> None:
+        """Put a stage 1 network (run folder, checkpoint or official file) into this stage 2 network."""
+        assert isinstance(self.network, Pose2Mesh)
+        file = checkpoint_file(path)
+        if file.suffix == ".tar":
+            state = read_official(file, POSE2MESH_KEY)
+        else:
+            state, info = read_checkpoint(file)
+            if (info.family, info.joint_set) != ("posenet", self.joint_set.name):
+                raise InputError(
+                    f"{file} holds a {info.family} for {info.joint_set} joints; stage 2 needs a posenet for {self.joint_set.name} joints"
+                )
+        take_state(file, self.network.pose_lifter, state)
+
+    def loss(self, trainer: Trainer, step: int) -> dict[str, Tensor]:
+        """The named terms of one training step."""
+        assert self.batches is not None
+        batch = self.batches(step)
+        # Dropout follows from the step too: a resumed run needs no random state, and every process has its own.
+        torch.manual_seed(int(seeded(self.config.RUN.seed, step, self.batches.rank)[0].randint(2**31)))
+        pose2d = batch["pose2d"]
+        with trainer.autocast():
+            out = trainer.model(pose2d if isinstance(self.network, Pose2Mesh) else pose2d.flatten(1))
+        if not isinstance(self.network, Pose2Mesh):
+            pose3d = out.float().unflatten(1, (-1, 3))
+            return {"lift": coordinate_loss(pose3d, batch["lift_pose3d"], batch["lift_pose3d_valid"])}
+        nodes, pose3d = out
+        vertices, epoch = self.network.vertices(nodes.float()), self.plan.epoch(step) + 1
+        return pose2mesh_loss(vertices, pose3d.float(), batch, self.faces, self.regressor_tensor, epoch, self.loss_config)
+
+    def predict(self, pose2d: Tensor) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+        """Vertices ``(B,V,3)`` in millimetres (none in stage 1) and the lifted pose ``(B,J,3)`` in millimetres."""
+        if isinstance(self.network, Pose2Mesh):
+            vertices, pose3d = self.network.predict(pose2d)
+            return (vertices * 1000).cpu().numpy(), pose3d.cpu().numpy()
+        return None, self.network(pose2d.flatten(1)).unflatten(1, (-1, 3)).cpu().numpy()
+
+    def predictions(self, size: int):  # type: ignore[no-untyped-def]
+        """Every test item in order, in batches: (list of items, vertices or None, pose)."""
+        assert self.test is not None
+        count = min(len(self.test), self.config.RUN.limit or len(self.test))
+        self.network.eval()
+        for start in range(0, count, size):
+            items: list[Item] = [self.test.item(i, *seeded(0, i)) for i in range(start, min(start + size, count))]
+            pose2d = np.stack([item["pose2d"] for item in items]).astype(np.float32)
+            with torch.no_grad():
+                yield items, *self.predict(torch.from_numpy(pose2d).to(self.device))
+
+    def errors(self) -> dict[str, float]:
+        """The errors of an epoch (mm): ``joint``, and in stage 2 ``surface``, by the original's quick rules.
+
+        Roots are row 0 of the target joints; :mod:`openhmr.lab.evaluation.official` has the errors of the final test.
+        """
+        joint, surface = [], []
+        for items, vertices, pose3d in self.predictions(self.config.TEST.batch_size):
+            if vertices is None:
+                joint.append(mpjpe(pose3d, np.stack([i["lift_pose3d"] for i in items]), self.joint_set))
+                continue
+            truth, target = np.stack([i["mesh"] for i in items]) * 1000, np.stack([i["reg_pose3d"] for i in items])
+            joints = np.matmul(self.regressor, vertices)
+            joint.append(mpjpe(joints, target, self.target_set))
+            surface.append(mean_distance(root_relative(vertices, joints[:, 0]), root_relative(truth, target[:, 0])))
+        mean = (lambda parts: float(np.mean([p.mean() for p in parts]))) if self.config.QUIRKS.mean_of_batches else (
+            lambda parts: float(np.concatenate(parts).mean())
+        )
+        return {"joint": mean(joint)} | ({"surface": mean(surface)} if surface else {})
+
+    def save_sample(self, folder: Path, epoch: int) -> NDArray[np.uint8]:
+        """Picture (and mesh) of the first test sample; also returned."""
+        (item, *_), vertices, pose3d = next(self.predictions(1))
+        if vertices is None:
+            image = pose_views(np.stack([pose3d[0], item["lift_pose3d"]]), self.joint_set)
+        else:
+            image = mesh_views(np.stack([vertices[0] / 1000, item["mesh"]]), self.body.faces)
+        save_picture(folder, epoch, image)
+        if vertices is not None:
+            write_mesh(folder / f"epoch-{epoch:03d}.obj", vertices[0] / 1000, self.body.faces)
+        return image
+
+    def save(self, path: Path) -> None:
+        save_checkpoint(path, self.network, self.info)
+
+    def load(self, path: str | Path) -> None:
+        """Weights of a run folder, a checkpoint or an official file, strictly."""
+        file = checkpoint_file(path)
+        if file.suffix == ".tar":
+            take_state(file, self.network, read_official(file, POSE2MESH_KEY))
+        else:
+            load_checkpoint(file, self.network, self.info)
+
+
+def checkpoint_info(config: Pose2MeshConfig, body: Body, network: nn.Module) -> CheckpointInfo:
+    """What the checkpoints of a config belong to: stage 1 to a joint set, stage 2 to a body and its graph too."""
+    if not isinstance(network, Pose2Mesh):
+        return CheckpointInfo("posenet", config.DATASET.input_joint_set, "")
+    return CheckpointInfo("pose2mesh", config.DATASET.input_joint_set, body.content_hash(), network.graph.digest)
+
+
+def checkpoint_file(path: str | Path, names: Sequence[str] = ("final.safetensors", "best.safetensors", "last.safetensors")) -> Path:
+    """The file that ``path`` means: itself, or a run folder's final (else best, else last) weights. Raises :class:`InputError`."""
+    path = Path(path)
+    if not path.is_dir():
+        if not path.is_file():
+            raise InputError(f"{path} does not exist; give a run folder, a .safetensors checkpoint or an official .pth.tar file")
+        return path
+    found = next((path / name for name in names if (path / name).is_file()), None)
+    if found is None:
+        raise InputError(f"run folder {path} holds none of {', '.join(names)}; train to the end of an epoch, or give a checkpoint file")
+    return found
+
+
+def train(work: Pose2MeshTraining, folder: Path, until: int | None = None) -> None:
+    """Run or resume the schedule in ``folder``: ``last``, ``best`` (by the joint error) and at the end ``final.safetensors``.
+
+    The best is first taken after the second epoch, as officially.
+    """
+    assert work.batches is not None
+    plan = work.plan
+    trainer = Trainer(work.network, plan, folder, work.config.RUN.seed, work.device, work.config.RUN)
+    if not trainer.resume() and work.config.MODEL.posenet_pretrained:
+        work.start_from_posenet(work.config.MODEL.posenet_path)
+    first = not distributed.is_initialized() or distributed.get_rank() == 0
+
+    def evaluate() -> dict[str, float]:
+        epoch, batches = plan.epoch(trainer.step - 1) + 1, work.batches
+        assert batches is not None
+        numbers: dict[str, float] = {"epoch": epoch, "waiting": batches.waited / max(trainer.seconds, 1e-9)}
+        if work.test is not None:
+            numbers |= work.errors()
+            best = min((row["joint"] for row in trainer.history() if "joint" in row), default=float("inf"))
+            if epoch > 1 and 0 < numbers["joint"] < best:
+                work.save(folder / "best.safetensors")
+            trainer.events.picture("sample", work.save_sample(folder / "samples", epoch), trainer.step)
+        work.save(folder / "last.safetensors")
+        return numbers
+
+    trainer.run(lambda step, _: work.loss(trainer, step), evaluate, until)
+    if first and trainer.step >= plan.steps:
+        work.save(folder / "final.safetensors")

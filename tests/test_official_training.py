@@ -1,0 +1,171 @@
+"""The official Pose2Mesh recipe on tiny data: both stages, resuming, and the parts of the loop that it brings along."""
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from openhmr.errors import InputError
+from openhmr.joints import COCO, HUMAN36
+from openhmr.lab.config import build
+from openhmr.lab.training.batches import BalancedMix, Batches, GroupMix, seeded
+from openhmr.lab.training.optim import EpochPlan
+from openhmr.lab.training.pose2mesh import Pose2MeshTraining, train
+from openhmr.lab.training.settings import Pose2MeshConfig
+from tests.official_items import LiftItems
+
+BASE = {
+    "DATASET": {"train_list": ["Human36M", "COCO"], "input_joint_set": "coco", "target_joint_set": "human36", "workers": 0},
+    "TRAIN": {"batch_size": 6, "end_epoch": 3, "edge_loss_start": 1, "lr_step": [2], "lr": 0.001},
+    "TEST": {"batch_size": 4},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 32)
+    monkeypatch.setattr("openhmr.lab.training.fit.plot_metrics", lambda folder: None)
+
+
+def config(**changes) -> Pose2MeshConfig:
+    return build(Pose2MeshConfig, {k: BASE.get(k, {}) | changes.get(k, {}) for k in BASE | changes})
+
+
+def work(tiny_body, **changes) -> Pose2MeshTraining:
+    sets = [LiftItems(tiny_body, COCO, HUMAN36, n) for n in (6, 4)]
+    return Pose2MeshTraining(config(**changes), tiny_body, sets, LiftItems(tiny_body, COCO, HUMAN36, 6, seed=1))
+
+
+STAGE1 = {"MODEL": {"name": "posenet"}, "DATASET": BASE["DATASET"] | {"target_joint_set": "coco"}}
+
+
+def states_equal(a: torch.nn.Module, b: torch.nn.Module) -> None:
+    for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        assert torch.equal(x, y), name
+
+
+def test_both_stages_train_resume_to_the_bit_and_are_saved(tiny_body, tmp_path: Path) -> None:
+    first = work(tiny_body, **STAGE1, TRAIN=BASE["TRAIN"] | {"end_epoch": 4, "lr": 0.003})
+    train(first, tmp_path / "posenet")
+    rows = [json.loads(line) for line in (tmp_path / "posenet" / "metrics.jsonl").read_text().splitlines()]
+    assert len(rows) == 4 and rows[-1]["joint"] < rows[0]["joint"] and rows[-1]["lift"] < rows[0]["lift"]
+    second = {"MODEL": {"posenet_pretrained": True, "posenet_path": str(tmp_path / "posenet")}}
+    whole = work(tiny_body, **second)
+    train(whole, tmp_path / "whole")
+    cut = work(tiny_body, **second, RUN={"checkpoint_every": 1})
+    train(cut, tmp_path / "cut", until=3)  # in the middle of the second epoch
+    again = work(tiny_body, **second, RUN={"checkpoint_every": 1})
+    train(again, tmp_path / "cut")
+    states_equal(whole.network, again.network)
+    names = {p.name for p in (tmp_path / "cut").iterdir()}
+    assert {"state.safetensors", "last.safetensors", "final.safetensors", "samples"} <= names
+    assert {p.name for p in (tmp_path / "cut" / "samples").iterdir()} >= {"epoch-003.png", "epoch-003.obj"}
+    rows = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert [("edge" in row, row["epoch"]) for row in rows] == [(False, 1), (True, 2), (True, 3)]
+    loaded = work(tiny_body)
+    loaded.load(tmp_path / "whole")
+    states_equal(whole.network, loaded.network)
+
+
+def test_stage2_starts_from_stage1(tiny_body, tmp_path: Path) -> None:
+    first = work(tiny_body, **STAGE1)
+    first.save(tmp_path / "final.safetensors")
+    second = work(tiny_body)
+    second.start_from_posenet(tmp_path)
+    states_equal(first.network, second.network.pose_lifter)
+    with pytest.raises(InputError, match="needs a posenet for human36"):
+        other = Pose2MeshTraining(config(DATASET=BASE["DATASET"] | {"input_joint_set": "human36"}), tiny_body, [], None)
+        other.start_from_posenet(tmp_path)
+    with pytest.raises(InputError, match="holds none of"):
+        second.start_from_posenet(tmp_path / "..")
+    with pytest.raises(InputError, match="does not exist"):
+        second.load(tmp_path / "nowhere")
+
+
+def test_schedule_of_the_official_epochs() -> None:
+    plan = EpochPlan(15, 2, 1e-3, (12,), 0.1, "rmsprop")
+    rates = [plan.lr_at(step) for step in range(0, plan.steps, 2)]
+    assert plan.steps == 30 and rates == pytest.approx([1e-3] * 12 + [1e-4] * 3)
+    network = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.RMSprop(network.parameters(), 1e-3)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [12], 0.1)
+    for rate in rates:
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert dataclasses.asdict(plan)["optimiser"] == "rmsprop"
+
+
+def test_balanced_mixture() -> None:
+    """Sets of 7, 3 and 2: each is drawn evenly, and short sets are gone through in turn as often as they fit whole."""
+    mix = BalancedMix([7, 3, 2])
+    assert len(mix) == 21
+    drawn = Counter()
+    for seed in range(300):
+        for position in range(len(mix)):
+            which, index = mix.pick(position, seeded(seed, position)[1])
+            drawn[which, index] += 1
+            at = position % 7
+            if at < mix.sizes[which] * (7 // mix.sizes[which]):
+                assert index == at % mix.sizes[which]
+            else:
+                assert 0 <= index < mix.sizes[which]
+    shares = [sum(n for (w, _), n in drawn.items() if w == which) / drawn.total() for which in range(3)]
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.02)
+
+
+def test_group_mixture_equals_the_recorded_one(data) -> None:
+    for key, expected in json.loads((data / "i2l" / "schedule.json").read_text())["multiple_datasets"].items():
+        mix = GroupMix(json.loads(key))
+        names = [f"{kind}{i}" for kind, group in zip(("3d", "2d"), json.loads(key), strict=True) for i in range(len(group))]
+        assert len(mix) == expected["len"]
+        for position, item in enumerate(expected["items"]):
+            which, index = mix.pick(position, seeded(position)[1])
+            assert item == "random" or [names[which], str(index)] == item
+    single = GroupMix([[3, 2], []])
+    assert [single.pick(p, seeded(p)[1]) for p in range(len(single))] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+
+
+class Numbers:
+    def __init__(self, count: int, bad: tuple[int, ...] = ()) -> None:
+        self.count, self.bad = count, bad
+
+    def __len__(self) -> int:
+        return self.count
+
+    def item(self, index, rng, picker):
+        if index in self.bad:
+            raise InputError(f"sample {index} is damaged; repair it")
+        return {"index": np.int64(index), "draw": np.float64(rng.uniform())}
+
+
+def test_batches_do_not_depend_on_workers_or_on_where_they_start() -> None:
+    sets = [Numbers(10)]
+    batches = Batches(sets, BalancedMix([10]), 4, seed=3)
+    assert batches.per_epoch == 3
+    steps = [batches(step) for step in range(7)]
+    first_epoch = torch.cat([b["index"] for b in steps[:3]])
+    assert sorted(first_epoch.tolist()) == list(range(10)) and first_epoch.tolist() != list(range(10))
+    assert steps[3]["index"].tolist() != steps[0]["index"].tolist() and steps[0]["draw"].dtype == torch.float32
+    late = Batches(sets, BalancedMix([10]), 4, seed=3, workers=1)
+    for step in (4, 5, 6):
+        assert all(torch.equal(v, steps[step][k]) for k, v in late(step).items())
+    assert Batches(sets, BalancedMix([9]), 4, seed=3).per_epoch == 2  # one sample left over
+    plain = Batches(sets, BalancedMix([10]), 4, seed=3, shuffle=False)
+    assert plain(0)["index"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_sample_stops_a_run_or_is_skipped_on_request(workers, caplog) -> None:
+    sets = [Numbers(6, bad=(2,))]
+    with pytest.raises(InputError, match="sample 2 is damaged"):
+        Batches(sets, BalancedMix([6]), 6, seed=0, workers=workers)(0)
+    batch = Batches(sets, BalancedMix([6]), 6, seed=0, skip_bad=True)(0)
+    assert len(batch["index"]) == 6 and 2 not in batch["index"] and "sample 2 is damaged" in caplog.text
+    with pytest.raises(InputError):
+        Batches([Numbers(1, bad=(0,))], BalancedMix([1]), 1, seed=0, skip_bad=True)(0)
