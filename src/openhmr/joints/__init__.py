@@ -1,9 +1,10 @@
 """Joint sets: names, bones, roots, evaluation joints."""
 
-from openhmr.joints.coco import COCO
-from openhmr.joints.human36m import HUMAN36
+from openhmr.joints.coco import COCO, COCO18
+from openhmr.joints.human36m import HUMAN36, HUMAN36_TOP
 from openhmr.joints.joint_set import JointSet
 from openhmr.joints.mano import MANO
-from openhmr.joints.smpl import SMPL
+from openhmr.joints.muco import MUCO
+from openhmr.joints.smpl import SMPL, SMPL29
 
-__all__ = ["COCO", "HUMAN36", "MANO", "SMPL", "JointSet"]
+__all__ = ["COCO", "COCO18", "HUMAN36", "HUMAN36_TOP", "MANO", "MUCO", "SMPL", "SMPL29", "JointSet"]

@@ -23,6 +23,15 @@ COCO = JointSet(
     eval_joints=tuple(range(19)),
 )  # fmt: skip
 
+COCO18 = JointSet(
+    name="coco18",
+    names=(*COCO17, "Pelvis"),
+    skeleton=COCO.skeleton[:13] + ((5, 6), (11, 12)),
+    root=17,
+    eval_joints=tuple(range(18)),
+)
+"""What I2L-MeshNet makes of COCO: a pelvis between the hips, no neck."""
+
 
 def add_pelvis_neck(joints: NDArray, score: bool = False) -> NDArray:
     """Append the midpoints of the hips (Pelvis) and of the shoulders (Neck): ``(..., 17, C) -> (..., 19, C)``.

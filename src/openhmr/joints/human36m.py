@@ -1,5 +1,7 @@
 """The 17 joints of Human3.6M in the order Pose2Mesh uses."""
 
+from dataclasses import replace
+
 from openhmr.joints.joint_set import JointSet
 
 HUMAN36 = JointSet(
@@ -16,3 +18,6 @@ HUMAN36 = JointSet(
     # The 14 joints of the Human3.6M and 3DPW protocols: without Pelvis, Torso and Nose.
     eval_joints=(1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16),
 )  # fmt: skip
+
+HUMAN36_TOP = replace(HUMAN36, name="human36_top", names=tuple("Head_top" if n == "Head" else n for n in HUMAN36.names))
+"""The same joints as I2L-MeshNet names them: its head is the top of the head, which SMPL has no joint for."""

@@ -50,3 +50,15 @@ class JointSet:
     def graph_edges(self) -> Pairs:
         """Undirected edges of the joint graph (Pose2Mesh section 3.3): bones, left-right pairs, extra edges."""
         return self.skeleton + self.flip_pairs + self.extra_edges
+
+
+def transfer(values: NDArray, source: JointSet, target: JointSet) -> NDArray[np.float32]:
+    """Rows of ``values (J, ...)`` brought from one joint set to another by name, ``(K, ...)``; joints without a namesake are 0.
+
+    Joints of one name lie differently in different data sets (COCO's hips and SMPL's, for one).
+    """
+    out = np.zeros((target.size, *values.shape[1:]), np.float32)
+    for row, name in enumerate(target.names):
+        if name in source.names:
+            out[row] = values[source.names.index(name)]
+    return out

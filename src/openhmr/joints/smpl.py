@@ -1,4 +1,4 @@
-"""The 24 joints of the SMPL kinematic tree."""
+"""The 24 joints of the SMPL kinematic tree, and the 29 of I2L-MeshNet: those and five points of the face."""
 
 from openhmr.joints.joint_set import JointSet
 
@@ -19,3 +19,12 @@ SMPL = JointSet(
 
 SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 """Parent of each joint; -1 at the root."""
+
+SMPL29 = JointSet(
+    name="smpl29",
+    names=(*SMPL.names, "Nose", "L_Eye", "R_Eye", "L_Ear", "R_Ear"),
+    # The head hangs below the nose, not below the neck.
+    skeleton=(*SMPL.skeleton[:-1], (12, 24), (24, 15), (24, 25), (24, 26), (25, 27), (26, 28)),
+    root=0,
+    eval_joints=tuple(range(29)),
+)

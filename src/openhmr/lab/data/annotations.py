@@ -1,0 +1,114 @@
+"""Reading annotation files of data sets: plain JSON, checked where it is used, one sentence when it is wrong."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openhmr.errors import InputError
+from openhmr.geometry.patch import process_bbox
+
+MAX_BYTES = 4 << 30
+"""The largest official file, Human3.6M's 3D joints of one subject, has a tenth of it."""
+
+Record = Mapping[str, Any]
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises :class:`InputError` if it is missing, cut short or far too large."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(f"{path} has {size:,} bytes; annotation files of at most {MAX_BYTES:,} are read")
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); give as root the folder that holds the data set in its official layout"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no complete JSON file ({str(error)[:80]}); download it again") from None
+
+
+def numbers(record: Any, key: str, shape: tuple[int, ...], where: object) -> NDArray[np.float64]:
+    """``record[key]`` as an array of ``shape``; ``where`` names the record in the error if it is anything else or not finite."""
+    value = entry(record, key, where)
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {key} holds no {shape} numbers; download the annotations again") from None
+    if array.shape != shape:
+        raise InputError(f"{where}: {key} has shape {array.shape}; {shape} is needed: check that the file belongs to this data set")
+    if not np.isfinite(array).all():
+        raise InputError(f"{where}: {key} holds numbers that are not finite; correct or remove this annotation")
+    return array
+
+
+def entry(record: Any, key: str, where: object) -> Any:
+    """``record[key]`` with an error that names the place."""
+    if not isinstance(record, Mapping) or key not in record:
+        raise InputError(f"{where} has no {key!r}; check that the file belongs to this data set")
+    return record[key]
+
+
+def body_parameters(record: Any, joints: int, where: object) -> tuple[NDArray, NDArray, NDArray]:
+    """``pose (joints, 3)``, ``shape (10,)``, ``trans (3,)`` of a fitted body, float32."""
+    pose = numbers(record, "pose", (joints * 3,), where).reshape(joints, 3)
+    return tuple(np.float32(a) for a in (pose, numbers(record, "shape", (10,), where), numbers(record, "trans", (3,), where)))  # type: ignore[return-value]
+
+
+class CocoFile:
+    """``images`` by number and ``annotations`` in their order, of one or several files in the format of MS COCO."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.name = ", ".join(p.name for p in paths)
+        self.images: dict[int, Record] = {}
+        self.annotations: list[Record] = []
+        for path in paths:
+            content = read_json(path)
+            for key in ("images", "annotations"):
+                rows = entry(content, key, path)
+                if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):
+                    raise InputError(f"{path}: {key} is no list of records with ids; check that the file has the format of MS COCO")
+            self.images |= {image["id"]: image for image in content["images"]}
+            self.annotations += content["annotations"]
+
+    def image(self, annotation: Record) -> Record:
+        """The picture that ``annotation`` lies in."""
+        key = entry(annotation, "image_id", self.name)
+        if key not in self.images:
+            raise InputError(f"{self.name}: annotation {annotation['id']} belongs to image {key}, which is not listed")
+        return self.images[key]
+
+
+def size_of(image: Record, where: object) -> tuple[int, int]:
+    """Height and width of a picture, as annotated."""
+    size = entry(image, "height", where), entry(image, "width", where)
+    if not all(isinstance(n, int) and 0 < n < 1 << 16 for n in size):
+        raise InputError(f"{where}: image {image['id']} has height and width {size}; whole numbers of pixels are needed")
+    return cast(tuple[int, int], size)
+
+
+def square_of(annotation: Record, image: Record, where: object) -> tuple[NDArray, NDArray | None]:
+    """The annotated box, and the square that is cut for it (None: no such sample)."""
+    box = numbers(annotation, "bbox", (4,), f"{where}: annotation {annotation['id']}")
+    return box, process_bbox(box, size_of(image, where))
+
+
+class RootNetFile:
+    """Boxes and root positions that RootNet found, by the number under ``key``."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.rows = path, read_json(path)
+        if not isinstance(self.rows, list) or not all(isinstance(row, dict) and key in row for row in self.rows):
+            raise InputError(f"{path} is no list of records with {key}; take the file of RootNet's output for this data set")
+        self._by_key = {row[key]: row for row in self.rows}
+
+    def find(self, number: int, per_metre: float) -> tuple[NDArray, float]:
+        """Square box, used as it is, and depth of the root in metres, of a file with ``per_metre`` units to the metre."""
+        if number not in self._by_key:
+            raise InputError(f"{self.path} has nothing on number {number}; run RootNet on the whole split, or use the annotated boxes")
+        row = self._by_key[number]
+        return numbers(row, "bbox", (4,), self.path), float(numbers(row, "root_cam", (3,), self.path)[2]) / per_metre
