@@ -28,13 +28,15 @@ class Photo(NamedTuple):
     focal_px: float | None
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path, upright: bool = True) -> NDArray[np.uint8]:
     """The picture of :func:`read_photo`."""
-    return read_photo(path).image
+    return read_photo(path, upright).image
 
 
-def read_photo(path: str | Path) -> Photo:
-    """Read a picture as RGB, upright (EXIF rotation applied), transparency over white, with the focal length of its EXIF data.
+def read_photo(path: str | Path, upright: bool = True) -> Photo:
+    """Read a picture as RGB, transparency over white, with the focal length of its EXIF data.
+
+    ``upright`` applies the rotation of the EXIF data; annotations of data sets count pixels without it.
 
     The first frame of animations; 16-bit values are reduced to 8. Raises :class:`InputError` for anything that is not a
     complete picture in a common format, or has more than 100 megapixels (checked before decoding).
@@ -52,7 +54,7 @@ def read_photo(path: str | Path) -> Photo:
                 if w * h > MAX_PIXELS:
                     raise InputError(f"{path} has {w} x {h} pixels; at most {MAX_PIXELS:,} are read: scale it down")
                 focal = _focal_px(image)
-                return Photo(_to_rgb(ImageOps.exif_transpose(image), path), focal)
+                return Photo(_to_rgb(ImageOps.exif_transpose(image) if upright else image, path), focal)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the path of an existing picture") from None
     except InputError:
