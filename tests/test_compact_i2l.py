@@ -15,10 +15,10 @@ from openhmr.bodies.open_body import open_body
 from openhmr.errors import InputError
 from openhmr.lab.bake.compact_i2l import export_run, folded, variance_line
 from openhmr.lab.cli import main as lab
-from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig, JointVolume, six_d
+from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, JointVolume, six_d
 from openhmr.lab.models.i2l_meshnet.efficientnet import EfficientNetLite0, SameConv
 from openhmr.lab.synth.crops import Pictures
-from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, restore
+from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, fresh, restore
 from openhmr.predict.recover import Recoverer
 
 SMALL = {"joint_channels": 8, "mesh_channels": 8, "depth_channels": 2, "global_features": 16, "regressor_width": 16}
@@ -125,8 +125,8 @@ def test_gradient_reaches_what_trains_and_nothing_else(training: CompactI2LTrain
     without = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()}
     frozen = {n for n, p in network.named_parameters() if not p.requires_grad}
     # A heatmap does not change when all its logits rise.
-    shift = {n for n in without if n.endswith((".plane.0.bias", ".plane.1.bias", "depth_out.bias"))}
-    assert without - shift == frozen and all(n.startswith("trunk.") for n in frozen)
+    shift = {n for n in without if n.endswith(("plane.bias", "plane.0.bias", "plane.1.bias", "depth.out.bias"))}
+    assert without - shift == frozen and all(n.startswith(("trunk.", "lifter.")) for n in frozen)
 
 
 def test_training_resumes_to_the_bit_and_exports(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,16 +149,16 @@ def test_training_resumes_to_the_bit_and_exports(shards: Path, tmp_path: Path, c
     with torch.no_grad():
         expected = whole.network(torch.as_tensor(image))
     for name in ("joints_lixel", "vertices_lixel", "rotations", "betas", "scale_m"):
-        # The file stores half precision.
-        np.testing.assert_allclose(outputs[name], expected[name].numpy(), atol=0.05, err_msg=name)
+        # The file stores half precision: 3 mm on random weights.
+        np.testing.assert_allclose(outputs[name], expected[name].numpy(), atol=0.1, err_msg=name)
     Recoverer(tmp_path / "m.onnx", open_body())
     continued = CompactI2LTraining(recipe(shards, start_from=str(tmp_path / "c")), torch.device("cpu")).network
-    torch.testing.assert_close(continued.scale.weight, whole.network.scale.weight, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(continued.rescale.weight, whole.network.rescale.weight, atol=1e-3, rtol=1e-3)
 
 
 def test_folding_batchnorm_changes_nothing() -> None:
     torch.manual_seed(0)
-    network = CompactI2L(open_body(), CompactI2LConfig(**SMALL)).eval()
+    network = fresh(open_body(), CompactI2LConfig(**SMALL)).eval()
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             torch.nn.init.normal_(module.running_mean, std=0.1)

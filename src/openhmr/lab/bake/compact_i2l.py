@@ -24,6 +24,7 @@ from openhmr.lab.config import build
 from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig
 from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
+from openhmr.lab.training.compact_i2l import fresh
 from openhmr.predict.lift import coarse_regressor
 
 OUTPUTS = ("joints_lixel", "joints_sigma", "vertices_lixel", "vertices_sigma", "scale_m", "rotations", "betas")
@@ -31,7 +32,9 @@ OUTPUTS = ("joints_lixel", "joints_sigma", "vertices_lixel", "vertices_sigma", "
 
 def folded(network: nn.Module) -> nn.Module:
     """A copy in evaluation mode whose BatchNorms are part of the layers before them, wherever one directly follows another."""
-    network = copy.deepcopy(network).eval()
+    # Sparse tensors (the lifter's graph, which does not take part here) cannot be copied, and need not be.
+    shared = {id(t): t for t in network.buffers() if t.layout != torch.strided}
+    network = copy.deepcopy(network, shared).eval()
 
     def flat(sequence: nn.Sequential) -> list[nn.Module]:
         return [leaf for child in sequence for leaf in (flat(child) if isinstance(child, nn.Sequential) else [child])]
@@ -57,7 +60,7 @@ def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 
     """Fit ``sigma^2 = a spread^2 + b`` per axis to the squared errors on ``count`` plain crops, for joints and for vertices."""
     human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressors["human36"]))
     source = CropSource(pictures, Skeleton(body), human36, SMPL.flip_permutation, NONE)
-    ids, rng = np.arange(min(count, len(pictures))), np.random.default_rng(0)
+    ids, rng = pictures.usable[:count], np.random.default_rng(0)
     network.eval()
     network.calibration.copy_(torch.tensor([1.0, 0.0]).expand_as(network.calibration))
     sums: list[list[tuple[Tensor, Tensor]]] = [[], []]
@@ -142,7 +145,7 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
     if not state.exists() or not (run / "config.json").exists():
         raise InputError(f"{run} is not a run folder of the compact I2L-MeshNet: it has no config.json and state.safetensors")
     config, body = json.loads((run / "config.json").read_text()), open_body()
-    network = CompactI2L(body, build(CompactI2LConfig, config["model"]))
+    network = fresh(body, build(CompactI2LConfig, config["model"]))
     with safe_open(state, "pt") as file:
         weights = {k[8:]: file.get_tensor(k) for k in file.keys() if k.startswith("average.")}  # noqa: SIM118
         facts = {"step": int(file.metadata()["step"]), "seconds": round(float(file.metadata()["seconds"]))}

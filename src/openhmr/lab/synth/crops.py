@@ -12,14 +12,15 @@ from torch import Tensor
 from openhmr.errors import InputError
 from openhmr.geometry.camera import gaze_rotation
 from openhmr.io.arrays import read_npz
-from openhmr.lab.models.i2l_meshnet.compact import LIXELS
 from openhmr.lab.synth.pairs import Skeleton
+from openhmr.predict.person_crop import LIXELS
 
 PATCH = 256
 ENLARGE = 1.25
 """Side of the crop over the longer side of the box, as the original has it."""
 DEPTH_M = 2.0
 """What the 64 depth lixels span."""
+SMALLEST_PX = 80
 MAX_NUMBERS = 50_000_000
 ARRAYS = ("K", "pose", "betas", "translation", "box_xywh")
 
@@ -42,11 +43,14 @@ class Pictures:
         self.K, self.pose, self.betas, self.translation, self.box = (np.concatenate(arrays[k]) for k in ARRAYS)
         if len(self.K) != len(self.jpegs):
             raise InputError(f"{folder} holds {len(self.jpegs)} pictures but annotations of {len(self.K)}; make the shards again")
+        # A person of a few pixels teaches nothing.
+        self.usable = np.nonzero(self.box[:, 2:].max(1) >= SMALLEST_PX)[0]
 
     def __len__(self) -> int:
-        return len(self.jpegs)
+        return len(self.usable)
 
     def image(self, i: int) -> np.ndarray:
+        """Picture ``i`` of all; those worth using are ``usable``."""
         decoded = cv2.imdecode(np.frombuffer(self.jpegs[i], np.uint8), cv2.IMREAD_COLOR)
         if decoded is None:
             raise InputError(f"picture {i} of the shards is not a JPEG; make the shards again")
@@ -91,8 +95,8 @@ def cut(pictures: Pictures, i: int, a: Augmentation, rng: np.random.Generator) -
     image, K, (x, y, w, h) = pictures.image(i), pictures.K[i].copy(), pictures.box[i]
     mirrored = a.flip and rng.random() < 0.5
     if mirrored:
-        image, x = image[:, ::-1], image.shape[1] - 1 - x - w
-        K[0, 2] = image.shape[1] - 1 - K[0, 2]
+        image, x = image[:, ::-1], image.shape[1] - x - w
+        K[0, 2] = image.shape[1] - K[0, 2]
     if rng.random() < a.clip_box:
         x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + w, image.shape[1] - 1), min(y + h, image.shape[0] - 1)
         if min(x2 - x1, y2 - y1) > 10:
@@ -172,7 +176,7 @@ class CropSource:
 
     def draw(self, n: int, seed: int, step: int) -> CropBatch:
         rng = np.random.default_rng((seed, step))
-        ids = rng.integers(0, len(self.pictures), n)
+        ids = rng.choice(self.pictures.usable, n)
         return self.targets(ids, [cut(self.pictures, int(i), self.augmentation, rng) for i in ids])
 
     def targets(self, ids: np.ndarray, crops: list[Crop]) -> CropBatch:

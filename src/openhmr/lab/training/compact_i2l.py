@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from openhmr.bodies.body import Body
 from openhmr.bodies.open_body import open_body
-from openhmr.joints import HUMAN36, SMPL
+from openhmr.errors import InputError
+from openhmr.joints import COCO, HUMAN36, SMPL
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.evaluation.metrics import mpjpe, pa_mpjpe
 from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig
+from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.lab.synth.crops import DEPTH_M, NONE, PATCH, Augmentation, CropBatch, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact import start_from
@@ -49,8 +52,15 @@ class CompactI2LRecipe:
     loss: LossWeights = field(default_factory=LossWeights)
     schedule: Schedule = field(default_factory=lambda: Schedule(steps=6000, batch=32, lr=5e-4, warmup=200, evaluate_every=500))
     validation_crops: int = 400
+    lifter: str | None = None
+    """Folder with the weights of the compact Pose2Mesh for coco that lifts inside; needed unless ``start_from`` has it."""
     start_from: str | None = None
     """Folder with weights that initialise the network wherever shapes agree; without it the trunk starts from ImageNet."""
+
+
+def fresh(body: Body, config: CompactI2LConfig) -> CompactI2L:
+    """The network with random weights."""
+    return CompactI2L(body, config, CompactPose2Mesh(COCO.flip_permutation, body, SMPL.flip_permutation))
 
 
 def restore(lixel: Tensor, scale_m: Tensor, batch: CropBatch) -> Tensor:
@@ -80,14 +90,17 @@ class CompactI2LTraining:
         self.human36, self.regressor = tensor(human36).to(device), tensor(np.concatenate([human36, coco])).to(device)
         source = lambda folder, a: CropSource(Pictures(folder), self.skeleton, tensor(human36), SMPL.flip_permutation, a)  # noqa: E731
         self.source, held = source(recipe.pictures, recipe.augmentation), source(recipe.validation, NONE)
-        ids = np.arange(min(recipe.validation_crops, len(held.pictures)))
+        ids = held.pictures.usable[: recipe.validation_crops]
         rng = np.random.default_rng(0)
         self.held = held.targets(ids, [cut(held.pictures, int(i), NONE, rng) for i in ids])
-        self.network = CompactI2L(body, recipe.model)
+        self.network = fresh(body, recipe.model)
+        self.network.trunk.load_imagenet()
         if recipe.start_from:
             start_from(self.network, Path(recipe.start_from))
-        else:
-            self.network.trunk.load_imagenet()
+        if recipe.lifter:
+            missing = start_from(self.network.lifter, Path(recipe.lifter))
+            if missing:
+                raise InputError(f"lifter {recipe.lifter} is no compact Pose2Mesh for coco (no {missing[0]}); give checkpoints/compact_coco")
         frozen = [self.network.trunk.stem, *self.network.trunk.blocks[: recipe.model.frozen_blocks]]
         for part in frozen if recipe.model.frozen_blocks else []:
             part.requires_grad_(False)

@@ -4,6 +4,10 @@ As the original: PoseNet's joint lixels, drawn as a Gaussian volume, steer MeshN
 parameter regressor sees. Ours: both branches share the trunk, the volume is never built, features stop at half the lixel
 resolution and only the one-dimensional heatmaps are full, depth comes from a bottleneck, and the spread of every heatmap is
 returned as its standard deviation. Depth is measured along a virtual camera that looks at the middle of the crop.
+
+Both systems meet inside: a frozen compact Pose2Mesh lifts PoseNet's 2D joints to a mesh, and every vertex heatmap is the product of
+what the picture says and a Gaussian about the lifted vertex. So the picture need not teach what people look like in 3D, which
+rendered pictures are too few for, and the heatmap still tells where the vertex is and how sure that is (ours).
 """
 
 from dataclasses import dataclass
@@ -16,6 +20,7 @@ from torch import Tensor, nn
 from openhmr.bodies.body import Body
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.models.i2l_meshnet.efficientnet import CHANNELS, MEAN, STD, Block, EfficientNetLite0
+from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.predict.lift import coarse_regressor
 
 LIXELS = 64
@@ -28,6 +33,7 @@ class CompactI2LConfig:
 
     joint_channels: int = 96
     mesh_channels: int = 160
+    joint_depth_channels: int = 16
     depth_channels: int = 64
     global_features: int = 512
     regressor_width: int = 768
@@ -67,11 +73,62 @@ class Pyramid(nn.Module):
         return self.smooth[1](fine + F.interpolate(up, scale_factor=2.0, mode="nearest"))
 
 
-class LixelHead(nn.Module):
-    """Lixel heatmaps of ``points`` points: ``forward(map (B,C,32,32), pooled (B,G)) -> coordinates, spread (B,points,3)``.
+class DepthHead(nn.Module):
+    """Depth heatmap logits ``(B,points,64)`` from pooled features ``(B,G)``."""
+
+    def __init__(self, pooled: int, channels: int, points: int) -> None:
+        super().__init__()
+        self.channels, width = channels, channels * LIXELS
+        self.features = nn.Sequential(nn.Linear(pooled, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True))
+        self.out = nn.Conv1d(channels, points, 1)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return self.out(self.features(pooled).view(-1, self.channels, LIXELS))
+
+
+class Moments(nn.Module):
+    """Mean and deviation of heatmaps ``(B,N,bins)`` given as logits; ``bins`` cells spread over the 64 lixels."""
+
+    def __init__(self, bins: int) -> None:
+        super().__init__()
+        step = LIXELS / bins
+        centres = (torch.arange(bins) + 0.5) * step - 0.5
+        self.register_buffer("powers", torch.stack([centres, centres * centres], 1), persistent=False)
+        self.powers: Tensor
+
+    def forward(self, heat: Tensor) -> Tensor:
+        """Probabilities ``(...,bins)`` -> mean and deviation ``(...,2)``, in lixels."""
+        mean, square = (heat @ self.powers).unbind(-1)
+        return torch.stack([mean, ((square - mean * mean).clamp(min=0) + 1e-2).sqrt()], -1)
+
+
+class JointHead(nn.Module):
+    """Joint lixels: ``forward(map (B,C,32,32), pooled (B,G)) -> coordinates, spread (B,joints,3)``.
+
+    x and y heatmaps are the marginals of one heatmap over the picture plane, which learns faster than two heatmaps from averaged
+    features (ours; for thousands of vertices it would be too large, for joints it is not).
+    """
+
+    def __init__(self, channels: int, pooled: int, depth_channels: int, joints: int) -> None:
+        super().__init__()
+        self.plane = nn.Conv2d(channels, joints, 1)
+        self.depth = DepthHead(pooled, depth_channels, joints)
+        self.plane_moments, self.depth_moments = Moments(32), Moments(LIXELS)
+
+    def forward(self, features: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.plane(features)
+        heat = logits.flatten(2).softmax(-1).view_as(logits)
+        x, y = self.plane_moments(heat.sum(2)), self.plane_moments(heat.sum(3))
+        mean, spread = torch.stack([x, y, self.depth_moments(self.depth(pooled).softmax(-1))], 2).unbind(-1)
+        return mean, spread
+
+
+class VertexHead(nn.Module):
+    """Vertex lixels: ``forward(map (B,C,32,32), pooled (B,G), prior (B,N,3)) -> coordinates, spread (B,N,3)``.
 
     The x heatmap comes from the mean of the map's rows, y from that of its columns, each doubled to 64 bins by a transposed
-    convolution; z from the pooled features alone. Coordinates are the heatmaps' means (0 to 63), the spread their deviation.
+    convolution; z from the pooled features alone. Every heatmap is multiplied by a Gaussian about ``prior``, whose width is
+    learned for each vertex and axis. Coordinates are the heatmaps' means (0 to 63), the spread their deviation.
     """
 
     def __init__(self, channels: int, pooled: int, depth_channels: int, points: int) -> None:
@@ -81,19 +138,17 @@ class LixelHead(nn.Module):
             for _ in range(2)
         )
         self.plane = nn.ModuleList(nn.Conv1d(channels, points, 1) for _ in range(2))
-        width = depth_channels * LIXELS
-        self.depth = nn.Sequential(nn.Linear(pooled, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True))
-        self.depth_channels = depth_channels
-        self.depth_out = nn.Conv1d(depth_channels, points, 1)
-        bins = torch.arange(LIXELS, dtype=torch.float32)
-        self.register_buffer("moments", torch.stack([bins, bins * bins], 1), persistent=False)
-        self.moments: Tensor
+        self.depth = DepthHead(pooled, depth_channels, points)
+        self.moments = Moments(LIXELS)
+        self.prior_width = nn.Parameter(torch.full((points, 3, 1), 3.0).log())
 
-    def forward(self, features: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, pooled: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         logits = [out(widen(features.mean(axis))) for axis, widen, out in zip((2, 3), self.widen, self.plane, strict=True)]
-        logits.append(self.depth_out(self.depth(pooled).view(-1, self.depth_channels, LIXELS)))
-        mean, square = torch.stack([heat.softmax(-1) @ self.moments for heat in logits], 2).unbind(-1)
-        return mean, ((square - mean * mean).clamp(min=0) + 1e-2).sqrt()
+        logits.append(self.depth(pooled))
+        bins, precision = self.moments.powers[:, 0], (-2 * self.prior_width).exp()
+        heat = [(x - 0.5 * precision[:, i] * (bins - prior[:, :, i, None]) ** 2).softmax(-1) for i, x in enumerate(logits)]
+        mean, spread = torch.stack([self.moments(h) for h in heat], 2).unbind(-1)
+        return mean, spread
 
 
 class JointVolume(nn.Module):
@@ -132,15 +187,16 @@ class CompactI2L(nn.Module):
     root's in the virtual camera's axes, and ``betas (B,S)``.
     """
 
-    def __init__(self, body: Body, config: CompactI2LConfig) -> None:
+    def __init__(self, body: Body, config: CompactI2LConfig, lifter: CompactPose2Mesh) -> None:
         super().__init__()
         coarse, c = body.level("coarse"), config
+        self.lifter = lifter.requires_grad_(False)
         joints, vertices = len(add_pelvis_neck(body.joint_regressors["coco"])), len(coarse.vertex_ids)
         self.config, self.parts, self.betas = c, body.num_joints, body.num_betas
         self.trunk = EfficientNetLite0()
         self.pool = nn.Sequential(nn.Conv2d(CHANNELS[3], c.global_features, 1, bias=False), norm_act(c.global_features))
         self.pose_pyramid = Pyramid((CHANNELS[1], CHANNELS[2], CHANNELS[3]), c.joint_channels)
-        self.pose_head = LixelHead(c.joint_channels, c.global_features, 32, joints)
+        self.pose_head = JointHead(c.joint_channels, c.global_features, c.joint_depth_channels, joints)
         self.volume = JointVolume(joints, 64, 32, c.sigma)
         self.enter = nn.ModuleList(nn.Conv2d(n, 64, 1, bias=False) for n in (CHANNELS[1], c.joint_channels))
         self.entered = norm_act(64)
@@ -149,15 +205,18 @@ class CompactI2L(nn.Module):
         self.join = nn.ModuleList([nn.Conv2d(CHANNELS[2], 112, 1), nn.Conv2d(CHANNELS[3], 192, 1)])
         self.mesh_pool = nn.Sequential(nn.Conv2d(192, c.global_features, 1, bias=False), norm_act(c.global_features))
         self.mesh_pyramid = Pyramid((64, 112, 192), c.mesh_channels)
-        self.mesh_head = LixelHead(c.mesh_channels, c.global_features, c.depth_channels, vertices)
-        self.scale = nn.Linear(c.global_features, 1)
-        nn.init.constant_(self.scale.bias, -3.4)  # about 1.7 m over 51 lixels
+        self.mesh_head = VertexHead(c.mesh_channels, c.global_features, c.depth_channels, vertices)
+        self.rescale = nn.Linear(c.global_features, 1)
+        nn.init.zeros_(self.rescale.weight)
+        nn.init.zeros_(self.rescale.bias)
         sets = (body.J_regressor, add_pelvis_neck(body.joint_regressors["coco"]))
         regressor = np.concatenate([*(coarse_regressor(body, r) for r in sets), np.eye(vertices, dtype=np.float32)[::10]])
         self.register_buffer("regressor", torch.as_tensor(regressor), persistent=False)
+        self.register_buffer("coco", torch.as_tensor(coarse_regressor(body, sets[1])), persistent=False)
+        self.coco: Tensor
         self.regressor: Tensor
         w = c.regressor_width
-        inputs = 3 * len(regressor) + 1
+        inputs = 3 * len(regressor) + 1 + 9 * self.parts
         last = nn.Linear(w, 6 * self.parts + self.betas)
         with torch.no_grad():
             last.weight.mul_(0.1)
@@ -177,9 +236,10 @@ class CompactI2L(nn.Module):
         self.calibration: Tensor
 
     def train(self, mode: bool = True) -> "CompactI2L":
-        """The trunk keeps ImageNet's BatchNorm statistics: rendered pictures have others than photos."""
+        """The trunk keeps ImageNet's BatchNorm statistics, since rendered pictures have others than photos; the lifter keeps its own."""
         super().train(mode)
         self.trunk.eval()
+        self.lifter.eval()
         return self
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -211,9 +271,10 @@ class CompactI2L(nn.Module):
         x1 = self.down[0](x0) + self.join[0](middle)
         x2 = self.down[1](x1) + self.join[1](coarse)
         pooled = self.mesh_pool(x2).mean((2, 3))
-        vertices, vertices_spread = self.mesh_head(self.mesh_pyramid([x0, x1, x2]), pooled)
-        scale = self.scale(pooled)[:, 0]
-        rotations, betas = self.parameters_of(vertices.detach(), scale.detach())
+        lifted, per_metre, turns = self.lift(joints.detach(), joints_spread.detach())
+        vertices, vertices_spread = self.mesh_head(self.mesh_pyramid([x0, x1, x2]), pooled, lifted)
+        scale = self.rescale(pooled)[:, 0] - per_metre.log()
+        rotations, betas = self.parameters_of(vertices.detach(), scale.detach(), turns)
         calibrated = lambda spread, c: (c[:, 0] * spread * spread + c[:, 1]).sqrt()  # noqa: E731
         return {
             "joints_lixel": joints, "joints_sigma": calibrated(joints_spread, self.calibration[0]),
@@ -221,12 +282,38 @@ class CompactI2L(nn.Module):
             "scale_m": scale.exp(), "rotations": rotations, "betas": betas,
         }  # fmt: skip
 
-    def parameters_of(self, vertices: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotations ``(B,24,3,3)`` and betas ``(B,S)`` from vertex lixels and the logarithm of the scale, seen as the joints
-        (SMPL's and COCO's) and every tenth vertex, relative to the first joint and in units of about half a metre."""
+    def lift(self, joints: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The lifted mesh of joint lixels ``(B,19,3)``: vertices ``(B,Vc,3)`` in lixels (weak perspective, fitted to the joints'
+        x and y), lixels per metre ``(B,)``, and the world rotations ``(B,216)`` of its joints as features. No gradient."""
+        with torch.no_grad():
+            xy = joints[:, :17, :2]
+            confidence = 1 / (1 + (spread[:, :17, :2].square().mean(-1, keepdim=True) / 9))
+            pose = torch.cat([xy, confidence], -1)
+            pose = torch.cat([pose, pose[:, 11:13].mean(1, keepdim=True), pose[:, 5:7].mean(1, keepdim=True)], 1)
+            centred = pose[..., :2] - pose[..., :2].mean(1, keepdim=True)
+            size = centred.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-3)
+            direct, mirrored, _ = self.lifter.features(torch.cat([centred / size, pose[..., 2:]], -1))
+            mesh = self.lifter.mesh_net
+            transforms = mesh.girth(mesh.joint_outputs(direct, mirrored)[0])
+            vertices = (transforms.flatten(2) @ mesh.decode).transpose(1, 2)
+            # Least squares scale and shift of the lifted joints to the seen ones, weighted by confidence.
+            weight = confidence.square() / confidence.square().sum(1, keepdim=True)
+            lifted = (self.coco @ vertices)[:, :17, :2]
+            centre, target = (weight * lifted).sum(1, keepdim=True), (weight * xy).sum(1, keepdim=True)
+            spare = lifted - centre
+            across = (weight * spare * (xy - target)).sum((1, 2), keepdim=True)
+            per_metre = (across / (weight * spare * spare).sum((1, 2), keepdim=True).clamp(min=1e-4)).clamp(4, 200)
+            depth = (vertices[..., 2:] / 2 + 0.5) * LIXELS
+            lixels = torch.cat([(vertices[..., :2] - centre) * per_metre + target, depth], -1)
+            return lixels, per_metre[:, 0, 0], transforms[..., :3].transpose(1, 2).flatten(1)
+
+    def parameters_of(self, vertices: Tensor, log_scale: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotations ``(B,24,3,3)`` and betas ``(B,S)`` from vertex lixels, the logarithm of the scale and the lifted joints'
+        rotations; the mesh is seen as its joints (SMPL's and COCO's) and every tenth vertex, relative to the first joint."""
         points = self.regressor @ vertices
         seen = torch.cat([points[:, :1] - 32, points[:, 1:] - points[:, :1]], 1).flatten(1) / 16
-        out = self.param(torch.cat([seen, log_scale[:, None] + 3.4], 1))
+        # 3.4: a person of 1.7 m is about 51 lixels long.
+        out = self.param(torch.cat([seen, log_scale[:, None] + 3.4, turns], 1))
         return six_d(out[:, : 6 * self.parts].view(-1, self.parts, 6)), out[:, 6 * self.parts :]
 
 

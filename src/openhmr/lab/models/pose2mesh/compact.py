@@ -173,7 +173,7 @@ class Girth(nn.Module):
         matrix, shift = transforms.transpose(1, 2).split([3, 1], -1)
         rotation = matrix * (3 / matrix.square().sum((-1, -2), keepdim=True).clamp(min=1e-6)).sqrt()
         for _ in range(self.iterations):
-            rotation = 1.5 * rotation - 0.5 * (rotation @ rotation.mT) @ rotation
+            rotation = 1.5 * rotation - 0.5 * (rotation @ rotation.transpose(-1, -2)) @ rotation
         full = matrix @ self.along + rotation @ self.across
         return torch.cat([full, shift + (matrix - full) @ self.rest], -1).transpose(1, 2)
 
