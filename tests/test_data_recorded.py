@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from openhmr.bodies.body import Body
+from openhmr.lab.data.freihand import FreiHAND
 from openhmr.lab.data.human36m import Human36M
+from openhmr.lab.data.mscoco import MSCOCO
+from openhmr.lab.data.muco import MuCo
+from openhmr.lab.data.pw3d import PW3D
 from openhmr.lab.models.i2l_meshnet.augmentation import Augmentation
 from openhmr.lab.models.i2l_meshnet.inputs import Preparation
 from tests.synthetic_models import model
@@ -32,10 +36,11 @@ def smpl() -> Body:
     return replace(synthetic_body(False), joint_regressors={"human36": stand_in_regressor(401), "coco": stand_in_regressor(501)})
 
 
-def gendered(seed: int) -> Body:
-    arrays = model(seed, False)
-    body = synthetic_body(False)
-    return replace(body, **{k: arrays[k].astype(np.float32) for k in ("shapedirs", "posedirs", "J_regressor", "weights")})
+@pytest.fixture(scope="module")
+def gendered(smpl: Body) -> dict[str, Body]:
+    parts = ("shapedirs", "posedirs", "J_regressor", "weights")
+    others = {gender: model(seed, False) for gender, seed in (("male", 102), ("female", 103))}
+    return {"neutral": smpl} | {g: replace(smpl, **{k: a[k] for k in parts}) for g, a in others.items()}
 
 
 def compare(recorded: dict, key: str, samples, preparation: Preparation, train: bool) -> None:
@@ -74,3 +79,21 @@ def recorded(data: Path) -> dict:
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_human36m(recorded: dict, smpl: Body, split: str) -> None:
     compare(recorded, f"Human36M_{split}", Human36M(MINI / "Human36M", split, smpl), Preparation("body", smpl), split == "train")
+
+
+def test_muco(recorded: dict, smpl: Body) -> None:
+    compare(recorded, "MuCo_train", MuCo(MINI / "MuCo"), Preparation("body", smpl), True)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_mscoco(recorded: dict, smpl: Body, split: str) -> None:
+    compare(recorded, f"MSCOCO_{split}", MSCOCO(MINI / "MSCOCO", split), Preparation("body", smpl), split == "train")
+
+
+def test_pw3d(recorded: dict, smpl: Body, gendered: dict) -> None:
+    compare(recorded, "PW3D_test", PW3D(MINI / "PW3D", gendered), Preparation("body", smpl, gendered), False)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_freihand(recorded: dict, split: str) -> None:
+    compare(recorded, f"FreiHAND_{split}", FreiHAND(MINI / "FreiHAND", split), Preparation("hand", synthetic_body(True)), split == "train")

@@ -59,6 +59,11 @@ def body_parameters(record: Any, joints: int, where: object) -> tuple[NDArray, N
     return tuple(np.float32(a) for a in (pose, numbers(record, "shape", (10,), where), numbers(record, "trans", (3,), where)))  # type: ignore[return-value]
 
 
+def no_parameters(joints: int) -> tuple[NDArray, NDArray, NDArray]:
+    """Zeros where nothing was fitted."""
+    return np.zeros((joints, 3), np.float32), np.zeros(10, np.float32), np.zeros(3, np.float32)
+
+
 class CocoFile:
     """``images`` by number and ``annotations`` in their order, of one or several files in the format of MS COCO."""
 
@@ -110,5 +115,8 @@ class RootNetFile:
         """Square box, used as it is, and depth of the root in metres, of a file with ``per_metre`` units to the metre."""
         if number not in self._by_key:
             raise InputError(f"{self.path} has nothing on number {number}; run RootNet on the whole split, or use the annotated boxes")
-        row = self._by_key[number]
+        return self.read(self._by_key[number], per_metre)
+
+    def read(self, row: Record, per_metre: float) -> tuple[NDArray, float]:
+        """The same of one of ``rows``."""
         return numbers(row, "bbox", (4,), self.path), float(numbers(row, "root_cam", (3,), self.path)[2]) / per_metre

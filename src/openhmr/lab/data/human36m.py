@@ -11,7 +11,18 @@ from openhmr.bodies.body import Body
 from openhmr.geometry.camera import cam2pixel, world2cam
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import HUMAN36_TOP
-from openhmr.lab.data.annotations import CocoFile, Record, RootNetFile, body_parameters, entry, numbers, read_json, size_of, square_of
+from openhmr.lab.data.annotations import (
+    CocoFile,
+    Record,
+    RootNetFile,
+    body_parameters,
+    entry,
+    no_parameters,
+    numbers,
+    read_json,
+    size_of,
+    square_of,
+)
 from openhmr.lab.data.types import Sample
 
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
@@ -82,7 +93,7 @@ class Human36M:
         for key in path:
             fit = fit.get(key) if isinstance(fit, dict) else None
         if fit is None:
-            return np.zeros((24, 3), np.float32), np.zeros(10, np.float32), np.zeros(3, np.float32), False
+            return *no_parameters(24), False
         pose, betas, trans = body_parameters(fit, 24, where)
         return *fit_in_camera(self.body, pose, betas, trans, R, t / 1000), True
 

@@ -1,0 +1,60 @@
+"""FreiHAND (spec i2l_meshnet 7.6)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from openhmr.joints import MANO
+from openhmr.joints.mano import MANO_PARENTS
+from openhmr.lab.data.annotations import CocoFile, RootNetFile, body_parameters, entry, no_parameters, numbers, read_json, size_of, square_of
+from openhmr.lab.data.types import Sample
+
+
+class FreiHAND:
+    """Samples of ``root`` (``data/``, ``rootnet_output/``); the annotated MANO hand is the truth, the test split has none.
+
+    The test split takes RootNet's boxes and depths. Raises :class:`InputError` for missing or wrong files.
+    """
+
+    def __init__(self, root: str | Path, split: Literal["train", "test"]) -> None:
+        self.root, self.split = Path(root), split
+        part = "train" if split == "train" else "eval"
+        self.coco = CocoFile([self.root / "data" / f"freihand_{part}_coco.json"])
+        self.truth = read_json(self.root / "data" / f"freihand_{part}_data.json")
+        self.rows = self.coco.annotations
+        if split == "train":
+            self.rows = [a for a in self.rows if square_of(a, self.coco.image(a), self.coco.name)[1] is not None]
+        else:
+            self.rootnet = RootNetFile(self.root / "rootnet_output" / "bbox_root_freihand_output.json", "image_id")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int) -> Sample:
+        annotation = self.rows[index]
+        image = self.coco.image(annotation)
+        where = f"FreiHAND annotation {annotation['id']}"
+        record = entry(self.truth, str(entry(image, "db_idx", where)), where)
+        camera = entry(record, "cam_param", where)
+        focal, principal = numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
+        joints, pixels, depth = np.zeros((21, 3)), np.zeros((21, 2)), 0.0
+        pose, betas, trans = no_parameters(len(MANO_PARENTS))
+        box, square = square_of(annotation, image, where)
+        train = self.split == "train"
+        if train:
+            joints = numbers(record, "joint_3d", (21, 3), where)
+            pixels, depth = joints[:, :2] / joints[:, 2:] * focal + principal, float(joints[MANO.root, 2])
+            pose, betas, trans = body_parameters(entry(record, "mano_param", where), len(pose), where)
+        else:
+            square, depth = self.rootnet.find(image["id"], 1)
+        assert square is not None
+        return Sample(
+            "FreiHAND", annotation["id"], self.root / "data" / str(entry(image, "file_name", where)), size_of(image, where),
+            box, square, focal, principal, depth, MANO, pixels, joints, np.full(21, train, np.float32), True,
+            pose, betas, trans, train, train,
+        )  # fmt: skip

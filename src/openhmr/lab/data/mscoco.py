@@ -1,0 +1,95 @@
+"""MS COCO 2017 with SMPLify-X fits of SMPL (spec i2l_meshnet 7.4)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openhmr.joints import COCO18
+from openhmr.joints.coco import COCO17, add_pelvis_neck
+from openhmr.lab.data.annotations import (
+    CocoFile,
+    Record,
+    RootNetFile,
+    body_parameters,
+    entry,
+    no_parameters,
+    numbers,
+    read_json,
+    size_of,
+    square_of,
+)
+from openhmr.lab.data.types import Sample
+
+FOCAL_PX = 1500.0
+"""Of every picture in tests, with the principal point in its middle."""
+
+
+class MSCOCO:
+    """Samples of ``root`` (``annotations/``, ``images/``, ``rootnet_output/``).
+
+    Training takes the annotated people, the test split RootNet's list on the validation pictures, which has no truth.
+    Raises :class:`InputError` for missing or wrong files.
+    """
+
+    def __init__(self, root: str | Path, split: Literal["train", "test"]) -> None:
+        self.root, self.split = Path(root), split
+        self.images = self.root / "images" / ("train2017" if split == "train" else "val2017")
+        self.coco = CocoFile([self.root / "annotations" / f"person_keypoints_{self.images.name}.json"])
+        self.fits: Record = {}
+        if split == "train":
+            self.fits = read_json(self.root / "annotations" / "coco_smplifyx_train.json")
+            self.rows = [a for a in self.coco.annotations if self._usable(a)]
+        else:
+            self.rootnet = RootNetFile(self.root / "rootnet_output" / "bbox_root_coco_output.json", "image_id")
+            self.rows = [row for row in self.rootnet.rows if row["image_id"] in self.coco.images]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def _usable(self, annotation: Record) -> bool:
+        if annotation.get("iscrowd") or not entry(annotation, "num_keypoints", self.coco.name):
+            return False
+        return square_of(annotation, self.coco.image(annotation), self.coco.name)[1] is not None
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._train(self.rows[index]) if self.split == "train" else self._test(self.rows[index])
+
+    def _train(self, annotation: Record) -> Sample:
+        where, image = f"MS COCO annotation {annotation['id']}", self.coco.image(annotation)
+        box, square = square_of(annotation, image, where)
+        assert square is not None
+        # The pelvis has the product of the hips' visibilities: seen if both are.
+        joints = add_pelvis_neck(numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), score=True)[:18]
+        fit = self.fits.get(str(annotation["id"]))
+        focal, principal = _middle(image, where)
+        pose, betas, trans = no_parameters(24)
+        if fit is not None:
+            pose, betas, trans = body_parameters(entry(fit, "smpl_param", where), 24, where)
+            camera = entry(fit, "cam_param", where)
+            focal, principal = numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
+        return Sample(
+            "MSCOCO", annotation["id"], self.images / str(entry(image, "file_name", where)), size_of(image, where), box, square,
+            focal, principal, 0.0, COCO18, joints[:, :2], np.zeros((18, 3), np.float32), np.float32(joints[:, 2] > 0), False,
+            pose, betas, trans, fit is not None,
+        )  # fmt: skip
+
+    def _test(self, row: Record) -> Sample:
+        image = self.coco.images[row["image_id"]]
+        where = f"{self.rootnet.path}: image {image['id']}"
+        square, depth = self.rootnet.read(row, 1000)
+        return Sample(
+            "MSCOCO", image["id"], self.images / str(entry(image, "file_name", where)), size_of(image, where), np.zeros(4), square,
+            *_middle(image, where), depth, COCO18, np.zeros((18, 2)), np.zeros((18, 3)), np.zeros(18, np.float32), False,
+            *no_parameters(24), False,
+        )  # fmt: skip
+
+
+def _middle(image: Record, where: str) -> tuple[NDArray, NDArray]:
+    height, width = size_of(image, where)
+    return np.full(2, FOCAL_PX), np.array([width / 2, height / 2])

@@ -1,0 +1,50 @@
+"""MuCo-3DHP, for training only (spec i2l_meshnet 7.3)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from openhmr.joints import MUCO
+from openhmr.lab.data.annotations import CocoFile, Record, body_parameters, entry, no_parameters, numbers, read_json, size_of, square_of
+from openhmr.lab.data.types import Sample
+
+
+class MuCo:
+    """Samples of ``root/data``: in each picture the person whose pelvis is nearest. Raises :class:`InputError` for wrong files."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.folder = Path(root) / "data"
+        self.coco = CocoFile([self.folder / "MuCo-3DHP.json"])
+        self.fits = read_json(self.folder / "smpl_param.json")
+        nearest: dict[int, tuple[float, Record]] = {}
+        for annotation in self.coco.annotations:
+            image = self.coco.image(annotation)
+            if square_of(annotation, image, self.coco.name)[1] is None:
+                continue
+            depth = numbers(annotation, "keypoints_cam", (21, 3), f"{self.coco.name}: annotation {annotation['id']}")[MUCO.root, 2]
+            if image["id"] not in nearest or depth < nearest[image["id"]][0]:
+                nearest[image["id"]] = depth, annotation
+        self.rows = [nearest[number][1] for number in self.coco.images if number in nearest]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int) -> Sample:
+        annotation = self.rows[index]
+        image = self.coco.image(annotation)
+        where = f"MuCo annotation {annotation['id']}"
+        joints = numbers(annotation, "keypoints_cam", (21, 3), where) / 1000
+        box, square = square_of(annotation, image, where)
+        assert square is not None
+        fit = self.fits.get(str(annotation["id"]))
+        pose, betas, trans = no_parameters(24) if fit is None else body_parameters(fit, 24, where)
+        return Sample(
+            "MuCo", annotation["id"], self.folder / str(entry(image, "file_name", where)), size_of(image, where), box, square,
+            numbers(image, "f", (2,), where), numbers(image, "c", (2,), where), float(joints[MUCO.root, 2]), MUCO,
+            numbers(annotation, "keypoints_img", (21, 2), where), joints, np.ones(21, np.float32), True,
+            pose, betas, trans, fit is not None,
+        )  # fmt: skip

@@ -1,0 +1,61 @@
+"""3DPW, for tests only (spec i2l_meshnet 7.5)."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from openhmr.bodies.body import Body
+from openhmr.bodies.skinning import skin
+from openhmr.errors import InputError
+from openhmr.joints import HUMAN36_TOP
+from openhmr.lab.data.annotations import CocoFile, RootNetFile, body_parameters, entry, numbers, size_of, square_of
+from openhmr.lab.data.types import Sample
+
+GENDERS = ("neutral", "male", "female")
+
+
+class PW3D:
+    """Samples of ``root`` (``data/3DPW_test.json``, ``data/imageFiles/``, ``rootnet_output/``); the truth is their body model.
+
+    ``gendered`` are the SMPL bodies by gender, with the joint regressor ``human36``. RootNet's boxes and depths are used unless
+    ``use_gt_info``. Raises :class:`InputError` for missing or wrong files.
+    """
+
+    def __init__(self, root: str | Path, gendered: Mapping[str, Body], use_gt_info: bool = False) -> None:
+        self.root, self.gendered = Path(root), gendered
+        self.coco = CocoFile([self.root / "data" / "3DPW_test.json"])
+        self.rootnet = None if use_gt_info else RootNetFile(self.root / "rootnet_output" / "bbox_root_pw3d_output.json", "ann_id")
+        self.rows = [
+            a for a in self.coco.annotations if self.rootnet or square_of(a, self.coco.image(a), self.coco.name)[1] is not None
+        ]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int) -> Sample:
+        annotation = self.rows[index]
+        image = self.coco.image(annotation)
+        where = f"3DPW annotation {annotation['id']}"
+        camera, fit = entry(image, "cam_param", where), entry(annotation, "smpl_param", where)
+        pose, betas, trans = body_parameters(fit, 24, where)
+        gender = entry(fit, "gender", where)
+        if gender not in self.gendered:
+            raise InputError(f"{where} needs the {gender} SMPL body, but there are {sorted(self.gendered)}; give all of {', '.join(GENDERS)}")
+        box, square = square_of(annotation, image, where)
+        if self.rootnet is not None:
+            square, depth = self.rootnet.find(annotation["id"], 1)
+        else:
+            body = self.gendered[gender]
+            pelvis = body.joint_regressors["human36"][HUMAN36_TOP.root] @ skin(body, pose, betas, trans)[0]
+            depth = float(pelvis[2])
+        assert square is not None
+        path = self.root / "data" / "imageFiles" / str(entry(image, "sequence", where)) / str(entry(image, "file_name", where))
+        return Sample(
+            "PW3D", annotation["id"], path, size_of(image, where), box, square,
+            numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where), depth,
+            HUMAN36_TOP, np.zeros((17, 2)), np.zeros((17, 3)), np.zeros(17, np.float32), True, pose, betas, trans, True, True, gender,
+        )  # fmt: skip
