@@ -39,3 +39,39 @@ class LiftItems:
             "reg_pose3d": (targets - root) * 1000, "reg_pose3d_valid": ones(len(targets)),
             "lift_pose3d": (inputs - inputs[self.joint_set.root]) * 1000, "lift_pose3d_valid": ones(len(inputs)),
         }  # fmt: skip
+
+
+@dataclass
+class ImageItems:
+    """Pictures of noise with the tiny body somewhere in the crop, and all targets of I2L-MeshNet."""
+
+    body: Body
+    count: int
+    has_3d: float = 1.0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def item(self, index: int, rng: RandomState, picker: random.Random) -> dict[str, np.ndarray]:
+        from openhmr.bodies.smpl import smpl_face_regressor
+
+        regressor = smpl_face_regressor(self.body)
+        mesh = (self.body.v_template * (1, -1, -1)).astype(np.float32)
+        joints = regressor @ mesh
+        lixel = lambda x: (x - joints[0]) * 25 + 32  # noqa: E731
+        ones = lambda n: np.ones((n, 1), np.float32)  # noqa: E731
+        image = np.random.default_rng(index).random((3, 256, 256), np.float32)
+        n, v = len(joints), len(mesh)
+        return {
+            "img": image, "orig_joint_img": lixel(joints), "fit_joint_img": lixel(joints), "fit_mesh_img": lixel(mesh),
+            "orig_joint_cam": joints - joints[0], "fit_joint_cam": joints - joints[0],
+            "pose_param": np.zeros(72), "shape_param": np.zeros(10),
+            "orig_joint_valid": ones(n), "orig_joint_trunc": ones(n), "fit_joint_trunc": ones(n), "fit_mesh_trunc": ones(v),
+            "is_valid_fit": np.float64(1), "is_3D": np.float64(self.has_3d),
+        }  # fmt: skip
+
+    def errors(self, index: int, item: dict, prediction: dict) -> dict[str, float]:
+        out = {"mpjpe_lixel": float(np.abs(prediction["mesh_coord_img"] - item["fit_mesh_img"]).mean())}
+        if "mesh_coord_cam" in prediction:
+            out["mpjpe_param"] = float(np.abs(prediction["joint_coord_cam"] - item["fit_joint_cam"]).mean() * 1000)
+        return out

@@ -13,8 +13,9 @@ from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36
 from openhmr.lab.config import build
 from openhmr.lab.training.batches import BalancedMix, Batches, GroupMix, seeded
+from openhmr.lab.training.official import train
 from openhmr.lab.training.optim import EpochPlan
-from openhmr.lab.training.pose2mesh import Pose2MeshTraining, train
+from openhmr.lab.training.pose2mesh import Pose2MeshTraining
 from openhmr.lab.training.settings import Pose2MeshConfig
 from tests.official_items import LiftItems
 

@@ -34,11 +34,21 @@ class CheckpointInfo:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(path: str | Path, module: nn.Module, info: CheckpointInfo) -> None:
-    """Write a module's state_dict and ``info`` to a safetensors file, atomically."""
+def save_checkpoint(path: str | Path, module: nn.Module, info: CheckpointInfo, epoch: int = -1) -> None:
+    """Write a module's state_dict, ``info`` and the ``epoch`` it was trained to (from 0) to a safetensors file, atomically."""
     state = {key: value.detach().contiguous() for key, value in module.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(state, temporary, {"format": FORMAT, "info": json.dumps(asdict(info), sort_keys=True)})
+        save_file(state, temporary, {"format": FORMAT, "info": json.dumps(asdict(info), sort_keys=True), "epoch": str(epoch)})
+
+
+def trained_epoch(path: str | Path) -> int:
+    """The epoch (from 0) that a checkpoint, ours or an official I2L-MeshNet one, was trained to; -1 if it does not say."""
+    if Path(path).suffix == ".tar":
+        epoch = _content(Path(path)).get("epoch", -1)
+        return epoch if isinstance(epoch, int) else -1
+    read_checkpoint(path)  # for its errors
+    with safe_open(path, "pt") as file:
+        return int((file.metadata() or {}).get("epoch", -1))
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
@@ -75,15 +85,13 @@ def import_official(path: str | Path, module: nn.Module) -> None:
     take_state(path, module, read_official(path, POSE2MESH_KEY))
 
 
-def import_official_i2l(path: str | Path, module: nn.Module) -> int:
-    """Load an official I2L-MeshNet ``snapshot_N.pth.tar`` into the network of the same body; returns its epoch N.
+def import_official_i2l(path: str | Path, module: nn.Module) -> None:
+    """Load an official I2L-MeshNet ``snapshot_N.pth.tar`` into the network of the same body.
 
     The body model's arrays that the file carries are dropped. Raises :class:`InputError`.
     """
     state = {k: v for k, v in read_official(path, I2L_KEY).items() if not k.startswith(BODY_ARRAYS)}
     take_state(path, module, state)
-    epoch = _content(Path(path)).get("epoch", -1)
-    return epoch if isinstance(epoch, int) else -1
 
 
 def export_official(path: str | Path, module: nn.Module, key: str, epoch: int) -> None:
@@ -121,6 +129,14 @@ def take_state(path: str | Path, module: nn.Module, state: Mapping[str, Tensor])
     if weight is not None and key in own and weight.shape != own[key].shape:
         raise InputError(f"{path} is for a mesh of {len(weight)} vertices, this body has {len(own[key])}; use the body it was trained with")
     _load_strictly(path, module, state)
+
+
+def read_torchvision(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a weights file of torchvision (a plain state_dict). Raises :class:`InputError`."""
+    state = _content(Path(path))
+    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise InputError(f"{path} is no state_dict of tensors; give an unchanged weights file of torchvision's ResNet")
+    return dict(state)
 
 
 def read_official(path: str | Path, key: str) -> dict[str, Tensor]:

@@ -4,14 +4,13 @@ An item of training or test holds ``pose2d (J,2)`` standardised, ``lift_pose3d (
 stage 2 ``mesh (V,3)`` m, ``reg_pose3d (Jt,3)`` mm and their ``*_valid``.
 """
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.mano import mano_joint_regressor
@@ -32,12 +31,11 @@ from openhmr.lab.models.pose2mesh.losses import LossConfig, coordinate_loss, pos
 from openhmr.lab.models.pose2mesh.network import Pose2Mesh, official
 from openhmr.lab.models.pose2mesh.posenet import PoseNet
 from openhmr.lab.training.batches import BalancedMix, Batches, Item, ItemSet, seeded
-from openhmr.lab.training.fit import Trainer
+from openhmr.lab.training.fit import Running, Trainer
+from openhmr.lab.training.official import weights_file
 from openhmr.lab.training.optim import EpochPlan
 from openhmr.lab.training.samples import mesh_views, pose_views, save_picture, write_mesh
 from openhmr.lab.training.settings import Pose2MeshConfig
-
-log = logging.getLogger(__name__)
 
 JOINT_SETS: dict[str, JointSet] = {s.name: s for s in (HUMAN36, COCO, SMPL, MANO)}
 CROP = (384, 288)
@@ -61,6 +59,8 @@ class Pose2MeshTraining:
     ``test`` is the first data set of the test list, prepared like the training sets. Raises :class:`InputError` where config,
     body and data do not go together.
     """
+
+    best = "joint"
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Pose2MeshTraining:
             config.MODEL.normal_loss_weight, config.MODEL.edge_loss_weight, config.MODEL.joint_loss_weight, config.MODEL.joint_loss_weight,
             t.edge_loss_start,
         )  # fmt: skip
-        self.test, self.batches = test, None
+        self.test, self.batches = test, None  # type: ItemSet | None, Batches | None
         if train:
             sizes = [min(len(s), run.limit or len(s)) for s in train]
             batch = max(1, t.batch_size // len(train)) * len(train)
@@ -106,10 +106,19 @@ class Pose2MeshTraining:
             self.config.RUN.checkpoint_every,
         )  # fmt: skip
 
+    @property
+    def running(self) -> Running:
+        return self.config.RUN
+
+    def initialise(self) -> None:
+        """Begin from stage 1's weights where the config says so."""
+        if self.config.MODEL.posenet_pretrained:
+            self.start_from_posenet(self.config.MODEL.posenet_path)
+
     def start_from_posenet(self, path: str | Path) -> None:
         """Put a stage 1 network (run folder, checkpoint or official file) into this stage 2 network."""
         assert isinstance(self.network, Pose2Mesh)
-        file = checkpoint_file(path)
+        file = weights_file(path)
         if file.suffix == ".tar":
             state = read_official(file, POSE2MESH_KEY)
         else:
@@ -185,12 +194,12 @@ class Pose2MeshTraining:
             write_mesh(folder / f"epoch-{epoch:03d}.obj", vertices[0] / 1000, self.body.faces)
         return image
 
-    def save(self, path: Path) -> None:
-        save_checkpoint(path, self.network, self.info)
+    def save(self, path: Path, epoch: int = -1) -> None:
+        save_checkpoint(path, self.network, self.info, epoch)
 
     def load(self, path: str | Path) -> None:
         """Weights of a run folder, a checkpoint or an official file, strictly."""
-        file = checkpoint_file(path)
+        file = weights_file(path)
         if file.suffix == ".tar":
             take_state(file, self.network, read_official(file, POSE2MESH_KEY))
         else:
@@ -202,46 +211,3 @@ def checkpoint_info(config: Pose2MeshConfig, body: Body, network: nn.Module) -> 
     if not isinstance(network, Pose2Mesh):
         return CheckpointInfo("posenet", config.DATASET.input_joint_set, "")
     return CheckpointInfo("pose2mesh", config.DATASET.input_joint_set, body.content_hash(), network.graph.digest)
-
-
-def checkpoint_file(path: str | Path, names: Sequence[str] = ("final.safetensors", "best.safetensors", "last.safetensors")) -> Path:
-    """The file that ``path`` means: itself, or a run folder's final (else best, else last) weights. Raises :class:`InputError`."""
-    path = Path(path)
-    if not path.is_dir():
-        if not path.is_file():
-            raise InputError(f"{path} does not exist; give a run folder, a .safetensors checkpoint or an official .pth.tar file")
-        return path
-    found = next((path / name for name in names if (path / name).is_file()), None)
-    if found is None:
-        raise InputError(f"run folder {path} holds none of {', '.join(names)}; train to the end of an epoch, or give a checkpoint file")
-    return found
-
-
-def train(work: Pose2MeshTraining, folder: Path, until: int | None = None) -> None:
-    """Run or resume the schedule in ``folder``: ``last``, ``best`` (by the joint error) and at the end ``final.safetensors``.
-
-    The best is first taken after the second epoch, as officially.
-    """
-    assert work.batches is not None
-    plan = work.plan
-    trainer = Trainer(work.network, plan, folder, work.config.RUN.seed, work.device, work.config.RUN)
-    if not trainer.resume() and work.config.MODEL.posenet_pretrained:
-        work.start_from_posenet(work.config.MODEL.posenet_path)
-    first = not distributed.is_initialized() or distributed.get_rank() == 0
-
-    def evaluate() -> dict[str, float]:
-        epoch, batches = plan.epoch(trainer.step - 1) + 1, work.batches
-        assert batches is not None
-        numbers: dict[str, float] = {"epoch": epoch, "waiting": batches.waited / max(trainer.seconds, 1e-9)}
-        if work.test is not None:
-            numbers |= work.errors()
-            best = min((row["joint"] for row in trainer.history() if "joint" in row), default=float("inf"))
-            if epoch > 1 and 0 < numbers["joint"] < best:
-                work.save(folder / "best.safetensors")
-            trainer.events.picture("sample", work.save_sample(folder / "samples", epoch), trainer.step)
-        work.save(folder / "last.safetensors")
-        return numbers
-
-    trainer.run(lambda step, _: work.loss(trainer, step), evaluate, until)
-    if first and trainer.step >= plan.steps:
-        work.save(folder / "final.safetensors")

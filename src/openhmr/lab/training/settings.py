@@ -100,10 +100,8 @@ class I2LQuirks:
 
     freeze_statistics: bool = False
     """False: in the param stage the frozen backbones' batch statistics keep moving."""
-    restore_optimizer: bool = False
-    """False: ``continue_train`` takes over the weights and the epoch, not the optimiser's state."""
     param_on_untrained: bool = False
-    """The original trains the param stage upon an untrained lixel network if ``--continue`` is forgotten; here that is refused."""
+    """True: the param stage may train upon an untrained lixel network, as the original does if ``--continue`` is forgotten."""
     hand_param_mm: bool = True
     """FreiHAND's pred.json of the param stage holds root-relative millimetres, of the lixel stage absolute metres."""
 
