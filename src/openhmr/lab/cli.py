@@ -79,7 +79,9 @@ def train(args: argparse.Namespace) -> int:
     with atomic_path(out / "config.json") as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n")
     run(work, out)
-    print(json.dumps({k: round(v, 2) for k, v in work.evaluate().items()}))
+    with torch.no_grad():
+        numbers = work.evaluate()
+    print(json.dumps({k: round(v, 2) for k, v in numbers.items()}))
     return 0
 
 
