@@ -26,7 +26,7 @@ COCO = JointSet(
 COCO18 = JointSet(
     name="coco18",
     names=(*COCO17, "Pelvis"),
-    skeleton=COCO.skeleton[:13] + ((5, 6), (11, 12)),
+    skeleton=(*COCO.skeleton[:13], (5, 6), (11, 12)),
     root=17,
     eval_joints=tuple(range(18)),
 )

@@ -55,8 +55,9 @@ def entry(record: Any, key: str, where: object) -> Any:
 
 def body_parameters(record: Any, joints: int, where: object) -> tuple[NDArray, NDArray, NDArray]:
     """``pose (joints, 3)``, ``shape (10,)``, ``trans (3,)`` of a fitted body, float32."""
-    pose = numbers(record, "pose", (joints * 3,), where).reshape(joints, 3)
-    return tuple(np.float32(a) for a in (pose, numbers(record, "shape", (10,), where), numbers(record, "trans", (3,), where)))  # type: ignore[return-value]
+    shapes = (("pose", (joints * 3,)), ("shape", (10,)), ("trans", (3,)))
+    pose, betas, trans = (numbers(record, key, shape, where).astype(np.float32) for key, shape in shapes)
+    return pose.reshape(joints, 3), betas, trans
 
 
 def no_parameters(joints: int) -> tuple[NDArray, NDArray, NDArray]:

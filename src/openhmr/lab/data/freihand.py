@@ -8,7 +8,17 @@ import numpy as np
 
 from openhmr.joints import MANO
 from openhmr.joints.mano import MANO_PARENTS
-from openhmr.lab.data.annotations import CocoFile, RootNetFile, body_parameters, entry, no_parameters, numbers, read_json, size_of, square_of
+from openhmr.lab.data.annotations import (
+    CocoFile,
+    RootNetFile,
+    body_parameters,
+    entry,
+    no_parameters,
+    numbers,
+    read_json,
+    size_of,
+    square_of,
+)
 from openhmr.lab.data.types import Sample
 
 

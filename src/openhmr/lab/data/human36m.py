@@ -73,9 +73,10 @@ class Human36M:
         subject = entry(image, "subject", where)
         path = [str(entry(image, k, where)) for k in ("action_idx", "subaction_idx", "frame_idx")]
         camera = entry(self.cameras[subject], str(entry(image, "cam_idx", where)), where)
-        R, t, f, c = (np.float32(numbers(camera, k, s, where)) for k, s in (("R", (3, 3)), ("t", (3,)), ("f", (2,)), ("c", (2,))))
+        shapes = (("R", (3, 3)), ("t", (3,)), ("f", (2,)), ("c", (2,)))
+        R, t, f, c = (numbers(camera, key, shape, where).astype(np.float32) for key, shape in shapes)
         by_frame = entry(entry(self.joints[subject], path[0], where), path[1], where)
-        joints = world2cam(np.float32(numbers(by_frame, path[2], (17, 3), where)), R, t)
+        joints = world2cam(numbers(by_frame, path[2], (17, 3), where).astype(np.float32), R, t)
         box, square = square_of(annotation, image, where)
         depth = float(joints[HUMAN36_TOP.root, 2]) / 1000
         if self.rootnet is not None:
@@ -106,4 +107,4 @@ def fit_in_camera(body: Body, pose: NDArray, betas: NDArray, trans: NDArray, R: 
     pose = pose.copy()
     pose[0] = matrix_to_axis_angle(R.astype(np.float64) @ axis_angle_to_matrix(pose[0].astype(np.float64)))
     pelvis = body.J_regressor[0] @ (body.v_template + body.shapedirs[..., : len(betas)] @ betas)
-    return pose, betas, np.float32(R @ trans + t_m - pelvis + R @ pelvis)
+    return pose, betas, np.asarray(R @ trans + t_m - pelvis + R @ pelvis, np.float32)

@@ -75,7 +75,7 @@ class MSCOCO:
             focal, principal = numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
         return Sample(
             "MSCOCO", annotation["id"], self.images / str(entry(image, "file_name", where)), size_of(image, where), box, square,
-            focal, principal, 0.0, COCO18, joints[:, :2], np.zeros((18, 3), np.float32), np.float32(joints[:, 2] > 0), False,
+            focal, principal, 0.0, COCO18, joints[:, :2], np.zeros((18, 3), np.float32), (joints[:, 2] > 0).astype(np.float32), False,
             pose, betas, trans, fit is not None,
         )  # fmt: skip
 

@@ -44,7 +44,7 @@ class PW3D:
         pose, betas, trans = body_parameters(fit, 24, where)
         gender = entry(fit, "gender", where)
         if gender not in self.gendered:
-            raise InputError(f"{where} needs the {gender} SMPL body, but there are {sorted(self.gendered)}; give all of {', '.join(GENDERS)}")
+            raise InputError(f"{where} needs the {gender} SMPL body, there are {sorted(self.gendered)}; give all of {', '.join(GENDERS)}")
         box, square = square_of(annotation, image, where)
         if self.rootnet is not None:
             square, depth = self.rootnet.find(annotation["id"], 1)

@@ -102,7 +102,8 @@ def lines(errors: Mapping[str, NDArray | Sequence[float]]) -> list[str]:
 
 def write_hands(path: Path, hands: Iterable[tuple[NDArray, NDArray]]) -> None:
     """FreiHAND's ``pred.json``: a list of all joints and a list of all meshes, in the order of the test set."""
-    joints, meshes = [], []
+    joints: list[list[float]] = []
+    meshes: list[list[float]] = []
     for points, mesh in hands:
         if not (np.isfinite(points).all() and np.isfinite(mesh).all()):
             raise InputError(f"hand {len(joints)} has coordinates that are not finite; nothing is written: check the network's weights")

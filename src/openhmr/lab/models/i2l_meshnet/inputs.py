@@ -96,7 +96,7 @@ class Preparation:
         meta = {
             "orig_joint_valid": to_set(given.valid), "orig_joint_trunc": to_set(given.seen),
             "fit_joint_trunc": fit.joints_seen, "fit_mesh_trunc": fit.mesh_seen,
-            "is_valid_fit": np.float32(valid_fit), "is_3D": np.float32(sample.has_3d),
+            "is_valid_fit": np.array(valid_fit), "is_3D": np.array(sample.has_3d),
         }  # fmt: skip
         return {"img": _image(sample, affine, a)}, _float32(targets), _float32(meta)
 

@@ -77,7 +77,7 @@ def fitted_pose(sample: Sample, flip: bool) -> NDArray[np.float32]:
     """Axis-angle pose ``(P,3)`` of the fit, mirrored if asked."""
     if not flip:
         return sample.pose
-    return (sample.pose[SMPL.flip_permutation] * np.float32([1, -1, -1])).astype(np.float32)
+    return np.asarray(sample.pose[SMPL.flip_permutation] * (1, -1, -1), np.float32)
 
 
 def fit_targets(sample: Sample, body: Body, affine: NDArray, flip: bool, box_m: float) -> FitTargets:
@@ -88,7 +88,8 @@ def fit_targets(sample: Sample, body: Body, affine: NDArray, flip: bool, box_m: 
         # A mirrored pose still stands where the original does: it is moved so that its root appears at the mirrored place.
         offset = (sample.image_hw[1] - 1) / 2 - sample.principal_px[0]
         shift = 2 * offset / sample.focal_px[0] * joints[0, 2] - 2 * joints[0, 0]
-        mesh, joints = mesh + np.float32([shift, 0, 0]), joints + np.float32([shift, 0, 0])
+        moved = np.array([shift, 0, 0], np.float32)
+        mesh, joints = mesh + moved, joints + moved
     points = np.concatenate([mesh, joints])
     pixels = cam2pixel(points, sample.focal_px, sample.principal_px)[:, :2]
     grid = lixels(pixels, points[:, 2] - joints[0, 2], affine, box_m)
