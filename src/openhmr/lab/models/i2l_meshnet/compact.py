@@ -302,7 +302,7 @@ class CompactI2L(nn.Module):
             centre, target = (weight * lifted).sum(1, keepdim=True), (weight * xy).sum(1, keepdim=True)
             spare = lifted - centre
             across = (weight * spare * (xy - target)).sum((1, 2), keepdim=True)
-            per_metre = (across / (weight * spare * spare).sum((1, 2), keepdim=True).clamp(min=1e-4)).clamp(4, 200)
+            per_metre = (across / (weight * spare * spare).sum((1, 2), keepdim=True).clamp(min=1e-4)).clamp(12, 80)
             depth = (vertices[..., 2:] / 2 + 0.5) * LIXELS
             lixels = torch.cat([(vertices[..., :2] - centre) * per_metre + target, depth], -1)
             return lixels, per_metre[:, 0, 0], transforms[..., :3].transpose(1, 2).flatten(1)
