@@ -14,6 +14,8 @@ from openhmr.geometry.patch import process_bbox
 MAX_BYTES = 4 << 30
 """The largest official file, Human3.6M's 3D joints of one subject, has a tenth of it."""
 
+BETA_LIMIT = 3.0
+
 Record = Mapping[str, Any]
 
 
@@ -58,6 +60,11 @@ def body_parameters(record: Any, joints: int, where: object) -> tuple[NDArray, N
     shapes = (("pose", (joints * 3,)), ("shape", (10,)), ("trans", (3,)))
     pose, betas, trans = (numbers(record, key, shape, where).astype(np.float32) for key, shape in shapes)
     return pose.reshape(joints, 3), betas, trans
+
+
+def limited(betas: NDArray) -> NDArray:
+    """``betas``, or zeros if any coefficient lies beyond 3: such fits have failed (Pose2Mesh)."""
+    return np.zeros_like(betas) if np.any(np.abs(betas) > BETA_LIMIT) else betas
 
 
 def no_parameters(joints: int) -> tuple[NDArray, NDArray, NDArray]:
@@ -121,3 +128,30 @@ class RootNetFile:
     def read(self, row: Record, per_metre: float) -> tuple[NDArray, float]:
         """The same of one of ``rows``."""
         return numbers(row, "bbox", (4,), self.path), float(numbers(row, "root_cam", (3,), self.path)[2]) / per_metre
+
+
+class Detections:
+    """What a 2D detector found, as a list of records with ``annotation_id`` and ``keypoints``."""
+
+    def __init__(self, path: Path, joints: int) -> None:
+        self.path, self.joints, rows = path, joints, read_json(path)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and "annotation_id" in row for row in rows):
+            raise InputError(f"{path} is no list of records with annotation_id; take the detections that belong to this data set")
+        self._by_id = {row["annotation_id"]: row for row in rows}
+
+    def find(self, number: int) -> NDArray[np.float64]:
+        """``(J, 2)`` pixels of the annotation ``number``."""
+        if number not in self._by_id:
+            raise InputError(f"{self.path} has nothing on annotation {number}; run the detector on the whole split")
+        return pixels_of(entry(self._by_id[number], "keypoints", self.path), self.joints, f"{self.path}: annotation {number}")
+
+
+def pixels_of(keypoints: Any, joints: int, where: object) -> NDArray[np.float64]:
+    """The first two columns of detected ``keypoints (joints, 2 or more)``."""
+    try:
+        array = np.asarray(keypoints, np.float64)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if array.ndim != 2 or len(array) != joints or array.shape[1] < 2 or not np.isfinite(array[:, :2]).all():
+        raise InputError(f"{where}: keypoints are no {joints} rows of finite x, y; check that the file belongs to this data set")
+    return array[:, :2]

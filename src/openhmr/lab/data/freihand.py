@@ -1,4 +1,4 @@
-"""FreiHAND (spec i2l_meshnet 7.6)."""
+"""FreiHAND (spec i2l_meshnet 7.6, pose2mesh 10.7)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,13 @@ from typing import Literal
 
 import numpy as np
 
+from openhmr.geometry.crop import process_bbox
+from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import MANO
 from openhmr.joints.mano import MANO_PARENTS
 from openhmr.lab.data.annotations import (
     CocoFile,
+    Detections,
     RootNetFile,
     body_parameters,
     entry,
@@ -67,4 +70,51 @@ class FreiHAND:
             "FreiHAND", annotation["id"], self.root / "data" / str(entry(image, "file_name", where)), size_of(image, where),
             box, square, focal, principal, depth, MANO, pixels, joints, np.full(21, train, np.float32), True,
             pose, betas, trans, train, train,
+        )  # fmt: skip
+
+
+class FreiHANDPoses:
+    """The same as Pose2Mesh reads it, with HRNet's detections; its annotations hold the hand in world axes and the camera.
+
+    The hand turns about its wrist into camera axes and is moved by the camera's own translation, which is not made up for; the
+    targets are relative to the wrist. The test split has no truth. Raises :class:`InputError` for missing or wrong files.
+    """
+
+    def __init__(self, root: str | Path, split: Literal["train", "test"]) -> None:
+        self.folder, self.train = Path(root) / "data", split == "train"
+        part = "train" if self.train else "eval"
+        self.coco = CocoFile([self.folder / f"freihand_{part}_coco.json"])
+        self.truth = read_json(self.folder / f"freihand_{part}_data.json")
+        self.detections = Detections(self.folder / f"hrnet_output_on_{split}set.json", 21)
+        self.rows = self.coco.annotations
+        if self.train:
+            box = lambda a: numbers(a, "bbox", (4,), f"FreiHAND annotation {a['id']}")  # noqa: E731
+            self.rows = [a for a in self.rows if process_bbox(box(a)) is not None]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int) -> Sample:
+        annotation = self.rows[index]
+        image, where = self.coco.image(annotation), f"FreiHAND annotation {annotation['id']}"
+        record = entry(self.truth, str(entry(image, "db_idx", where)), where)
+        camera = entry(record, "cam_param", where)
+        focal, principal = numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
+        joints, pixels = np.zeros((21, 3)), np.zeros((21, 2))
+        pose, betas, trans = no_parameters(len(MANO_PARENTS))
+        if self.train:
+            joints = numbers(record, "joint_3d", (21, 3), where)
+            pixels = joints[:, :2] / joints[:, 2:] * focal + principal
+            hand = dict(entry(record, "mano_param", where)) | {"trans": numbers(camera, "t", (3,), where)}
+            pose, betas, trans = body_parameters(hand, len(pose), where)
+            turned = numbers(camera, "R", (3, 3), where) @ axis_angle_to_matrix(pose[0].astype(np.float64))
+            pose[0] = matrix_to_axis_angle(turned)
+        box = numbers(annotation, "bbox", (4,), where) if self.train else np.zeros(4)
+        return Sample(
+            "FreiHAND", annotation["id"], self.folder / str(entry(image, "file_name", where)), size_of(image, where),
+            box, box, focal, principal, float(joints[MANO.root, 2]), MANO, pixels, joints, np.full(21, self.train, np.float32), True,
+            pose, betas, trans, self.train, self.train, detected_px=self.detections.find(annotation["id"]),
         )  # fmt: skip

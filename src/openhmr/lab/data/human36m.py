@@ -1,14 +1,17 @@
-"""Human3.6M with the fits of SMPL that I2L-MeshNet's authors made (spec i2l_meshnet 7.2)."""
+"""Human3.6M with the fits of SMPL that I2L-MeshNet's authors made (spec i2l_meshnet 7.2, pose2mesh 10.1)."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.bodies.body import Body
+from openhmr.errors import InputError
 from openhmr.geometry.camera import cam2pixel, world2cam
+from openhmr.geometry.crop import process_bbox
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import HUMAN36_TOP
 from openhmr.lab.data.annotations import (
@@ -17,8 +20,10 @@ from openhmr.lab.data.annotations import (
     RootNetFile,
     body_parameters,
     entry,
+    limited,
     no_parameters,
     numbers,
+    pixels_of,
     read_json,
     size_of,
     square_of,
@@ -26,8 +31,8 @@ from openhmr.lab.data.annotations import (
 from openhmr.lab.data.types import Sample
 
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
-EVERY = {"train": 5, "test": 64}
-"""Every which frame is used."""
+TRAIN_EVERY = 5
+"""Every which frame is trained on."""
 TEST_CAMERA = 4
 """The frontal camera, as in HMR and SPIN."""
 
@@ -38,6 +43,9 @@ class Human36M:
     ``body`` is the neutral SMPL body, whose rest pelvis brings the fits from world to camera axes. The test split uses
     RootNet's boxes and depths unless ``use_gt_info``. Raises :class:`InputError` for missing or wrong files.
     """
+
+    test_every = 64
+    """Every which frame is tested on."""
 
     def __init__(self, root: str | Path, split: Literal["train", "test"], body: Body, use_gt_info: bool = False) -> None:
         self.root, self.split, self.body = Path(root), split, body
@@ -61,7 +69,7 @@ class Human36M:
     def _row(self, annotation: Record) -> tuple[Record, Record] | None:
         image = self.coco.image(annotation)
         frame = entry(image, "frame_idx", self.coco.name)
-        if frame % EVERY[self.split] or (self.split == "test" and entry(image, "cam_idx", self.coco.name) != TEST_CAMERA):
+        if frame % self._every or (self.split == "test" and entry(image, "cam_idx", self.coco.name) != TEST_CAMERA):
             return None
         if self.rootnet is None and square_of(annotation, image, self.coco.name)[1] is None:
             return None
@@ -71,13 +79,13 @@ class Human36M:
         annotation, image = self.rows[index]
         where = f"Human36M annotation {annotation['id']}"
         subject = entry(image, "subject", where)
-        path = [str(entry(image, k, where)) for k in ("action_idx", "subaction_idx", "frame_idx")]
+        path = _path(image, where)
         camera = entry(self.cameras[subject], str(entry(image, "cam_idx", where)), where)
         shapes = (("R", (3, 3)), ("t", (3,)), ("f", (2,)), ("c", (2,)))
         R, t, f, c = (numbers(camera, key, shape, where).astype(np.float32) for key, shape in shapes)
         by_frame = entry(entry(self.joints[subject], path[0], where), path[1], where)
         joints = world2cam(numbers(by_frame, path[2], (17, 3), where).astype(np.float32), R, t)
-        box, square = square_of(annotation, image, where)
+        box, square = self._boxes(annotation, image, where)
         depth = float(joints[HUMAN36_TOP.root, 2]) / 1000
         if self.rootnet is not None:
             square, depth = self.rootnet.find(image["id"], 1000)
@@ -89,14 +97,95 @@ class Human36M:
             pose, betas, trans, has_fit,
         )  # fmt: skip
 
-    def _fit(self, subject: int, path: list[str], R: NDArray, t: NDArray, where: str) -> tuple[NDArray, NDArray, NDArray, bool]:
+    @property
+    def _every(self) -> int:
+        return TRAIN_EVERY if self.split == "train" else self.test_every
+
+    def _boxes(self, annotation: Record, image: Record, where: str) -> tuple[NDArray, NDArray | None]:
+        return square_of(annotation, image, where)
+
+    def _betas(self, betas: NDArray) -> NDArray:
+        return betas
+
+    def _record(self, subject: int, path: list[str]) -> Record | None:
         fit = self.fits[subject]
         for key in path:
             fit = fit.get(key) if isinstance(fit, dict) else None
+        return fit
+
+    def _fit(self, subject: int, path: list[str], R: NDArray, t: NDArray, where: str) -> tuple[NDArray, NDArray, NDArray, bool]:
+        fit = self._record(subject, path)
         if fit is None:
             return *no_parameters(24), False
         pose, betas, trans = body_parameters(fit, 24, where)
+        betas = self._betas(betas)
         return *fit_in_camera(self.body, pose, betas, trans, R, t / 1000), True
+
+
+class Human36MPoses(Human36M):
+    """The same as Pose2Mesh reads it: frames with a fit, in the order of their names, all cameras, every 50th frame in tests.
+
+    The test split has the poses of ``absnet_output_on_testset.json`` unless ``use_gt_input``. They are matched ``by_position`` in
+    the order of names, as the original does, which goes wrong without a word if one is missing; else by name.
+    """
+
+    test_every = 50
+
+    def __init__(
+        self, root: str | Path, split: Literal["train", "test"], body: Body, use_gt_input: bool = False, by_position: bool = True
+    ) -> None:
+        self._without_fit: set[str] = set()
+        super().__init__(root, split, body, use_gt_info=True)
+        self.rows.sort(key=lambda row: _name(row[1]))
+        self._detected: list[tuple[str, object]] = []
+        if split == "test" and not use_gt_input:
+            self._detected = self._match(self.root / "absnet_output_on_testset.json", by_position)
+
+    def _row(self, annotation: Record) -> tuple[Record, Record] | None:
+        image, where = self.coco.image(annotation), self.coco.name
+        if entry(image, "frame_idx", where) % self._every:
+            return None
+        if self._record(entry(image, "subject", where), _path(image, where)) is None:
+            self._without_fit.add(_name(image))
+            return None
+        box, _ = self._boxes(annotation, image, where)
+        return None if process_bbox(box) is None else (annotation, image)
+
+    def _match(self, path: Path, by_position: bool) -> list[tuple[str, object]]:
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise InputError(f"{path} is no table of poses by picture; take the detections that belong to this data set")
+        found = {PurePath(str(key)).name: (f"{path}: {key}", pose) for key, pose in content.items()}
+        names = [_name(image) for _, image in self.rows]
+        if by_position:
+            names = [n for n in sorted(found) if n not in self._without_fit][: len(self.rows)]
+        missing = [n for n in names if n not in found]
+        if missing or len(names) < len(self.rows):
+            what = missing[0] if missing else f"{len(self.rows) - len(names)} of the {len(self.rows)} pictures"
+            raise InputError(f"{path} has no pose for {what}; run the detector on the whole test split")
+        return [found[n] for n in names]
+
+    def _boxes(self, annotation: Record, image: Record, where: str) -> tuple[NDArray, NDArray | None]:
+        box = numbers(annotation, "bbox", (4,), f"{where}: annotation {annotation['id']}")
+        return box, box
+
+    def _betas(self, betas: NDArray) -> NDArray:
+        return limited(betas)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        if not self._detected:
+            return sample
+        where, pose = self._detected[index]
+        return replace(sample, detected_px=pixels_of(pose, 17, where))
+
+
+def _path(image: Record, where: str) -> list[str]:
+    return [str(entry(image, k, where)) for k in ("action_idx", "subaction_idx", "frame_idx")]
+
+
+def _name(image: Record) -> str:
+    return PurePath(str(entry(image, "file_name", f"image {image['id']}"))).name
 
 
 def fit_in_camera(body: Body, pose: NDArray, betas: NDArray, trans: NDArray, R: NDArray, t_m: NDArray) -> tuple[NDArray, NDArray, NDArray]:

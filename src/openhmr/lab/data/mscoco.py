@@ -1,4 +1,4 @@
-"""MS COCO 2017 with SMPLify-X fits of SMPL (spec i2l_meshnet 7.4)."""
+"""MS COCO 2017 with fits of SMPL: SMPLify-X's for I2L-MeshNet (spec i2l_meshnet 7.4), SMPLify's for Pose2Mesh (pose2mesh 10.3)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from openhmr.errors import InputError
+from openhmr.geometry.crop import process_bbox
 from openhmr.joints import COCO18
 from openhmr.joints.coco import COCO17, add_pelvis_neck
 from openhmr.lab.data.annotations import (
@@ -15,6 +17,7 @@ from openhmr.lab.data.annotations import (
     RootNetFile,
     body_parameters,
     entry,
+    limited,
     no_parameters,
     numbers,
     read_json,
@@ -93,3 +96,50 @@ class MSCOCO:
 def _middle(image: Record, where: str) -> tuple[NDArray, NDArray]:
     height, width = size_of(image, where)
     return np.full(2, FOCAL_PX), np.array([width / 2, height / 2])
+
+
+class COCO:
+    """The people of ``root/annotations`` whom SMPLify fitted, as Pose2Mesh reads them: always the training split.
+
+    Raises :class:`InputError` for missing or wrong files.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.coco = CocoFile([self.root / "annotations" / "person_keypoints_train2017.json"])
+        self.fits: Record = read_json(self.root / "annotations" / "coco_smplify_train.json")
+        self.rows = [a for a in self.coco.annotations if self._usable(a)]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def _usable(self, annotation: Record) -> bool:
+        if annotation.get("iscrowd") or not entry(annotation, "num_keypoints", self.coco.name):
+            return False
+        box = numbers(annotation, "bbox", (4,), f"{self.coco.name}: annotation {annotation['id']}")
+        return process_bbox(box) is not None and str(annotation["id"]) in self.fits
+
+    def __getitem__(self, index: int) -> Sample:
+        annotation = self.rows[index]
+        where, image = f"COCO annotation {annotation['id']}", self.coco.image(annotation)
+        joints = add_pelvis_neck(numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), score=True)[:18]
+        fit = self.fits[str(annotation["id"])]
+        pose, betas, trans = body_parameters(dict(entry(fit, "smpl_param", where)) | {"trans": [0, 0, 0]}, 24, where)
+        camera, box = entry(fit, "cam_param", where), numbers(annotation, "bbox", (4,), where)
+        return Sample(
+            "COCO", annotation["id"], self.root / "images" / "train2017" / str(entry(image, "file_name", where)), size_of(image, where),
+            box, box, np.zeros(2), np.zeros(2), 0.0, COCO18, joints[:, :2], np.zeros((18, 3), np.float32),
+            (joints[:, 2] > 0).astype(np.float32), False, pose, limited(betas), trans, True,
+            weak_camera=np.stack([_scale(camera, where), numbers(camera, "t", (2,), where)]),
+        )  # fmt: skip
+
+
+def _scale(camera: Record, where: str) -> NDArray:
+    """The scale of a weak-perspective camera, one number or one an axis, as ``(2,)``."""
+    value = np.asarray(entry(camera, "s", where), np.float64)
+    if value.size not in (1, 2) or not np.isfinite(value).all():
+        raise InputError(f"{where}: s holds {value.size} numbers; one or two finite ones are needed")
+    return np.broadcast_to(value.reshape(-1), (2,))

@@ -1,12 +1,25 @@
-"""MuCo-3DHP, for training only (spec i2l_meshnet 7.3)."""
+"""MuCo-3DHP, for training only (spec i2l_meshnet 7.3, pose2mesh 10.2)."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from openhmr.geometry.crop import process_bbox
 from openhmr.joints import MUCO
-from openhmr.lab.data.annotations import CocoFile, Record, body_parameters, entry, no_parameters, numbers, read_json, size_of, square_of
+from openhmr.lab.data.annotations import (
+    CocoFile,
+    Record,
+    body_parameters,
+    entry,
+    limited,
+    no_parameters,
+    numbers,
+    read_json,
+    size_of,
+    square_of,
+)
 from openhmr.lab.data.types import Sample
 
 
@@ -20,12 +33,18 @@ class MuCo:
         nearest: dict[int, tuple[float, Record]] = {}
         for annotation in self.coco.annotations:
             image = self.coco.image(annotation)
-            if square_of(annotation, image, self.coco.name)[1] is None:
+            if not self._usable(annotation, image):
                 continue
             depth = numbers(annotation, "keypoints_cam", (21, 3), f"{self.coco.name}: annotation {annotation['id']}")[MUCO.root, 2]
             if image["id"] not in nearest or depth < nearest[image["id"]][0]:
                 nearest[image["id"]] = depth, annotation
         self.rows = [nearest[number][1] for number in self.coco.images if number in nearest]
+
+    def _usable(self, annotation: Record, image: Record) -> bool:
+        return square_of(annotation, image, self.coco.name)[1] is not None
+
+    def _betas(self, betas: NDArray) -> NDArray:
+        return betas
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -39,12 +58,25 @@ class MuCo:
         where = f"MuCo annotation {annotation['id']}"
         joints = numbers(annotation, "keypoints_cam", (21, 3), where) / 1000
         box, square = square_of(annotation, image, where)
-        assert square is not None
+        square = box if square is None else square
         fit = self.fits.get(str(annotation["id"]))
         pose, betas, trans = no_parameters(24) if fit is None else body_parameters(fit, 24, where)
         return Sample(
             "MuCo", annotation["id"], self.folder / str(entry(image, "file_name", where)), size_of(image, where), box, square,
             numbers(image, "f", (2,), where), numbers(image, "c", (2,), where), float(joints[MUCO.root, 2]), MUCO,
             numbers(annotation, "keypoints_img", (21, 2), where), joints, np.ones(21, np.float32), True,
-            pose, betas, trans, fit is not None,
+            pose, self._betas(betas), trans, fit is not None,
         )  # fmt: skip
+
+
+class MuCoPoses(MuCo):
+    """The same as Pose2Mesh reads it: only people with a fit of finite numbers count."""
+
+    def _usable(self, annotation: Record, image: Record) -> bool:
+        fit = self.fits.get(str(annotation["id"]))
+        if fit is None or not all(np.isfinite(np.asarray(fit.get(k, np.nan), np.float64)).all() for k in ("pose", "shape", "trans")):
+            return False
+        return process_bbox(numbers(annotation, "bbox", (4,), f"{self.coco.name}: annotation {annotation['id']}")) is not None
+
+    def _betas(self, betas: NDArray) -> NDArray:
+        return limited(betas)

@@ -1,4 +1,4 @@
-"""3DPW, for tests only (spec i2l_meshnet 7.5)."""
+"""3DPW, for tests only (spec i2l_meshnet 7.5, pose2mesh 10.5)."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,8 +8,9 @@ import numpy as np
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
+from openhmr.geometry.crop import process_bbox
 from openhmr.joints import HUMAN36_TOP
-from openhmr.lab.data.annotations import CocoFile, RootNetFile, body_parameters, entry, numbers, size_of, square_of
+from openhmr.lab.data.annotations import CocoFile, Detections, Record, RootNetFile, body_parameters, entry, numbers, size_of, square_of
 from openhmr.lab.data.types import Sample
 
 GENDERS = ("neutral", "male", "female")
@@ -26,9 +27,7 @@ class PW3D:
         self.root, self.gendered = Path(root), gendered
         self.coco = CocoFile([self.root / "data" / "3DPW_test.json"])
         self.rootnet = None if use_gt_info else RootNetFile(self.root / "rootnet_output" / "bbox_root_pw3d_output.json", "ann_id")
-        self.rows = [
-            a for a in self.coco.annotations if self.rootnet or square_of(a, self.coco.image(a), self.coco.name)[1] is not None
-        ]
+        self.rows = [a for a in self.coco.annotations if self.rootnet or square_of(a, self.coco.image(a), self.coco.name)[1] is not None]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,4 +57,43 @@ class PW3D:
             "PW3D", annotation["id"], path, size_of(image, where), box, square,
             numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where), depth,
             HUMAN36_TOP, np.zeros((17, 2)), np.zeros((17, 3)), np.zeros(17, np.float32), True, pose, betas, trans, True, True, gender,
+        )  # fmt: skip
+
+
+class PW3DPoses:
+    """The same as Pose2Mesh reads it: ``root/data/3DPW_latest_test.json``, in the order of people and pictures.
+
+    DarkPose's detections come along unless ``use_gt_input``. Raises :class:`InputError` for missing or wrong files.
+    """
+
+    def __init__(self, root: str | Path, use_gt_input: bool = False, split: str = "test") -> None:
+        self.folder = Path(root) / "data"
+        self.coco = CocoFile([self.folder / f"3DPW_latest_{split}.json"])
+        self.detections = None if use_gt_input else Detections(self.folder / f"darkpose_3dpw_{split}set_output.json", 17)
+        usable = [a for a in self.coco.annotations if process_bbox(numbers(a, "bbox", (4,), f"3DPW annotation {a['id']}")) is not None]
+        self.rows = sorted(usable, key=lambda a: (entry(a, "person_id", f"3DPW annotation {a['id']}"), str(self._path(a))))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def _path(self, annotation: Record) -> Path:
+        image = self.coco.image(annotation)
+        where = f"3DPW image {image['id']}"
+        return self.folder / "imageFiles" / str(entry(image, "sequence", where)) / str(entry(image, "file_name", where))
+
+    def __getitem__(self, index: int) -> Sample:
+        annotation = self.rows[index]
+        image, where = self.coco.image(annotation), f"3DPW annotation {annotation['id']}"
+        camera, fit = entry(image, "cam_param", where), entry(annotation, "smpl_param", where)
+        box = numbers(annotation, "bbox", (4,), where)
+        detected = np.zeros((0, 2)) if self.detections is None else self.detections.find(annotation["id"])
+        return Sample(
+            "PW3D", annotation["id"], self._path(annotation), size_of(image, where), box, box,
+            numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where), 0.0,
+            HUMAN36_TOP, np.zeros((17, 2)), np.zeros((17, 3)), np.zeros(17, np.float32), True,
+            *body_parameters(fit, 24, where), True, True, str(entry(fit, "gender", where)),
+            detected_px=detected, video=f"{image['sequence']}{annotation['person_id']}",
         )  # fmt: skip

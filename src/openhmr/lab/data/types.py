@@ -1,10 +1,11 @@
 """What every data set of pictures hands over, whatever its files look like."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.joints import JointSet
@@ -48,6 +49,12 @@ class Sample:
     exact_fit: bool = False
     """The body model is the truth itself, so that no joints need to agree with it."""
     gender: str = "neutral"
+    detected_px: NDArray = field(default_factory=lambda: np.zeros((0, 2)))
+    """``(D, 2)`` what a detector found, in the order of its joints; ``(0, 2)`` where nothing is stored."""
+    weak_camera: NDArray = field(default_factory=lambda: np.zeros((0, 2)))
+    """``(2, 2)`` scale and offset, if pixels are ``scale * (X, Y) + offset``; ``(0, 2)`` where the camera is a pinhole."""
+    video: str = ""
+    """Video and person that the picture belongs to, where there is one."""
 
 
 class Samples(Protocol):
