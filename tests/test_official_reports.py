@@ -9,7 +9,7 @@ import pytest
 
 from openhmr.errors import InputError
 from openhmr.lab.evaluation import official
-from openhmr.lab.evaluation.freihand import curve, f_scores, write_predictions
+from openhmr.lab.evaluation.freihand import curve, f_scores, read_truth, scores
 from tests.test_metrics import _regressor
 
 
@@ -67,19 +67,24 @@ def test_videos_are_smoothed_one_by_one(reference) -> None:
 
 
 def test_i2l_lines() -> None:
-    page = official.i2l_lines({"mpjpe_lixel": [1.0, 2.0], "pa_mpjpe_lixel": [0.5, 0.125]})
+    page = official.i2l({"mpjpe_lixel": [1.0, 2.0], "pa_mpjpe_lixel": [0.5, 0.125]})
     assert page.text == (
         "MPJPE from lixel mesh: 1.50 mm\nPA MPJPE from lixel mesh: 0.31 mm\n"
         "MPJPE from param mesh: nan mm\nPA MPJPE from param mesh: nan mm\n"
     )
 
 
-def test_freihand_file_and_scores(tmp_path) -> None:
+def test_freihand_scores(tmp_path) -> None:
     rng = np.random.default_rng(0)
     joints, vertices = rng.normal(size=(2, 21, 3)), rng.normal(size=(2, 778, 3))
-    write_predictions(tmp_path / "pred.json", joints, vertices)
-    read = json.loads((tmp_path / "pred.json").read_text())
-    assert len(read) == 2 and np.allclose(read[0], joints) and np.allclose(read[1], vertices)
+    (tmp_path / "evaluation_xyz.json").write_text(json.dumps(joints.tolist()))
+    truth = read_truth(tmp_path / "evaluation_xyz.json", joints.shape)
+    found = scores(1000 * (joints * 2 + 3), 1000 * vertices, 1000 * truth, 1000 * vertices)
+    assert found["PA-MPJPE"] == pytest.approx(0, abs=1e-9) and found["F@5"] == 1 and found["mesh AUC"] > 0.99
+    with pytest.raises(InputError, match="same samples"):
+        read_truth(tmp_path / "evaluation_xyz.json", (3, 21, 3))
+    with pytest.raises(InputError, match="no list of points"):
+        read_truth(tmp_path / "missing.json", (3, 21, 3))
     assert f_scores(vertices, vertices, (5.0,)) == {5.0: 1.0}
     moved = vertices + np.array([0, 0, 1e4])
     assert f_scores(moved, vertices, (5.0, 15.0)) == {5.0: 0.0, 15.0: 0.0}

@@ -14,6 +14,7 @@ from openhmr.bodies.open_body import open_body
 from openhmr.cli import Parser
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
+from openhmr.lab import cli_official
 from openhmr.lab.evaluation.real import SYSTEMS
 from openhmr.lab.synth.motion import TEST_SUBJECTS
 
@@ -22,6 +23,8 @@ EXAMPLES = """examples:
   openhmr lab synth images --motion cmu_30fps.npz --humans humans --backgrounds backgrounds --out pictures --sheet sheet.jpg
   openhmr lab train compact_coco --motion cmu_30fps.npz --out runs/compact_coco
   openhmr lab train compact_i2l --pictures pictures/train --validation pictures/validation --out runs/compact_i2l
+  openhmr lab train pose2mesh_human36J_train_human36 --data data --body SMPL_NEUTRAL.pkl --out runs/pose2mesh_human36
+  openhmr lab test pose2mesh_human36J_test_human36 --data data --body SMPL_NEUTRAL.pkl --weights final.pth.tar
   openhmr lab export runs/compact_coco --out weights/pose2mesh-coco.onnx
   openhmr lab test --motion cmu_30fps.npz --subjects 05,49
   openhmr lab test-recover --images pictures/test
@@ -57,6 +60,8 @@ def train(args: argparse.Namespace) -> int:
     from openhmr.lab.config import build, override, read_yaml
 
     data = override(read_yaml(args.config), args.set)
+    if cli_official.is_official(data):
+        return cli_official.run_training(data, args)
     data |= {k: getattr(args, k) for k in ("motion", "pictures", "validation") if getattr(args, k)}
     kind, out = data.get("recipe", "pose2mesh"), Path(args.out)
     if kind == "pose2mesh":
@@ -87,6 +92,8 @@ def train(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> int:
     config = Path(args.run_folder) / "config.json"
+    if config.is_file() and "system" in json.loads(config.read_text()):
+        return cli_official.export_onnx(args)
     if config.is_file() and json.loads(config.read_text()).get("recipe") == "i2l":
         from openhmr.lab.bake.compact_i2l import export_run
     else:
@@ -101,6 +108,10 @@ def test(args: argparse.Namespace) -> int:
     from openhmr.lab.synth.pairs import Skeleton
     from openhmr.lab.training.compact import JOINT_SETS
 
+    if args.config is not None:
+        return cli_official.run_test(cli_official.resolved(args), args)
+    if args.motion is None:
+        raise InputError("there is nothing to test on; give --motion PACK, or an official config (see `openhmr lab configs`)")
     body = open_body()
     motion, subjects = load_motion(args.motion, body), tuple(args.subjects.split(","))
     held = motion.of(subjects)
@@ -189,6 +200,8 @@ def parser() -> Parser:
     one.set_defaults(run=synth_images)
     one = commands.add_parser("train", help="train a model; running it again resumes")
     one.add_argument("config", help="preset name or YAML file")
+    one.add_argument("--data", metavar="DIR", help="official configs: folder of the data sets, as officially laid out")
+    cli_official.add_body_options(one)
     one.add_argument("--motion", metavar="PACK", help="motion pack (.npz) or folder of BVH files")
     one.add_argument("--pictures", metavar="DIR", help="shards of `openhmr lab synth images --split train` (image network)")
     one.add_argument("--validation", metavar="DIR", help="shards of --split validation (image network)")
@@ -196,13 +209,22 @@ def parser() -> Parser:
     one.add_argument("--device", default="cpu")
     one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
     one.set_defaults(run=train)
+    cli_official.add_commands(commands)
     one = commands.add_parser("export", help="run folder -> ONNX")
     one.add_argument("run_folder", metavar="RUN")
     one.add_argument("--out", required=True, metavar="FILE.onnx")
     one.add_argument("--checkpoint", metavar="DIR", help="also keep the weights here, for a later run to start from")
+    cli_official.add_body_options(one)
     one.set_defaults(run=export)
-    one = commands.add_parser("test", help="errors on held-out motion, beside two baselines")
-    one.add_argument("--motion", required=True, metavar="PACK")
+    one = commands.add_parser("test", help="errors of an official config's weights, or of compact ones on held-out motion")
+    one.add_argument("config", nargs="?", help="official config; without it --motion")
+    one.add_argument("--data", metavar="DIR", help="official configs: folder of the data sets, as officially laid out")
+    one.add_argument("--weights", metavar="RUN", help="official configs: run folder, checkpoint or official file")
+    one.add_argument("--truth", metavar="DIR", help="official configs: folder of FreiHAND's published ground truth")
+    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
+    one.add_argument("--device", default="cpu")
+    cli_official.add_body_options(one)
+    one.add_argument("--motion", metavar="PACK")
     one.add_argument("--subjects", default=",".join(TEST_SUBJECTS))
     one.add_argument("--joints", choices=("coco", "human36"), default="coco")
     one.add_argument("--model", metavar="FILE.onnx", help="default: the shipped weights")

@@ -1,4 +1,4 @@
-"""FreiHAND: the file its server takes, and that server's scores, computed here where there is a ground truth.
+"""FreiHAND's scores, which its server computes, here where there is a ground truth.
 
 Scores as defined by the data set's paper (Zimmermann et al. 2019): errors and F-scores after similarity alignment, the area
 under the curve of correct points between 0 and 50 mm.
@@ -14,16 +14,9 @@ from scipy.spatial import cKDTree
 
 from openhmr.errors import InputError
 from openhmr.geometry.alignment import align_similarity
-from openhmr.io.atomic import atomic_path
 
 LIMIT_MM = 50.0
 F_THRESHOLDS_MM = (5.0, 15.0)
-
-
-def write_predictions(path: Path, joints: NDArray, vertices: NDArray) -> None:
-    """Write ``[joints (N,21,3), vertices (N,778,3)]`` as JSON, in file order of the evaluation set."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps([np.asarray(joints, np.float64).tolist(), np.asarray(vertices, np.float64).tolist()]))
 
 
 def read_truth(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
+from openhmr.lab.evaluation.i2l_official import METRICS, lines
 from openhmr.lab.evaluation.metrics import acceleration_error, mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
 from openhmr.predict.smooth import smooth_one_euro
 
@@ -174,14 +175,10 @@ def surreal_poses(predicted: NDArray, truth: NDArray) -> Report:
     return Report("".join(f"{r.label}: {r.printed:.2f} mm\n" for r in rows), rows)
 
 
-def i2l_lines(errors: Mapping[str, NDArray]) -> Report:
-    """I2L-MeshNet's four lines from per-sample errors (mm) ``mpjpe_lixel, pa_mpjpe_lixel, mpjpe_param, pa_mpjpe_param``.
-
-    Where the param stage did not run the figure is nan, as officially.
-    """
+def i2l(errors: Mapping[str, NDArray]) -> Report:
+    """I2L-MeshNet's four lines from per-sample errors (mm) by the names of :data:`METRICS`; nan where there are none."""
     rows = [
-        Row.mean(f"{metric} from {mesh} mesh", np.asarray(errors.get(f"{key}_{mesh}", ())))
-        for mesh in ("lixel", "param")
-        for metric, key in (("MPJPE", "mpjpe"), ("PA MPJPE", "pa_mpjpe"))
+        Row.mean(line.split(":")[0], np.asarray(errors.get(name, ()), np.float64))
+        for name, line in zip(METRICS, lines(errors), strict=True)
     ]
-    return Report("".join(f"{r.label}: {r.printed:.2f} mm\n" for r in rows), rows)
+    return Report("\n".join(lines(errors)) + "\n", rows)

@@ -85,13 +85,48 @@ def import_official(path: str | Path, module: nn.Module) -> None:
     take_state(path, module, read_official(path, POSE2MESH_KEY))
 
 
-def import_official_i2l(path: str | Path, module: nn.Module) -> None:
-    """Load an official I2L-MeshNet ``snapshot_N.pth.tar`` into the network of the same body.
+@dataclass(frozen=True)
+class OfficialFile:
+    """What an official file tells by its tensors: ``family`` posenet, pose2mesh or i2l_meshnet; ``backbone`` of the last."""
+
+    family: str
+    joints: int
+    epoch: int
+    backbone: int = 0
+
+
+BACKBONES: dict[tuple[int, ...], int] = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
+"""Blocks of a ResNet's stages; 34 has those of 50, in blocks of two convolutions."""
+
+
+def describe_official(path: str | Path) -> OfficialFile:
+    """Look at an official file before its network exists. Raises :class:`InputError` for anything else."""
+    content = _content(Path(path))
+    epoch = content.get("epoch", -1)
+    epoch = epoch if isinstance(epoch, int) else -1
+    if I2L_KEY in content:
+        state = read_official(path, I2L_KEY)
+        if "pose_net.conv_x.0.bias" in state:
+            stages = tuple(len({k.split(".")[2] for k in state if k.startswith(f"pose_backbone.layer{i}.")}) for i in (1, 2, 3, 4))
+            deep = "pose_backbone.layer1.0.conv3.weight" in state
+            depth = 34 if stages == (3, 4, 6, 3) and not deep else BACKBONES.get(stages, 0)
+            return OfficialFile("i2l_meshnet", len(state["pose_net.conv_x.0.bias"]), epoch, depth)
+    else:
+        state = read_official(path, POSE2MESH_KEY)
+        for prefix, family in (("pose_lifter.", "pose2mesh"), ("", "posenet")):
+            if f"{prefix}w2.bias" in state:
+                return OfficialFile(family, len(state[f"{prefix}w2.bias"]) // 3, epoch)
+    raise InputError(f"{path} holds the weights of neither Pose2Mesh nor I2L-MeshNet; give an unchanged .pth.tar file of one of them")
+
+
+def import_official_i2l(path: str | Path, module: nn.Module) -> int:
+    """Load an official I2L-MeshNet ``snapshot_N.pth.tar`` into the network of the same body; returns its epoch N.
 
     The body model's arrays that the file carries are dropped. Raises :class:`InputError`.
     """
     state = {k: v for k, v in read_official(path, I2L_KEY).items() if not k.startswith(BODY_ARRAYS)}
     take_state(path, module, state)
+    return trained_epoch(path)
 
 
 def export_official(path: str | Path, module: nn.Module, key: str, epoch: int) -> None:

@@ -26,12 +26,16 @@ WEIGHTS = ("final.safetensors", "best.safetensors", "last.safetensors")
 class Work(Protocol):
     """A recipe: network, data, losses and errors. ``best`` names the error whose smallest value makes ``best.safetensors``."""
 
-    network: nn.Module
-    device: torch.device
-    batches: Batches | None
-    test: ItemSet | None
-    best: str
-
+    @property
+    def network(self) -> nn.Module: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def batches(self) -> Batches | None: ...
+    @property
+    def test(self) -> ItemSet | None: ...
+    @property
+    def best(self) -> str: ...
     @property
     def plan(self) -> EpochPlan: ...
     @property

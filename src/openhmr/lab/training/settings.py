@@ -7,6 +7,7 @@ oddities are kept.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from openhmr.lab.models.i2l_meshnet.inputs import InputQuirks
 from openhmr.lab.training.fit import Running
 
 JointSetName = Literal["human36", "coco", "smpl", "mano"]
@@ -73,6 +74,10 @@ class Pose2MeshQuirks:
 
     muco_filter: Literal["official", "fixed"] = "official"
     """official: MuCo's fits are compared with the wrong joints, so that all are masked out in stage 2."""
+    pw3d_pa_mpvpe_zero: bool = True
+    """The PA-MPVPE of 3DPW is printed as 0.00."""
+    hand_mm: bool = True
+    """FreiHAND's pred.json holds millimetres; its server wants metres (and aligns the scale away)."""
     mean_of_batches: bool = True
     """The error after an epoch is the mean of the batches' means, so that a small last batch counts as much as a full one."""
 
@@ -135,6 +140,7 @@ class I2LConfig:
     """Run folder or snapshot to go on from, as ``--continue`` does: the lixel run of a param run."""
     RUN: Running = field(default_factory=Running)
     QUIRKS: I2LQuirks = field(default_factory=I2LQuirks)
+    INPUTS: InputQuirks = field(default_factory=InputQuirks)
 
     @property
     def kind(self) -> Literal["body", "hand"]:
