@@ -100,7 +100,7 @@ class CompactI2LTraining:
         if recipe.lifter:
             missing = start_from(self.network.lifter, Path(recipe.lifter))
             if missing:
-                raise InputError(f"lifter {recipe.lifter} is no compact Pose2Mesh for coco (no {missing[0]}); give checkpoints/compact_coco")
+                raise InputError(f"lifter {recipe.lifter} is no compact coco Pose2Mesh (no {missing[0]}); try checkpoints/compact_coco")
         frozen = [self.network.trunk.stem, *self.network.trunk.blocks[: recipe.model.frozen_blocks]]
         for part in frozen if recipe.model.frozen_blocks else []:
             part.requires_grad_(False)
@@ -177,6 +177,26 @@ def train(work: CompactI2LTraining, folder: Path, until: int | None = None) -> N
     trainer = Trainer(work.network, recipe.schedule, folder, recipe.seed, work.device)
     if trainer.resume():
         log.info("continuing at step %d", trainer.step)
+    finished = trainer.step >= recipe.schedule.steps
     trainer.run(work.loss, work.evaluate, until)
     work.network.load_state_dict(trainer.average)
+    if trainer.step >= recipe.schedule.steps and not finished:
+        refresh_statistics(work)
+        trainer.average = {k: v.detach().clone() for k, v in work.network.state_dict().items()}
+        trainer.save()
     work.network.eval()
+
+
+def refresh_statistics(work: CompactI2LTraining, batches: int = 40) -> None:
+    """Measure BatchNorm's statistics anew for the averaged weights: those of the moving average lag behind (by 10 mm and more)."""
+    network = work.network.train()
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm) and m.training]
+    momenta = [m.momentum for m in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+    with torch.no_grad():
+        for i in range(batches):
+            network(work.source.draw(work.recipe.schedule.batch, work.recipe.seed + 1, i).image.to(work.device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

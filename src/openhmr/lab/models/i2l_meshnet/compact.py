@@ -74,12 +74,15 @@ class Pyramid(nn.Module):
 
 
 class DepthHead(nn.Module):
-    """Depth heatmap logits ``(B,points,64)`` from pooled features ``(B,G)``."""
+    """Depth heatmap logits ``(B,points,64)`` from pooled features ``(B,G)``.
+
+    Layer normalisation, because the statistics of a small batch's pooled features wander faster than BatchNorm's running mean.
+    """
 
     def __init__(self, pooled: int, channels: int, points: int) -> None:
         super().__init__()
         self.channels, width = channels, channels * LIXELS
-        self.features = nn.Sequential(nn.Linear(pooled, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True))
+        self.features = nn.Sequential(nn.Linear(pooled, width), nn.LayerNorm(width), nn.ReLU(inplace=True))
         self.out = nn.Conv1d(channels, points, 1)
 
     def forward(self, pooled: Tensor) -> Tensor:
@@ -225,7 +228,7 @@ class CompactI2L(nn.Module):
             # The body stands upright before a camera whose y axis points down.
             last.bias[:6] = torch.tensor([1.0, 0, 0, 0, -1, 0])
         self.param = nn.Sequential(
-            nn.Linear(inputs, w), nn.BatchNorm1d(w), nn.ReLU(), nn.Linear(w, w), nn.BatchNorm1d(w), nn.ReLU(), last
+            nn.Linear(inputs, w), nn.LayerNorm(w), nn.ReLU(), nn.Linear(w, w), nn.LayerNorm(w), nn.ReLU(), last
         )  # fmt: skip
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
@@ -296,13 +299,13 @@ class CompactI2L(nn.Module):
             mesh = self.lifter.mesh_net
             transforms = mesh.girth(mesh.joint_outputs(direct, mirrored)[0])
             vertices = (transforms.flatten(2) @ mesh.decode).transpose(1, 2)
-            # Least squares scale and shift of the lifted joints to the seen ones, weighted by confidence.
+            # Shift and scale that give the lifted joints the middle and the size of the seen ones, weighted by confidence; a least
+            # squares slope would shrink towards zero where the two disagree.
             weight = confidence.square() / confidence.square().sum(1, keepdim=True)
             lifted = (self.coco @ vertices)[:, :17, :2]
             centre, target = (weight * lifted).sum(1, keepdim=True), (weight * xy).sum(1, keepdim=True)
-            spare = lifted - centre
-            across = (weight * spare * (xy - target)).sum((1, 2), keepdim=True)
-            per_metre = (across / (weight * spare * spare).sum((1, 2), keepdim=True).clamp(min=1e-4)).clamp(12, 80)
+            spread2 = lambda x: (weight * x * x).sum((1, 2), keepdim=True)  # noqa: E731
+            per_metre = (spread2(xy - target) / spread2(lifted - centre).clamp(min=1e-4)).sqrt().clamp(12, 80)
             depth = (vertices[..., 2:] / 2 + 0.5) * LIXELS
             lixels = torch.cat([(vertices[..., :2] - centre) * per_metre + target, depth], -1)
             return lixels, per_metre[:, 0, 0], transforms[..., :3].transpose(1, 2).flatten(1)
