@@ -31,12 +31,12 @@ def stand_in_regressor(seed: int, vertices: int = 6890) -> np.ndarray:
     return out
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def smpl() -> Body:
     return replace(synthetic_body(False), joint_regressors={"human36": stand_in_regressor(401), "coco": stand_in_regressor(501)})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gendered(smpl: Body) -> dict[str, Body]:
     parts = ("shapedirs", "posedirs", "J_regressor", "weights")
     others = {gender: model(seed, False) for gender, seed in (("male", 102), ("female", 103))}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.geometry.patch import cut_patch, patch_affines
+from openhmr.geometry.patch import cut_patch, patch_affines, process_bbox
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.io.images import read_image
 from openhmr.joints import MANO, SMPL29, JointSet
@@ -37,6 +37,8 @@ Triple = tuple[Arrays, Arrays, Arrays]
 class InputQuirks:
     """Oddities of the original; its own behaviour is the default."""
 
+    shift_boxes: bool = True
+    """In training a box that begins left of or above the picture is moved into it at full size, not cut."""
     zero_large_betas: bool = True
     """A fitted body with any coefficient beyond 3 has a shape target of zero, though its mesh keeps the shape."""
     coco_pelvis_product: bool = True
@@ -72,7 +74,7 @@ class Preparation:
         a, box_m = augmentation, BOX_M[self.kind]
         if a.flip and self.kind == "hand":
             raise InputError("a hand cannot be mirrored, MANO is a right one; draw the augmentation without flips")
-        affine, _ = patch_affines(sample.crop_xywh, a.scale, a.rotation_deg, sample.image_hw[1] if a.flip else 0)
+        affine, _ = patch_affines(self._square(sample), a.scale, a.rotation_deg, sample.image_hw[1] if a.flip else 0)
         given, betas, valid_fit = joint_targets(sample, affine, a.flip, box_m), sample.betas, False
         if sample.has_fit:
             fit = fit_targets(sample, self.body, affine, a.flip, box_m)
@@ -99,6 +101,11 @@ class Preparation:
             "is_valid_fit": np.array(valid_fit), "is_3D": np.array(sample.has_3d),
         }  # fmt: skip
         return {"img": _image(sample, affine, a)}, _float32(targets), _float32(meta)
+
+    def _square(self, sample: Sample) -> NDArray:
+        # A box wholly outside has no square of its own; the official one is somewhere, and as good.
+        cut = None if self.quirks.shift_boxes else process_bbox(sample.box_xywh, sample.image_hw, shift=False)
+        return sample.crop_xywh if cut is None else cut
 
     def test(self, sample: Sample) -> Triple:
         """The same of a test sample: ``img``; for 3DPW ``fit_mesh_coord_cam (V,3)`` in metres; ``bb2img_trans (2,3)``."""
