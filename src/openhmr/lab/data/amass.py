@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
@@ -42,7 +43,8 @@ class AMASS:
         wanted = SUBSETS[model]
         subsets = sorted(p for p in folder.glob("*") if p.is_dir() and any(part in fold(p.name) for part in wanted))
         self.frames: list[tuple[Path, int]] = []
-        self._poses, self._betas = [], []  # type: tuple[list[NDArray], list[NDArray]]
+        self._poses: list[NDArray[np.float32]] = []
+        self._betas: list[NDArray[np.float32]] = []
         for subset in subsets:
             for path in sorted(subset.glob("*/*_poses.npz")):
                 self._add(path, EVERY.get(subset.name.lower(), OTHERS_EVERY))
