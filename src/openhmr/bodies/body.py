@@ -12,7 +12,7 @@ from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 
 FORMAT = "openhmr-body-1"
-MAX_ELEMENTS = 200_000_000
+MAX_ELEMENTS = 20_000_000
 """No array of a body file may hold more numbers than this (a header can claim any size)."""
 
 Array = NDArray[np.float32]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from openhmr.errors import InputError
 
-MAX_ELEMENTS = 200_000_000
+MAX_ELEMENTS = 20_000_000
 """No matrix of a body may have more entries than this; a sparse one can claim any shape in a few bytes."""
 
 _DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
@@ -195,7 +195,7 @@ def record_pickle(content: bytes) -> dict[str, Any]:
         raise
     except Exception as error:  # random bytes can raise nearly anything here
         reason = f"{type(error).__name__} {error}"[:100]
-        raise InputError(f"the file is not a readable pickle ({reason}); download it again") from None
+        raise InputError(f"the file is no whole pickle and no .npz ({reason}); give the SMPL or MANO file as downloaded") from None
     if type(top) is not dict:
         raise InputError(
             f"the pickle holds a {type(top).__name__}, but body models are dicts of arrays; pass a SMPL or MANO file"

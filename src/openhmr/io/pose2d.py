@@ -187,5 +187,8 @@ def _of_one_image(
         annotations = [a for a in annotations if str(a.get("image_id")) == ids[0]]
     record = next((i for i in images if str(i.get("id")) == ids[0]), {}) if ids else {}
     size = record.get("height"), record.get("width")
-    valid = all(isinstance(n, int) and 0 < n <= MAX_PIXEL for n in size)
-    return annotations, (int(size[0]), int(size[1])) if valid else None  # type: ignore[arg-type]
+    if size == (None, None):
+        return annotations, None
+    if not all(type(n) is int and 0 < n <= MAX_PIXEL for n in size):
+        raise InputError(f"{path} says its picture is {size[1]!r} x {size[0]!r}; both must be whole numbers from 1 to {MAX_PIXEL:.0f}")
+    return annotations, (int(size[0]), int(size[1]))  # type: ignore[arg-type]
