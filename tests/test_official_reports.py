@@ -50,8 +50,9 @@ def test_sane_switches_and_files(reference, tmp_path) -> None:
     assert len(table) == len(rows) == 4 + 4 * 3 + 1 and float(table[4]["value"]) == pytest.approx(215.71, abs=0.005)
 
 
-@pytest.mark.parametrize("path", ["s_09/x.jpg", "actors/s_09_act_02/x.jpg", "s_09_act_40_x.jpg"])
+@pytest.mark.parametrize("path", ["s_09/x.jpg", "actors/s_09/x.jpg", "s_09_act_40_x.jpg"])
 def test_an_action_that_cannot_be_read_is_refused(path) -> None:
+    assert official.action_of("my_act/actors/s_09_act_03_subact_01_ca_01/x_act.jpg") == 1
     with pytest.raises(InputError, match="tells no action"):
         official.action_of(path)
 

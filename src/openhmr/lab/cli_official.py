@@ -21,6 +21,8 @@ from openhmr.lab.training.settings import I2LConfig, Pose2MeshConfig
 
 Config = Pose2MeshConfig | I2LConfig
 SYSTEMS: dict[str, type[Config]] = {"pose2mesh": Pose2MeshConfig, "i2l_meshnet": I2LConfig}
+POSE2MESH_COCO = "COCO/J_regressor_coco.npy"
+"""Where Pose2Mesh keeps COCO's joint regressor; it differs from I2L-MeshNet's."""
 GROUPS = {
     "compact": "Compact models, on open data", "posenet": "Pose2Mesh, stage 1", "pose2mesh": "Pose2Mesh, stage 2",
     "i2l_lixel": "I2L-MeshNet, lixel stage", "i2l_param": "I2L-MeshNet, param stage",
@@ -51,12 +53,12 @@ def list_configs(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_bodies(args: argparse.Namespace) -> tuple[Body, dict[str, Body]]:
+def read_bodies(args: argparse.Namespace, system: str) -> tuple[Body, dict[str, Body]]:
     """The network's body and the gendered ones, with the joint regressors that lie in the data folder or are given."""
     if args.body is None:
         raise InputError("an official config needs a body model; give --body SMPL_NEUTRAL.pkl (MANO_RIGHT.pkl for hands)")
-    folder = Path(args.data or ".")
-    paths: dict[str, str | Path] = {name: folder / file for name, file in regressors.FILES.items() if (folder / file).is_file()}
+    folder, files = Path(args.data or "."), regressors.FILES | ({"coco": POSE2MESH_COCO} if system == "pose2mesh" else {})
+    paths: dict[str, str | Path] = {name: folder / file for name, file in files.items() if (folder / file).is_file()}
     for item in args.regressor:
         name, sign, path = item.partition("=")
         if not sign:
@@ -72,7 +74,7 @@ def read_bodies(args: argparse.Namespace) -> tuple[Body, dict[str, Body]]:
 
 def training(config: Config, args: argparse.Namespace, with_train: bool = True) -> Pose2MeshTraining | I2LTraining:
     """The recipe of ``config`` on the data sets below ``--data`` (none if that is not given)."""
-    body, gendered = read_bodies(args)
+    body, gendered = read_bodies(args, system_of(config))
     device = torch.device(args.device)
     if isinstance(config, I2LConfig):
         from openhmr.lab.sets import i2l_sets

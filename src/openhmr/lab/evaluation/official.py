@@ -63,14 +63,15 @@ class Report:
 
 
 def action_of(path: str) -> int:
-    """Number (from 0) of the action in an image path ``..._act_NN_...``: what follows the path's first ``act`` (official).
+    """Number (from 0) of the action in an image path ``..._act_NN_...``.
 
-    Raises :class:`InputError` where that is no number.
+    The original looks behind the path's first ``act``, which any folder's name can be; here the last ``_act_`` counts. Raises
+    :class:`InputError` where no such number follows.
     """
-    at = path.find("act") + 4
-    digits = path[at : at + 2]
+    _, found, rest = path.rpartition("_act_")
+    digits = rest[:2] if found else ""
     if not digits.isdigit() or not 0 <= int(digits) - 2 < len(ACTIONS):
-        raise InputError(f"image path {path} tells no action; Human3.6M's paths have _act_02_ to _act_16_ and no other 'act' before")
+        raise InputError(f"image path {path} tells no action; Human3.6M's paths have _act_02_ to _act_16_")
     return int(digits) - 2
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from openhmr.lab.models.i2l_meshnet.inputs import InputQuirks
+from openhmr.lab.models.pose2mesh.inputs import PoseQuirks
 from openhmr.lab.training.fit import Running
 
 JointSetName = Literal["human36", "coco", "smpl", "mano"]
@@ -69,11 +70,9 @@ class TestSection:
 
 
 @dataclass(frozen=True)
-class Pose2MeshQuirks:
-    """Oddities of the original; its own behaviour is the default."""
+class Pose2MeshQuirks(PoseQuirks):
+    """Oddities of the original, those of its inputs among them; its own behaviour is the default."""
 
-    muco_filter: Literal["official", "fixed"] = "official"
-    """official: MuCo's fits are compared with the wrong joints, so that all are masked out in stage 2."""
     pw3d_pa_mpvpe_zero: bool = True
     """The PA-MPVPE of 3DPW is printed as 0.00."""
     hand_mm: bool = True
@@ -100,8 +99,8 @@ class Pose2MeshConfig:
 
 
 @dataclass(frozen=True)
-class I2LQuirks:
-    """Oddities of the original; its own behaviour is the default."""
+class I2LQuirks(InputQuirks):
+    """Oddities of the original, those of its inputs among them; its own behaviour is the default."""
 
     freeze_statistics: bool = False
     """False: in the param stage the frozen backbones' batch statistics keep moving."""
@@ -140,7 +139,6 @@ class I2LConfig:
     """Run folder or snapshot to go on from, as ``--continue`` does: the lixel run of a param run."""
     RUN: Running = field(default_factory=Running)
     QUIRKS: I2LQuirks = field(default_factory=I2LQuirks)
-    INPUTS: InputQuirks = field(default_factory=InputQuirks)
 
     @property
     def kind(self) -> Literal["body", "hand"]:
