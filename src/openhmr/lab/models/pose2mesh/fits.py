@@ -11,9 +11,7 @@ FRAME_PX = 64
 LIMITS = {"Human36M": 25.0, "MuCo": 45.0, "COCO": 3.0}
 """Largest error that counts as a fit: mm, mm, pixels of a 64 x 64 frame."""
 
-# The top of the head is what MuCo calls Head_top and this set Head; MuCo's own Head is another point.
-MUCO_ROWS = [(a, MUCO.names.index("Head_top" if name == "Head" else name)) for a, name in enumerate(HUMAN36.names)
-             if name == "Head" or name in MUCO.names]  # fmt: skip
+MUCO_ROWS = [(row, MUCO.names.index(name)) for row, name in enumerate(HUMAN36.names) if name in MUCO.names]
 """(human36, MuCo) rows of the 14 joints that both have."""
 
 

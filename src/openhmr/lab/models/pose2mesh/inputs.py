@@ -191,9 +191,10 @@ class PoseItems:
         found = sample.detected_px
         if not len(found):
             return truth.pixels
-        if self.joint_set == COCO and len(found) == len(COCO17):
+        # Human3.6M's 17 detected joints are its own, all others' are COCO's.
+        if self.joint_set == COCO and sample.dataset != "Human36M" and len(found) == len(COCO17):
             return add_pelvis_neck(found)
-        if len(found) != self.joint_set.size or (sample.dataset == "Human36M" and self.joint_set != HUMAN36):
+        if len(found) != self.joint_set.size:
             raise InputError(
                 f"{sample.dataset} has detections of {len(found)} joints, the network takes {self.joint_set.name}; set use_gt_input"
             )

@@ -74,6 +74,11 @@ class MeshNet(nn.Module):
         return self._run(joints, self.real_levels)[:, self.vertex_places]
 
     def _run(self, joints: Tensor, modules: nn.ModuleList) -> Tensor:
+        # The sparse products know single precision only.
+        with torch.autocast(joints.device.type, enabled=False):
+            return self._run_single(joints.to(self.fc.weight.dtype), modules)
+
+    def _run_single(self, joints: Tensor, modules: nn.ModuleList) -> Tensor:
         layers, levels = self._layers(), cast(list[GraphLevel], list(modules))
         x = self._coarse_features(joints, levels[0], layers)
         if modules is self.real_levels:
