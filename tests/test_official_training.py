@@ -88,6 +88,18 @@ def test_stage2_starts_from_stage1(tiny_body, tmp_path: Path) -> None:
         second.load(tmp_path / "nowhere")
 
 
+def test_stage2_trains_in_half_precision(tiny_body, tmp_path: Path) -> None:
+    """PoseNet alone takes part: the graph's products need single precision."""
+    losses = {}
+    for precision in ("float32", "bf16"):
+        run = work(tiny_body, TRAIN=BASE["TRAIN"] | {"end_epoch": 1}, RUN={"precision": precision})
+        train(run, tmp_path / precision)
+        losses[precision] = json.loads((tmp_path / precision / "metrics.jsonl").read_text())
+    for name in ("vertex", "normal", "joint", "lift"):
+        assert losses["bf16"][name] == pytest.approx(losses["float32"][name], rel=0.05), name
+    assert losses["bf16"]["lift"] != losses["float32"]["lift"]
+
+
 def test_schedule_of_the_official_epochs() -> None:
     plan = EpochPlan(15, 2, 1e-3, (12,), 0.1, "rmsprop")
     rates = [plan.lr_at(step) for step in range(0, plan.steps, 2)]

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Plan(Protocol):
-    """What the loop asks of a schedule; ``average`` 0 keeps no average of the weights."""
+    """What the loop asks of a schedule; ``average`` 0 keeps no average of the weights, ``log_every`` 0 logs no single steps."""
 
     @property
     def steps(self) -> int: ...
@@ -34,6 +34,8 @@ class Plan(Protocol):
     def evaluate_every(self) -> int: ...
     @property
     def checkpoint_every(self) -> int: ...
+    @property
+    def log_every(self) -> int: ...
     def lr_at(self, step: int) -> float: ...
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer: ...
 
@@ -72,6 +74,8 @@ class Schedule:
     average: float = 0.999
     evaluate_every: int = 1000
     checkpoint_every: int = 500
+
+    log_every = 0
 
     def lr_at(self, step: int) -> float:
         if step < self.warmup:
@@ -216,6 +220,8 @@ class Trainer:
             bar.update()
             if not first:
                 continue
+            if self.schedule.log_every and self.step % self.schedule.log_every == 0:
+                self.events.scalars({f"step/{k}": v.item() for k, v in losses.items()}, self.step)
             if self.step % self.schedule.evaluate_every == 0 or self.step == end:
                 numbers = self.mean_losses() | self.evaluate_average(evaluate)
                 self._record(numbers)

@@ -27,6 +27,7 @@ class EpochPlan:
     first: int = 0
     saves: int = 0
     """Steps between checkpoints; 0: after every epoch."""
+    log_every: int = 10
 
     # The official recipes evaluate and save after every epoch and keep no average of the weights.
     average: float = 0.0

@@ -103,7 +103,7 @@ class Pose2MeshTraining:
         t = self.config.TRAIN
         return EpochPlan(
             t.end_epoch, self.batches.per_epoch, t.lr, t.lr_step, t.lr_factor, t.optimizer, t.begin_epoch - 1,
-            self.config.RUN.checkpoint_every,
+            self.config.RUN.checkpoint_every, t.print_freq,
         )  # fmt: skip
 
     @property

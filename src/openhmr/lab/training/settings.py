@@ -64,7 +64,7 @@ class AugSection:
 @dataclass(frozen=True)
 class TestSection:
     batch_size: int = 64
-    shuffle: bool = False
+    shuffle: Literal[False] = False
     weight_path: str = ""
     vis: bool = False
 
