@@ -253,7 +253,7 @@ def test_damaged_annotations(tree: Path, smpl: Body, name: str) -> None:  # noqa
         read(tree)
     damages = {
         "complete JSON": good[: len(good) // 2], "no 'annotations'": json.dumps({"images": []}),
-        "records with ids": json.dumps({"images": [1], "annotations": []}), "no 'images'": "[1, 2]",
+        "whole number as id": json.dumps({"images": [1], "annotations": []}), "no 'images'": "[1, 2]",
     }  # fmt: skip
     for message, content in damages.items():
         file.write_text(content)

@@ -14,6 +14,9 @@ from openhmr.geometry.patch import process_bbox
 MAX_BYTES = 4 << 30
 """The largest official file, Human3.6M's 3D joints of one subject, has a tenth of it."""
 
+LARGEST = 1e9
+"""No coordinate in millimetres or pixels is larger."""
+
 BETA_LIMIT = 3.0
 
 Record = Mapping[str, Any]
@@ -34,6 +37,21 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is no complete JSON file ({str(error)[:80]}); download it again") from None
 
 
+def read_table(path: Path) -> dict[str, Any]:
+    """A JSON file that holds records by name."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no table of records by name; take the file that belongs to this data set")
+    return content
+
+
+def read_rows(content: Any, key: str, where: object) -> list[Record]:
+    """``content`` as a list of records, each numbered by ``key``."""
+    if not isinstance(content, list) or not all(isinstance(row, dict) and isinstance(row.get(key), int) for row in content):
+        raise InputError(f"{where} is no list of records with a whole number as {key}; take the file that belongs to this data set")
+    return content
+
+
 def numbers(record: Any, key: str, shape: tuple[int, ...], where: object) -> NDArray[np.float64]:
     """``record[key]`` as an array of ``shape``; ``where`` names the record in the error if it is anything else or not finite."""
     value = entry(record, key, where)
@@ -43,9 +61,17 @@ def numbers(record: Any, key: str, shape: tuple[int, ...], where: object) -> NDA
         raise InputError(f"{where}: {key} holds no {shape} numbers; download the annotations again") from None
     if array.shape != shape:
         raise InputError(f"{where}: {key} has shape {array.shape}; {shape} is needed: check that the file belongs to this data set")
-    if not np.isfinite(array).all():
-        raise InputError(f"{where}: {key} holds numbers that are not finite; correct or remove this annotation")
+    if not np.all(np.abs(array) < LARGEST):
+        raise InputError(f"{where}: {key} holds numbers that are not finite or beyond {LARGEST:g}; correct or remove this annotation")
     return array
+
+
+def whole(record: Any, key: str, where: object) -> int:
+    """``record[key]``, a whole number."""
+    value = entry(record, key, where)
+    if not isinstance(value, int):
+        raise InputError(f"{where}: {key} is {str(value)[:40]!r}; a whole number is needed")
+    return value
 
 
 def entry(record: Any, key: str, where: object) -> Any:
@@ -82,15 +108,13 @@ class CocoFile:
         for path in paths:
             content = read_json(path)
             for key in ("images", "annotations"):
-                rows = entry(content, key, path)
-                if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):
-                    raise InputError(f"{path}: {key} is no list of records with ids; check that the file has the format of MS COCO")
+                read_rows(entry(content, key, path), "id", f"{path}: {key}")
             self.images |= {image["id"]: image for image in content["images"]}
             self.annotations += content["annotations"]
 
     def image(self, annotation: Record) -> Record:
         """The picture that ``annotation`` lies in."""
-        key = entry(annotation, "image_id", self.name)
+        key = whole(annotation, "image_id", self.name)
         if key not in self.images:
             raise InputError(f"{self.name}: annotation {annotation['id']} belongs to image {key}, which is not listed")
         return self.images[key]
@@ -114,9 +138,7 @@ class RootNetFile:
     """Boxes and root positions that RootNet found, by the number under ``key``."""
 
     def __init__(self, path: Path, key: str) -> None:
-        self.path, self.rows = path, read_json(path)
-        if not isinstance(self.rows, list) or not all(isinstance(row, dict) and key in row for row in self.rows):
-            raise InputError(f"{path} is no list of records with {key}; take the file of RootNet's output for this data set")
+        self.path, self.rows = path, read_rows(read_json(path), key, path)
         self._by_key = {row[key]: row for row in self.rows}
 
     def find(self, number: int, per_metre: float) -> tuple[NDArray, float]:
@@ -134,10 +156,8 @@ class Detections:
     """What a 2D detector found, as a list of records with ``annotation_id`` and ``keypoints``."""
 
     def __init__(self, path: Path, joints: int) -> None:
-        self.path, self.joints, rows = path, joints, read_json(path)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) and "annotation_id" in row for row in rows):
-            raise InputError(f"{path} is no list of records with annotation_id; take the detections that belong to this data set")
-        self._by_id = {row["annotation_id"]: row for row in rows}
+        self.path, self.joints = path, joints
+        self._by_id = {row["annotation_id"]: row for row in read_rows(read_json(path), "annotation_id", path)}
 
     def find(self, number: int) -> NDArray[np.float64]:
         """``(J, 2)`` pixels of the annotation ``number``."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from openhmr.errors import InputError
 from openhmr.geometry.crop import process_bbox
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import MANO
@@ -18,7 +19,7 @@ from openhmr.lab.data.annotations import (
     entry,
     no_parameters,
     numbers,
-    read_json,
+    read_table,
     size_of,
     square_of,
 )
@@ -35,7 +36,7 @@ class FreiHAND:
         self.root, self.split = Path(root), split
         part = "train" if split == "train" else "eval"
         self.coco = CocoFile([self.root / "data" / f"freihand_{part}_coco.json"])
-        self.truth = read_json(self.root / "data" / f"freihand_{part}_data.json")
+        self.truth = read_table(self.root / "data" / f"freihand_{part}_data.json")
         self.rows = self.coco.annotations
         if split == "train":
             self.rows = [a for a in self.rows if square_of(a, self.coco.image(a), self.coco.name)[1] is not None]
@@ -61,6 +62,8 @@ class FreiHAND:
         train = self.split == "train"
         if train:
             joints = numbers(record, "joint_3d", (21, 3), where)
+            if not np.all(joints[:, 2] > 0):
+                raise InputError(f"{where}: joint_3d has joints behind the camera; correct or remove this annotation")
             pixels, depth = joints[:, :2] / joints[:, 2:] * focal + principal, float(joints[MANO.root, 2])
             pose, betas, trans = body_parameters(entry(record, "mano_param", where), len(pose), where)
         else:
@@ -84,7 +87,7 @@ class FreiHANDPoses:
         self.folder, self.train = Path(root) / "data", split == "train"
         part = "train" if self.train else "eval"
         self.coco = CocoFile([self.folder / f"freihand_{part}_coco.json"])
-        self.truth = read_json(self.folder / f"freihand_{part}_data.json")
+        self.truth = read_table(self.folder / f"freihand_{part}_data.json")
         self.detections = Detections(self.folder / f"hrnet_output_on_{split}set.json", 21)
         self.rows = self.coco.annotations
         if self.train:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,10 @@ from openhmr.lab.data.annotations import (
     numbers,
     pixels_of,
     read_json,
+    read_table,
     size_of,
     square_of,
+    whole,
 )
 from openhmr.lab.data.types import Sample
 
@@ -53,7 +55,7 @@ class Human36M:
         name = lambda s, what: folder / f"Human36M_subject{s}_{what}.json"  # noqa: E731
         self.coco = CocoFile([name(s, "data") for s in subjects])
         self.cameras, self.joints, self.fits = (
-            {s: read_json(name(s, what)) for s in subjects} for what in ("camera", "joint_3d", "smpl_param")
+            {s: read_table(name(s, what)) for s in subjects} for what in ("camera", "joint_3d", "smpl_param")
         )
         self.rootnet = None
         if split == "test" and not use_gt_info:
@@ -68,7 +70,7 @@ class Human36M:
 
     def _row(self, annotation: Record) -> tuple[Record, Record] | None:
         image = self.coco.image(annotation)
-        frame = entry(image, "frame_idx", self.coco.name)
+        frame = whole(image, "frame_idx", self.coco.name)
         if frame % self._every or (self.split == "test" and entry(image, "cam_idx", self.coco.name) != TEST_CAMERA):
             return None
         if self.rootnet is None and square_of(annotation, image, self.coco.name)[1] is None:
@@ -78,7 +80,7 @@ class Human36M:
     def __getitem__(self, index: int) -> Sample:
         annotation, image = self.rows[index]
         where = f"Human36M annotation {annotation['id']}"
-        subject = entry(image, "subject", where)
+        subject = self._subject(image, where)
         path = _path(image, where)
         camera = entry(self.cameras[subject], str(entry(image, "cam_idx", where)), where)
         shapes = (("R", (3, 3)), ("t", (3,)), ("f", (2,)), ("c", (2,)))
@@ -107,8 +109,14 @@ class Human36M:
     def _betas(self, betas: NDArray) -> NDArray:
         return betas
 
+    def _subject(self, image: Record, where: str) -> int:
+        subject = whole(image, "subject", where)
+        if subject not in self.cameras:
+            raise InputError(f"{where}: image {image['id']} shows subject {subject}; this split has {sorted(self.cameras)}")
+        return subject
+
     def _record(self, subject: int, path: list[str]) -> Record | None:
-        fit = self.fits[subject]
+        fit: Any = self.fits[subject]
         for key in path:
             fit = fit.get(key) if isinstance(fit, dict) else None
         return fit
@@ -143,9 +151,9 @@ class Human36MPoses(Human36M):
 
     def _row(self, annotation: Record) -> tuple[Record, Record] | None:
         image, where = self.coco.image(annotation), self.coco.name
-        if entry(image, "frame_idx", where) % self._every:
+        if whole(image, "frame_idx", where) % self._every:
             return None
-        if self._record(entry(image, "subject", where), _path(image, where)) is None:
+        if self._record(self._subject(image, where), _path(image, where)) is None:
             self._without_fit.add(_name(image))
             return None
         box, _ = self._boxes(annotation, image, where)

@@ -20,7 +20,7 @@ from openhmr.lab.data.annotations import (
     limited,
     no_parameters,
     numbers,
-    read_json,
+    read_table,
     size_of,
     square_of,
 )
@@ -43,7 +43,7 @@ class MSCOCO:
         self.coco = CocoFile([self.root / "annotations" / f"person_keypoints_{self.images.name}.json"])
         self.fits: Record = {}
         if split == "train":
-            self.fits = read_json(self.root / "annotations" / "coco_smplifyx_train.json")
+            self.fits = read_table(self.root / "annotations" / "coco_smplifyx_train.json")
             self.rows = [a for a in self.coco.annotations if self._usable(a)]
         else:
             self.rootnet = RootNetFile(self.root / "rootnet_output" / "bbox_root_coco_output.json", "image_id")
@@ -107,7 +107,7 @@ class COCO:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self.coco = CocoFile([self.root / "annotations" / "person_keypoints_train2017.json"])
-        self.fits: Record = read_json(self.root / "annotations" / "coco_smplify_train.json")
+        self.fits: Record = read_table(self.root / "annotations" / "coco_smplify_train.json")
         self.rows = [a for a in self.coco.annotations if self._usable(a)]
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ from openhmr.lab.data.annotations import (
     limited,
     no_parameters,
     numbers,
-    read_json,
+    read_table,
     size_of,
     square_of,
 )
@@ -29,7 +29,7 @@ class MuCo:
     def __init__(self, root: str | Path) -> None:
         self.folder = Path(root) / "data"
         self.coco = CocoFile([self.folder / "MuCo-3DHP.json"])
-        self.fits = read_json(self.folder / "smpl_param.json")
+        self.fits = read_table(self.folder / "smpl_param.json")
         nearest: dict[int, tuple[float, Record]] = {}
         for annotation in self.coco.annotations:
             image = self.coco.image(annotation)

@@ -41,7 +41,7 @@ class PW3D:
         where = f"3DPW annotation {annotation['id']}"
         camera, fit = entry(image, "cam_param", where), entry(annotation, "smpl_param", where)
         pose, betas, trans = body_parameters(fit, 24, where)
-        gender = entry(fit, "gender", where)
+        gender = str(entry(fit, "gender", where))
         if gender not in self.gendered:
             raise InputError(f"{where} needs the {gender} SMPL body, there are {sorted(self.gendered)}; give all of {', '.join(GENDERS)}")
         box, square = square_of(annotation, image, where)
