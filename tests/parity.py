@@ -17,17 +17,21 @@ P2M_TESTS = "official_configs::test_test_presets"
 
 TABLES: dict[str, Rows] = {
     "Pose2Mesh: inputs and graph": [
-        ("boxes, crop, standardisation", "crop::test_boxes_are_the_originals_to_the_bit crop::test_normalisation_is_the_originals_to_the_bit"),
+        ("boxes, crop, standardisation",
+         "crop::test_boxes_are_the_originals_to_the_bit crop::test_normalisation_is_the_originals_to_the_bit"),
         ("truncation of whole-numbered poses", "crop::test_integer_poses_are_truncated"),
         ("joint sets, flip pairs, joint graph", "joints::test_published_flip_pairs graphs::test_matrices_are_the_official_ones"),
-        ("coarsening, permutations, Laplacians", "graphs::test_node_order_is_the_official_one graphs::test_matrices_are_the_official_ones"),
-        ("12,288 / 96 and 1,088 / 68 nodes on SMPL's and MANO's own faces", NOT_DONE + "the faces are licensed; stand-in meshes are compared"),
+        ("coarsening, permutations, Laplacians",
+         "graphs::test_node_order_is_the_official_one graphs::test_matrices_are_the_official_ones"),
+        ("12,288 / 96 and 1,088 / 68 nodes on SMPL's and MANO's own faces",
+         NOT_DONE + "the faces are licensed; stand-in meshes are compared"),
         ("synthetic errors of human36 and COCO joints",
          "noise::test_human36_error_repeats_the_originals_draws noise::test_synthesize_pose_repeats_the_originals_draws"),
         ("SMPL and MANO layers", "skinning::test_smpl_layer skinning::test_mano_layer skinning::test_body_in_the_camera_of_human36m"),
     ],
     "Pose2Mesh: networks and losses": [
-        ("PoseNet and MeshNet, four joint sets and meshes", "pose2mesh::test_recorded_outputs pose2mesh::test_state_dict_is_the_official_one"),
+        ("PoseNet and MeshNet, four joint sets and meshes",
+         "pose2mesh::test_recorded_outputs pose2mesh::test_state_dict_is_the_official_one"),
         ("losses", "losses::test_recorded_values_and_gradients losses::test_recorded_joint_loss"),
         ("a training step", "pose2mesh::test_recorded_training_step"),
     ],
@@ -79,10 +83,12 @@ TABLES: dict[str, Rows] = {
     ],
     "I2L-MeshNet: network and losses": [
         ("backbones 18 to 152", "i2l_parts::test_backbones"),
-        ("forward, body and hand, both stages", "i2l_meshnet::test_recorded_forward_at_gain_1_2 i2l_meshnet::test_recorded_forward_at_gain_0_5"),
+        ("forward, body and hand, both stages",
+         "i2l_meshnet::test_recorded_forward_at_gain_1_2 i2l_meshnet::test_recorded_forward_at_gain_0_5"),
         ("state_dict", "i2l_meshnet::test_state_dict_keys_and_shapes"),
         ("losses", "i2l_parts::test_recorded_losses"),
-        ("training steps", "i2l_parts::test_recorded_head_step i2l_parts::test_recorded_regressor_step i2l_meshnet::test_recorded_lixel_step "
+        ("training steps",
+         "i2l_parts::test_recorded_head_step i2l_parts::test_recorded_regressor_step i2l_meshnet::test_recorded_lixel_step "
          "i2l_meshnet::test_recorded_param_step"),
         ("moving batch statistics in the param stage, and the switch",
          "official_i2l::test_both_stages i2l_meshnet::test_frozen_statistics_stay"),
@@ -117,7 +123,8 @@ TABLES: dict[str, Rows] = {
         ("resuming equals an uninterrupted run to the bit", "official_training::test_both_stages_train_resume_to_the_bit_and_are_saved "
          "official_i2l::test_both_stages"),
         ("several processes under torchrun", "official_loop::test_two_processes_take_the_steps_of_one"),
-        ("bf16 and fp16", "official_loop::test_autocast_stays_near_float32_and_resumes official_training::test_stage2_trains_in_half_precision"),
+        ("bf16 and fp16",
+         "official_loop::test_autocast_stays_near_float32_and_resumes official_training::test_stage2_trains_in_half_precision"),
         ("gradient clipping", "official_loop::test_clipping_bounds_the_gradient"),
         ("torch.compile", "official_loop::test_compiled_network_learns_the_same"),
         ("TensorBoard", "official_loop::test_event_files"),
