@@ -9,7 +9,7 @@ import numpy as np
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.geometry.rotations import axis_angle_to_matrix
-from openhmr.joints import MUCO
+from openhmr.joints import HUMAN36, MUCO
 
 FOCAL, PRINCIPAL = [1000.0, 1010.0], [500.0, 510.0]
 
@@ -95,8 +95,6 @@ def muco(root: Path, body: Body) -> list[Person]:
     for i, (person, picture) in enumerate(zip(people, pictures, strict=True)):
         mesh, joints = person.mesh(body) * 1000, np.zeros((21, 3))
         own = body.joint_regressors["human36"] @ mesh
-        from openhmr.joints import HUMAN36
-
         for row, joint in enumerate(MUCO.names):
             joints[row] = own[HUMAN36.names.index(joint)] if joint in HUMAN36.names else own[8]
         annotations.append(annotation(i, picture, keypoints_cam=joints, keypoints_img=project(joints)))

