@@ -161,18 +161,18 @@ def surreal(root: Path) -> list[Person]:
 
 
 def freihand(root: Path) -> list[Person]:
-    """Two hands; the first training annotation has an empty box."""
-    people = [Person.drawn(i, joints=16) for i in range(2)]
+    """Three hands; the first training annotation has an empty box."""
+    people = [Person.drawn(i, joints=16) for i in range(3)]
     camera = {"R": R, "t": [0.05, 0.02, 0.7], "focal": FOCAL, "princpt": PRINCIPAL}
-    images = [image(i, db_idx=i) for i in range(2)]
+    images = [image(i, db_idx=i) for i in range(3)]
     for part, split in (("train", "train"), ("eval", "test")):
-        annotations = [annotation(i, i, bbox=[5, 5, 0, 10] if i == 0 else [100, 100, 90, 80]) for i in range(2)]
+        annotations = [annotation(i, i, bbox=[5, 5, 0, 10] if i == 0 else [100, 100, 90, 80]) for i in range(3)]
         write(root / "data" / f"freihand_{part}_coco.json", {"images": images, "annotations": annotations})
         hand = lambda p: {"pose": p.pose.reshape(-1), "shape": p.shape}  # noqa: E731
         joints = np.random.default_rng(3).uniform(0.4, 0.6, (21, 3))
         truth = {str(i): {"cam_param": camera, "mano_param": hand(p), "joint_3d": joints} for i, p in enumerate(people)}
         write(root / "data" / f"freihand_{part}_data.json", truth)
-        found = [{"image_id": i, "annotation_id": i, "keypoints": np.random.default_rng(i).uniform(0, 200, (21, 2))} for i in range(2)]
+        found = [{"image_id": i, "annotation_id": i, "keypoints": np.random.default_rng(i).uniform(0, 200, (21, 2))} for i in range(3)]
         write(root / "data" / f"hrnet_output_on_{split}set.json", found)
     return people
 

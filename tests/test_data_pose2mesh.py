@@ -294,7 +294,7 @@ def test_surreal(tmp_path: Path) -> None:
 def test_freihand(tmp_path: Path) -> None:
     people, hand = trees.freihand(tmp_path), synthetic_body(True)
     samples = FreiHANDPoses(tmp_path, "train")
-    assert [s.sample_id for s in samples] == [1]
+    assert [s.sample_id for s in samples] == [1, 2]
     mesh, own = skin(hand, people[1].pose, people[1].shape)
     joints = mano_joints21(mesh, own)
     turned = lambda x: (x - joints[0]) @ trees.R.T  # noqa: E731
@@ -302,7 +302,7 @@ def test_freihand(tmp_path: Path) -> None:
     items = PoseItems(samples, MANO, hand, flip=True, rotate_factor=30.0)
     check(get(items, 0), turned(mesh), np.zeros(3), turned(joints), turned(joints), found)
     test = PoseItems(FreiHANDPoses(tmp_path, "test"), MANO, hand, train=False)
-    assert len(test) == 2 and not any(v.any() for k, v in get(test, 1).items() if k != "pose2d")
+    assert len(test) == 3 and not any(v.any() for k, v in get(test, 1).items() if k != "pose2d")
     np.testing.assert_allclose(get(test, 1)["pose2d"], standard(found), atol=1e-4)
 
 

@@ -203,5 +203,6 @@ def fit_in_camera(body: Body, pose: NDArray, betas: NDArray, trans: NDArray, R: 
     """
     pose = pose.copy()
     pose[0] = matrix_to_axis_angle(R.astype(np.float64) @ axis_angle_to_matrix(pose[0].astype(np.float64)))
-    pelvis = body.J_regressor[0] @ (body.v_template + body.shapedirs[..., : len(betas)] @ betas)
+    used = np.flatnonzero(body.J_regressor[0])
+    pelvis = body.J_regressor[0, used] @ (body.v_template[used] + body.shapedirs[used, :, : len(betas)] @ betas)
     return pose, betas, np.asarray(R @ trans + t_m - pelvis + R @ pelvis, np.float32)
