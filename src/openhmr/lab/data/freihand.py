@@ -111,7 +111,8 @@ class FreiHANDPoses:
         if self.train:
             joints = numbers(record, "joint_3d", (21, 3), where)
             pixels = joints[:, :2] / joints[:, 2:] * focal + principal
-            hand = dict(entry(record, "mano_param", where)) | {"trans": numbers(camera, "t", (3,), where)}
+            fit = entry(record, "mano_param", where)
+            hand = {key: entry(fit, key, where) for key in ("pose", "shape")} | {"trans": numbers(camera, "t", (3,), where)}
             pose, betas, trans = body_parameters(hand, len(pose), where)
             turned = numbers(camera, "R", (3, 3), where) @ axis_angle_to_matrix(pose[0].astype(np.float64))
             pose[0] = matrix_to_axis_angle(turned)

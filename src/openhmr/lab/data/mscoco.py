@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.errors import InputError
 from openhmr.geometry.crop import process_bbox
 from openhmr.joints import COCO18
 from openhmr.joints.coco import COCO17, add_pelvis_neck
@@ -127,7 +126,9 @@ class COCO:
         where, image = f"COCO annotation {annotation['id']}", self.coco.image(annotation)
         joints = add_pelvis_neck(numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), score=True)[:18]
         fit = self.fits[str(annotation["id"])]
-        pose, betas, trans = body_parameters(dict(entry(fit, "smpl_param", where)) | {"trans": [0, 0, 0]}, 24, where)
+        fitted = entry(fit, "smpl_param", where)
+        person = {key: entry(fitted, key, where) for key in ("pose", "shape")} | {"trans": [0, 0, 0]}
+        pose, betas, trans = body_parameters(person, 24, where)
         camera, box = entry(fit, "cam_param", where), numbers(annotation, "bbox", (4,), where)
         return Sample(
             "COCO", annotation["id"], self.root / "images" / "train2017" / str(entry(image, "file_name", where)), size_of(image, where),
@@ -139,7 +140,6 @@ class COCO:
 
 def _scale(camera: Record, where: str) -> NDArray:
     """The scale of a weak-perspective camera, one number or one an axis, as ``(2,)``."""
-    value = np.asarray(entry(camera, "s", where), np.float64)
-    if value.size not in (1, 2) or not np.isfinite(value).all():
-        raise InputError(f"{where}: s holds {value.size} numbers; one or two finite ones are needed")
-    return np.broadcast_to(value.reshape(-1), (2,))
+    value = entry(camera, "s", where)
+    shape = (min(len(value), 2),) if isinstance(value, list) and value else ()
+    return np.broadcast_to(numbers(camera, "s", shape, where), (2,))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from openhmr.errors import InputError
 from openhmr.geometry.crop import process_bbox
 from openhmr.joints import MUCO
 from openhmr.lab.data.annotations import (
@@ -74,9 +75,16 @@ class MuCoPoses(MuCo):
 
     def _usable(self, annotation: Record, image: Record) -> bool:
         fit = self.fits.get(str(annotation["id"]))
-        if fit is None or not all(np.isfinite(np.asarray(fit.get(k, np.nan), np.float64)).all() for k in ("pose", "shape", "trans")):
+        if fit is None or not _finite(fit, f"MuCo annotation {annotation['id']}"):
             return False
         return process_bbox(numbers(annotation, "bbox", (4,), f"{self.coco.name}: annotation {annotation['id']}")) is not None
 
     def _betas(self, betas: NDArray) -> NDArray:
         return limited(betas)
+
+
+def _finite(fit: Record, where: str) -> bool:
+    try:
+        return all(np.isfinite(np.asarray(entry(fit, key, where), np.float64)).all() for key in ("pose", "shape", "trans"))
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: the fit holds something else than numbers; download the fits again") from None

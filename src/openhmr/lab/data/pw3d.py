@@ -10,7 +10,18 @@ from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.geometry.crop import process_bbox
 from openhmr.joints import HUMAN36_TOP
-from openhmr.lab.data.annotations import CocoFile, Detections, Record, RootNetFile, body_parameters, entry, numbers, size_of, square_of
+from openhmr.lab.data.annotations import (
+    CocoFile,
+    Detections,
+    Record,
+    RootNetFile,
+    body_parameters,
+    entry,
+    numbers,
+    size_of,
+    square_of,
+    whole,
+)
 from openhmr.lab.data.types import Sample
 
 GENDERS = ("neutral", "male", "female")
@@ -71,7 +82,7 @@ class PW3DPoses:
         self.coco = CocoFile([self.folder / f"3DPW_latest_{split}.json"])
         self.detections = None if use_gt_input else Detections(self.folder / f"darkpose_3dpw_{split}set_output.json", 17)
         usable = [a for a in self.coco.annotations if process_bbox(numbers(a, "bbox", (4,), f"3DPW annotation {a['id']}")) is not None]
-        self.rows = sorted(usable, key=lambda a: (entry(a, "person_id", f"3DPW annotation {a['id']}"), str(self._path(a))))
+        self.rows = sorted(usable, key=lambda a: (whole(a, "person_id", f"3DPW annotation {a['id']}"), str(self._path(a))))
 
     def __len__(self) -> int:
         return len(self.rows)

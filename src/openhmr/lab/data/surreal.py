@@ -8,7 +8,7 @@ import numpy as np
 
 from openhmr.errors import InputError
 from openhmr.joints import SMPL
-from openhmr.lab.data.annotations import CocoFile, Record, body_parameters, entry, numbers, pixels_of, read_json, size_of
+from openhmr.lab.data.annotations import CocoFile, Record, body_parameters, entry, numbers, pixels_of, read_json, read_rows, size_of
 from openhmr.lab.data.types import Sample
 
 
@@ -24,16 +24,14 @@ class SURREAL:
         self.coco = CocoFile([self.folder / f"{part}.json"])
         first: dict[int, Record] = {}
         for annotation in self.coco.annotations:
-            first.setdefault(self.coco.image(annotation)["id"], annotation)
+            first.setdefault(int(self.coco.image(annotation)["id"]), annotation)
         self.rows = [first[number] for number in sorted(first)]
         self.detected: list[Record] = [] if use_gt_input else self._match(self.folder / f"hrnet_output_on_{part}set.json")
         if split == "train" and repeat_first and self.rows:
             self.rows, self.detected = self.rows + self.rows[:1], self.detected + self.detected[:1]
 
     def _match(self, path: Path) -> list[Record]:
-        found = read_json(path)
-        if not isinstance(found, list) or not all(isinstance(row, dict) and "image_id" in row for row in found):
-            raise InputError(f"{path} is no list of records with image_id; take the detections that belong to this data set")
+        found = read_rows(read_json(path), "image_id", path)
         found = sorted(found, key=lambda row: row["image_id"])
         if [row["image_id"] for row in found] != [row["image_id"] for row in self.rows]:
             raise InputError(f"{path} has {len(found)} poses, not one for each of the {len(self.rows)} pictures; detect on the whole split")
