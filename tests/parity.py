@@ -71,7 +71,7 @@ TABLES: dict[str, Rows] = {
         ("Procrustes", "metrics::test_procrustes_never_reflects metrics::test_pose_metrics"),
         ("acceleration error, one-euro filter",
          "metrics::test_acceleration_error metrics::test_one_euro official_reports::test_videos_are_smoothed_one_by_one"),
-        ("FreiHAND pred.json and scores", "official_reports::test_freihand_scores data_evaluation::test_hands"),
+        ("FreiHAND pred.json and scores", "official_reports::test_freihand_scores official_cli::test_hands_from_files_to_files"),
     ],
     "Pose2Mesh: checkpoints": [
         ("checkpoint, best, final .pth.tar, with and without module.", "checkpoint::test_official_import"),
@@ -130,7 +130,8 @@ TABLES: dict[str, Rows] = {
         ("TensorBoard", "official_loop::test_event_files"),
         ("a damaged sample", "official_training::test_a_bad_sample_stops_a_run_or_is_skipped_on_request"),
         ("training, test, resuming, ONNX and a result, from files",
-         "official_cli::test_pose2mesh_from_files_to_files official_cli::test_i2l_meshnet_from_files_to_files"),
+         "official_cli::test_pose2mesh_from_files_to_files official_cli::test_i2l_meshnet_from_files_to_files "
+         "official_cli::test_hands_from_files_to_files data_configs::test_config"),
         ("ONNX equals the network", "official_export::test_pose2mesh_lifts official_export::test_i2l_recovers"),
         ("several GPUs, several machines", NOT_DONE + "run on a CPU with gloo only"),
     ],

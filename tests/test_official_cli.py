@@ -13,11 +13,15 @@ import torch
 from openhmr.bodies.body import Body
 from openhmr.cli import main
 from openhmr.lab.bake.official import with_coarse
-from openhmr.lab.config import PRESETS
+from openhmr.lab.config import PRESETS, build
 from openhmr.lab.models.checkpoint import read_checkpoint
+from openhmr.lab.training.i2l import I2LTraining
+from openhmr.lab.training.settings import I2LConfig
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
+from tests import pose_trees
 from tests.test_data_recorded import MINI, gendered, smpl  # noqa: F401 (fixtures)
+from tests.test_skinning import synthetic_body
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +47,7 @@ def run(*words: object) -> None:
     assert main(["lab", *map(str, words)]) == 0
 
 
-SMALL = ["--set", "resnet_type=18", "--set", "num_thread=0", "--set", "train_batch_size=4", "--set", "RUN.limit=2"]
+SMALL = ["--set", "resnet_type=18", "--set", "num_thread=0", "--set", "train_batch_size=2", "--set", "RUN.limit=1"]
 
 
 def test_i2l_meshnet_from_files_to_files(bodies, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,6 +80,37 @@ def test_i2l_meshnet_from_files_to_files(bodies, tmp_path: Path, capsys: pytest.
     body = with_coarse(Body.load(bodies[1]))
     recovered = Recoverer(tmp_path / "net.onnx", body)(np.zeros((300, 300, 3), np.uint8), [[50, 20, 120, 240]])
     assert recovered.vertices.shape == (1, 6890, 3) and np.isfinite(recovered.vertices).all()
+
+
+def test_hands_from_files_to_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both systems on FreiHAND: no errors without the server's truth, its file, and its scores where the truth is given."""
+    hand = synthetic_body(True)
+    hand.save(tmp_path / "hand.npz")
+    pose_trees.freihand(tmp_path / "data" / "FreiHAND")
+    body = ["--body", tmp_path / "hand.npz", "--cache", tmp_path / "cache"]
+    lift = ["--data", tmp_path / "data", *body, "--set", "DATASET.workers=0", "--set", "TRAIN.batch_size=2", "--set", "RUN.limit=4"]
+    more = ["--set", "TRAIN.end_epoch=2", "--set", "MODEL.posenet_pretrained=false"]
+    run("train", "pose2mesh_manoJ_train_freihand", *lift, *more, "--out", tmp_path / "lift")
+    # An error of zero makes no best checkpoint.
+    assert not (tmp_path / "lift" / "best.safetensors").exists()
+    run("test", "pose2mesh_manoJ_test_freihand", *lift, "--weights", tmp_path / "lift", "--out", tmp_path / "test")
+    joints, meshes = (np.array(part) for part in json.loads((tmp_path / "test" / "pred.json").read_text()))
+    assert joints.shape[1:] == (21, 3) and meshes.shape[1:] == (778, 3) and np.ptp(meshes) > 10  # mm, as officially
+    assert (tmp_path / "test" / "FreiHAND-000000.obj").exists()  # TEST.vis
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for name, points in (("xyz", joints), ("verts", meshes)):
+        (truth / f"evaluation_{name}.json").write_text(json.dumps((points / 1000).tolist()))
+    capsys.readouterr()
+    run("test", "pose2mesh_manoJ_test_freihand", *lift, "--weights", tmp_path / "lift", "--truth", truth, "--out", tmp_path / "again")
+    assert "F@5: 1.000" in capsys.readouterr().out.splitlines()
+
+    config = build(I2LConfig, {"trainset_3d": ["FreiHAND"], "trainset_2d": [], "testset": "FreiHAND", "resnet_type": 18})
+    I2LTraining(config, hand, [], [], None).save(tmp_path / "i2l.safetensors")
+    image = ["--data", MINI, *body, *SMALL[:4], "--weights", tmp_path / "i2l.safetensors", "--out", tmp_path / "image"]
+    run("test", "i2l_lixel_test_freihand", *image)
+    joints, meshes = (np.array(part) for part in json.loads((tmp_path / "image" / "pred.json").read_text()))
+    assert joints.shape == (3, 21, 3) and meshes.shape == (3, 778, 3) and meshes[..., 2].min() > 0
 
 
 def human36m_tree(root: Path) -> None:
@@ -118,6 +153,9 @@ def test_pose2mesh_from_files_to_files(tiny_body, tmp_path: Path, capsys: pytest
     table = {(r["error"], r["subset"]): r["value"] for r in json.loads((tmp_path / "test" / "Human36M.json").read_text())}
     assert table["H36M pose error (MPJPE)", "all"] == pytest.approx(rows[-1]["joint"], abs=1e-3)
     official, again = tmp_path / "final.pth.tar", tmp_path / "again"
+    run("export-official", stage1, *body, "--out", tmp_path / "stage1.pth.tar")
+    run("import", tmp_path / "stage1.pth.tar", *body, "--out", tmp_path / "stage1")
+    assert "posenet, 17 joints, epoch 1" in capsys.readouterr().out
     run("export-official", stage2, *body, "--out", official)
     run("import", official, *body, "--joints", "human36", "--out", again)
     assert "pose2mesh, 17 joints, epoch 2" in capsys.readouterr().out

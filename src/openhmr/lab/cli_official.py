@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ def run_training(data: dict[str, Any], args: argparse.Namespace) -> int:
     config = read_config(data)
     if "LOCAL_RANK" in os.environ:
         gpu = torch.cuda.is_available()
-        distributed.init_process_group("nccl" if gpu else "gloo")
+        # The others wait while the first evaluates.
+        distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(hours=12))
         if gpu:
             args.device = f"cuda:{os.environ['LOCAL_RANK']}"
             torch.cuda.set_device(args.device)
