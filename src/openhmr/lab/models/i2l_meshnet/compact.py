@@ -5,9 +5,10 @@ parameter regressor sees. Ours: both branches share the trunk, the volume is nev
 resolution and only the one-dimensional heatmaps are full, depth comes from a bottleneck, and the spread of every heatmap is
 returned as its standard deviation. Depth is measured along a virtual camera that looks at the middle of the crop.
 
-Both systems meet inside: a frozen compact Pose2Mesh lifts PoseNet's 2D joints to a mesh, and every vertex heatmap is the product of
-what the picture says and a Gaussian about the lifted vertex. So the picture need not teach what people look like in 3D, which
-rendered pictures are too few for, and the heatmap still tells where the vertex is and how sure that is (ours).
+A heatmap is the product of what its own branch sees and of a Gaussian about a first guess (ours). A joint's guess is BlazePose's
+landmark, since the trunk is that network. A vertex's guess is where a compact Pose2Mesh lifts the 2D joints to: both systems meet
+inside, so the picture need not teach what people look like in 3D, which rendered pictures are too few for, and the heatmap still
+tells where the vertex is and how sure that is.
 """
 
 from dataclasses import dataclass
@@ -19,38 +20,64 @@ from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
 from openhmr.joints.coco import add_pelvis_neck
-from openhmr.lab.models.i2l_meshnet.efficientnet import CHANNELS, MEAN, STD, Block, EfficientNetLite0
+from openhmr.lab.models.i2l_meshnet.blazepose import COCO_LANDMARKS, LANDMARKS, PYRAMID, BlazePose
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.predict.lift import coarse_regressor
 
 LIXELS = 64
 """Bins of a heatmap; a crop of 256 pixels has four pixels a lixel, the depth of two metres 31 mm a lixel."""
+DEPTH_M = 2.0
+"""What the 64 depth lixels span."""
 
 
 @dataclass(frozen=True)
 class CompactI2LConfig:
     """Widths; ``sigma`` is that of the joints' Gaussian volume in lixels, ``frozen_blocks`` of the trunk keep their weights."""
 
-    joint_channels: int = 96
     mesh_channels: int = 160
-    joint_depth_channels: int = 16
-    depth_channels: int = 64
+    joint_depth_channels: int = 8
+    depth_channels: int = 48
     global_features: int = 512
-    regressor_width: int = 768
+    regressor_width: int = 640
     sigma: float = 2.5
-    frozen_blocks: int = 5
+    frozen_blocks: int = 7
 
 
 def norm_act(channels: int) -> nn.Sequential:
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
+class Inverted(nn.Module):
+    """Inverted residual with BatchNorm: expand fourfold, 3x3 depthwise, project; ``halve`` averages 2x2 pixels first (the gradient of
+    a depthwise convolution with a stride, or of one of 5x5, costs ten times as much as this one's)."""
+
+    def __init__(self, inputs: int, outputs: int, halve: bool = False) -> None:
+        super().__init__()
+        wide = 4 * inputs
+        self.expand = nn.Sequential(nn.Conv2d(inputs, wide, 1, bias=False), norm_act(wide))
+        self.depthwise = nn.Sequential(nn.Conv2d(wide, wide, 3, 1, 1, groups=wide, bias=False), norm_act(wide))
+        self.project = nn.Sequential(nn.Conv2d(wide, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.residual, self.halve = inputs == outputs, halve
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.halve:
+            x = F.avg_pool2d(x, 2)
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+def mixed(inputs: int, outputs: int) -> nn.Sequential:
+    """One linear layer for vectors. Layer normalisation, since statistics of a small batch's vectors wander faster than BatchNorm's
+    running mean."""
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU(inplace=True))
+
+
 class Separable(nn.Module):
-    """5x5 depthwise and 1x1 convolution, with a residual where the widths agree."""
+    """3x3 depthwise and 1x1 convolution, with a residual where the widths agree."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.depthwise = nn.Sequential(nn.Conv2d(inputs, inputs, 5, 1, 2, groups=inputs, bias=False), norm_act(inputs))
+        self.depthwise = nn.Sequential(nn.Conv2d(inputs, inputs, 3, 1, 1, groups=inputs, bias=False), norm_act(inputs))
         self.point = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), norm_act(outputs))
         self.residual = inputs == outputs
 
@@ -74,15 +101,12 @@ class Pyramid(nn.Module):
 
 
 class DepthHead(nn.Module):
-    """Depth heatmap logits ``(B,points,64)`` from pooled features ``(B,G)``.
-
-    Layer normalisation, because the statistics of a small batch's pooled features wander faster than BatchNorm's running mean.
-    """
+    """Depth heatmap logits ``(B,points,64)`` from pooled features ``(B,G)``."""
 
     def __init__(self, pooled: int, channels: int, points: int) -> None:
         super().__init__()
-        self.channels, width = channels, channels * LIXELS
-        self.features = nn.Sequential(nn.Linear(pooled, width), nn.LayerNorm(width), nn.ReLU(inplace=True))
+        self.channels = channels
+        self.features = mixed(pooled, channels * LIXELS)
         self.out = nn.Conv1d(channels, points, 1)
 
     def forward(self, pooled: Tensor) -> Tensor:
@@ -90,47 +114,53 @@ class DepthHead(nn.Module):
 
 
 class Moments(nn.Module):
-    """Mean and deviation of heatmaps ``(B,N,bins)`` given as logits; ``bins`` cells spread over the 64 lixels."""
+    """Mean and deviation ``(...,2)`` of heatmaps ``(...,64)`` given as probabilities, in lixels."""
 
-    def __init__(self, bins: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        step = LIXELS / bins
-        centres = (torch.arange(bins) + 0.5) * step - 0.5
+        centres = torch.arange(float(LIXELS))
         self.register_buffer("powers", torch.stack([centres, centres * centres], 1), persistent=False)
         self.powers: Tensor
 
     def forward(self, heat: Tensor) -> Tensor:
-        """Probabilities ``(...,bins)`` -> mean and deviation ``(...,2)``, in lixels."""
         mean, square = (heat @ self.powers).unbind(-1)
         return torch.stack([mean, ((square - mean * mean).clamp(min=0) + 1e-2).sqrt()], -1)
 
 
+def near(logits: Tensor, bins: Tensor, guess: Tensor, width: Tensor) -> Tensor:
+    """``logits (B,N,bins)`` plus those of a Gaussian about ``guess (B,N)`` lixels with a width ``exp(width (N,1))``."""
+    return logits - 0.5 * (-2 * width).exp() * (bins - guess[..., None]) ** 2
+
+
 class JointHead(nn.Module):
-    """Joint lixels: ``forward(map (B,C,32,32), pooled (B,G)) -> coordinates, spread (B,joints,3)``.
+    """Joint lixels: ``forward(map (B,48,64,64), pooled (B,G), guess (B,joints,3)) -> coordinates, spread (B,joints,3)``.
 
     x and y heatmaps are the marginals of one heatmap over the picture plane, which learns faster than two heatmaps from averaged
     features (ours; for thousands of vertices it would be too large, for joints it is not).
     """
 
-    def __init__(self, channels: int, pooled: int, depth_channels: int, joints: int) -> None:
+    def __init__(self, pooled: int, depth_channels: int, joints: int) -> None:
         super().__init__()
-        self.plane = nn.Conv2d(channels, joints, 1)
+        self.plane = nn.Conv2d(PYRAMID, joints, 1)
         self.depth = DepthHead(pooled, depth_channels, joints)
-        self.plane_moments, self.depth_moments = Moments(32), Moments(LIXELS)
+        self.moments = Moments()
+        self.guess_width = nn.Parameter(torch.full((joints, 3, 1), 4.0).log())
 
-    def forward(self, features: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.plane(features)
+    def forward(self, features: Tensor, pooled: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
+        bins, width = self.moments.powers[:, 0], self.guess_width
+        x, y, z = (near(torch.zeros_like(bins), bins, guess[..., i], width[:, i]) for i in range(3))
+        logits = self.plane(features) + x[:, :, None] + y[..., None]
         heat = logits.flatten(2).softmax(-1).view_as(logits)
-        x, y = self.plane_moments(heat.sum(2)), self.plane_moments(heat.sum(3))
-        mean, spread = torch.stack([x, y, self.depth_moments(self.depth(pooled).softmax(-1))], 2).unbind(-1)
+        depth = (self.depth(pooled) + z).softmax(-1)
+        mean, spread = torch.stack([self.moments(h) for h in (heat.sum(2), heat.sum(3), depth)], 2).unbind(-1)
         return mean, spread
 
 
 class VertexHead(nn.Module):
-    """Vertex lixels: ``forward(map (B,C,32,32), pooled (B,G), prior (B,N,3)) -> coordinates, spread (B,N,3)``.
+    """Vertex lixels: ``forward(map (B,C,32,32), pooled (B,G), guess (B,N,3)) -> coordinates, spread (B,N,3)``.
 
     The x heatmap comes from the mean of the map's rows, y from that of its columns, each doubled to 64 bins by a transposed
-    convolution; z from the pooled features alone. Every heatmap is multiplied by a Gaussian about ``prior``, whose width is
+    convolution; z from the pooled features alone. Every heatmap is multiplied by a Gaussian about ``guess``, whose width is
     learned for each vertex and axis. Coordinates are the heatmaps' means (0 to 63), the spread their deviation.
     """
 
@@ -142,14 +172,14 @@ class VertexHead(nn.Module):
         )
         self.plane = nn.ModuleList(nn.Conv1d(channels, points, 1) for _ in range(2))
         self.depth = DepthHead(pooled, depth_channels, points)
-        self.moments = Moments(LIXELS)
-        self.prior_width = nn.Parameter(torch.full((points, 3, 1), 3.0).log())
+        self.moments = Moments()
+        self.guess_width = nn.Parameter(torch.full((points, 3, 1), 3.0).log())
 
-    def forward(self, features: Tensor, pooled: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, pooled: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
         logits = [out(widen(features.mean(axis))) for axis, widen, out in zip((2, 3), self.widen, self.plane, strict=True)]
         logits.append(self.depth(pooled))
-        bins, precision = self.moments.powers[:, 0], (-2 * self.prior_width).exp()
-        heat = [(x - 0.5 * precision[:, i] * (bins - prior[:, :, i, None]) ** 2).softmax(-1) for i, x in enumerate(logits)]
+        bins, width = self.moments.powers[:, 0], self.guess_width
+        heat = [near(x, bins, guess[..., i], width[:, i]).softmax(-1) for i, x in enumerate(logits)]
         mean, spread = torch.stack([self.moments(h) for h in heat], 2).unbind(-1)
         return mean, spread
 
@@ -193,20 +223,29 @@ class CompactI2L(nn.Module):
     def __init__(self, body: Body, config: CompactI2LConfig, lifter: CompactPose2Mesh) -> None:
         super().__init__()
         coarse, c = body.level("coarse"), config
-        self.lifter = lifter.requires_grad_(False)
+        self.trunk, self.lifter = BlazePose(), lifter
+        # Trained on photos and on far more poses: they move little.
+        for part in (self.trunk, self.lifter):
+            for parameter in part.parameters():
+                parameter.lr_scale = 0.1  # type: ignore[attr-defined]
         joints, vertices = len(add_pelvis_neck(body.joint_regressors["coco"])), len(coarse.vertex_ids)
         self.config, self.parts, self.betas = c, body.num_joints, body.num_betas
-        self.trunk = EfficientNetLite0()
-        self.pool = nn.Sequential(nn.Conv2d(CHANNELS[3], c.global_features, 1, bias=False), norm_act(c.global_features))
-        self.pose_pyramid = Pyramid((CHANNELS[1], CHANNELS[2], CHANNELS[3]), c.joint_channels)
-        self.pose_head = JointHead(c.joint_channels, c.global_features, c.joint_depth_channels, joints)
+        self.pool = mixed(1152 + 6 * LANDMARKS, c.global_features)
+        select = torch.zeros(joints, LANDMARKS)
+        select[torch.arange(17), torch.tensor(COCO_LANDMARKS)] = 1
+        select[17:] = select[:17].new_tensor(add_pelvis_neck(np.eye(17, dtype=np.float32))[17:]) @ select[:17]
+        self.select = nn.Parameter(select)
+        self.pose_head = JointHead(c.global_features, c.joint_depth_channels, joints)
+        self.sureness = nn.Parameter(torch.tensor([2.2, 0.0, 1.0]))
         self.volume = JointVolume(joints, 64, 32, c.sigma)
-        self.enter = nn.ModuleList(nn.Conv2d(n, 64, 1, bias=False) for n in (CHANNELS[1], c.joint_channels))
+        self.enter = nn.Conv2d(PYRAMID, 64, 3, 2, 1, bias=False)
         self.entered = norm_act(64)
-        blocks = [[(64, 112, 2), (112, 112, 1)], [(112, 192, 2), (192, 192, 1), (192, 192, 1)]]
-        self.down = nn.ModuleList(nn.Sequential(*(Block(i, o, 4, 5, stride) for i, o, stride in level)) for level in blocks)
-        self.join = nn.ModuleList([nn.Conv2d(CHANNELS[2], 112, 1), nn.Conv2d(CHANNELS[3], 192, 1)])
+        first = [Inverted(64, 112, halve=True), Inverted(112, 112)]
+        second = [Inverted(112, 192, halve=True), Inverted(192, 192), Inverted(192, 192)]
+        self.down = nn.ModuleList([nn.Sequential(*first), nn.Sequential(*second)])
+        self.join = nn.ModuleList([nn.Conv2d(88, 112, 1), nn.Conv2d(864, 192, 1)])
         self.mesh_pool = nn.Sequential(nn.Conv2d(192, c.global_features, 1, bias=False), norm_act(c.global_features))
+        self.mesh_mix = mixed(2 * c.global_features + 3 * joints + 9 * self.parts, c.global_features)
         self.mesh_pyramid = Pyramid((64, 112, 192), c.mesh_channels)
         self.mesh_head = VertexHead(c.mesh_channels, c.global_features, c.depth_channels, vertices)
         self.rescale = nn.Linear(c.global_features, 1)
@@ -230,52 +269,46 @@ class CompactI2L(nn.Module):
         self.param = nn.Sequential(
             nn.Linear(inputs, w), nn.LayerNorm(w), nn.ReLU(), nn.Linear(w, w), nn.LayerNorm(w), nn.ReLU(), last
         )  # fmt: skip
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
-        self.mean: Tensor
-        self.std: Tensor
         # Deviation = sqrt(a spread^2 + b) for joints and vertices, per axis; fitted on validation pictures after training.
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]).repeat(2, 3, 1))
         self.calibration: Tensor
 
+    def load_pretrained(self) -> None:
+        """Weights of MediaPipe's wheel for the trunk, and its heatmaps as the first joint heatmaps."""
+        self.trunk.load_mediapipe()
+        with torch.no_grad():
+            for mine, other in zip(self.pose_head.plane.parameters(), self.trunk.heat.parameters(), strict=True):
+                mine.copy_(torch.tensordot(self.select, other, 1))
+
     def train(self, mode: bool = True) -> "CompactI2L":
-        """The trunk keeps ImageNet's BatchNorm statistics, since rendered pictures have others than photos; the lifter keeps its own."""
+        """The lifter keeps its BatchNorm statistics."""
         super().train(mode)
-        self.trunk.eval()
         self.lifter.eval()
         return self
 
-    def features(self, image: Tensor) -> list[Tensor]:
-        """Trunk features of strides 8, 16, 32; the frozen blocks run without gradient (and in bf16 under autocast)."""
-        x, taps = (image - self.mean) / self.std, []
-        frozen = self.config.frozen_blocks
-        with torch.set_grad_enabled(torch.is_grad_enabled() and frozen == 0), torch.autocast(
-            image.device.type, torch.bfloat16, enabled=self.training and frozen > 0
-        ):
-            x = self.trunk.stem(x)
-            for block in self.trunk.blocks[:frozen]:
-                x = block(x)
-        x = x.float()
-        if frozen == 5:
-            taps.append(x)
-        for i, block in enumerate(self.trunk.blocks[frozen:], frozen):
-            x = block(x)
-            if i in (4, 10, 15):
-                taps.append(x)
-        return taps
-
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        fine, middle, coarse = taps = self.features(image)
-        pose_map = self.pose_pyramid(taps)
-        joints, joints_spread = self.pose_head(pose_map, self.pool(coarse).mean((2, 3)))
+        # Convolutions may run in half precision while training; heatmaps and what comes of them never do.
+        half = torch.autocast(image.device.type, torch.bfloat16, enabled=self.training)
+        with half:
+            seen = self.trunk(image, self.config.frozen_blocks)
+        seen = {k: v.float() for k, v in seen.items()}
+        landmarks, world = seen["landmarks"], seen["world"]
+        place = torch.cat([landmarks[..., :3] * (LIXELS / 256), world], -1)
+        view = self.pool(torch.cat([seen["tower"], place.flatten(1) / 16], 1))
+        guess = self.select @ torch.cat([place[..., :2], (world[..., 2:] / DEPTH_M + 0.5) * LIXELS], -1)
+        joints, joints_spread = self.pose_head(seen["fine"], view, guess)
+        confidence = self.confidence(joints_spread, landmarks[..., 3])
+        lifted, per_metre, turns = self.lift(joints, confidence)
         # As in the original no gradient flows through the volume.
         steer = self.volume(joints.detach())
-        x0 = self.entered(self.enter[0](fine) + self.enter[1](pose_map) + steer)
-        x1 = self.down[0](x0) + self.join[0](middle)
-        x2 = self.down[1](x1) + self.join[1](coarse)
-        pooled = self.mesh_pool(x2).mean((2, 3))
-        lifted, per_metre, turns = self.lift(joints.detach(), joints_spread.detach())
-        vertices, vertices_spread = self.mesh_head(self.mesh_pyramid([x0, x1, x2]), pooled, lifted)
+        with half:
+            x0 = self.entered(self.enter(seen["fine"]) + steer)
+            x1 = self.down[0](x0) + self.join[0](seen["deep"])
+            x2 = self.down[1](x1) + self.join[1](seen["coarse"])
+            pooled, features = self.mesh_pool(x2).mean((2, 3)), self.mesh_pyramid([x0, x1, x2])
+        mixture = [view, pooled.float(), ((self.coco @ lifted - 32) / 16).flatten(1), turns]
+        pooled = self.mesh_mix(torch.cat(mixture, 1))
+        vertices, vertices_spread = self.mesh_head(features.float(), pooled, lifted)
         scale = self.rescale(pooled)[:, 0] - per_metre.log()
         rotations, betas = self.parameters_of(vertices.detach(), scale.detach(), turns)
         calibrated = lambda spread, c: (c[:, 0] * spread * spread + c[:, 1]).sqrt()  # noqa: E731
@@ -285,30 +318,35 @@ class CompactI2L(nn.Module):
             "scale_m": scale.exp(), "rotations": rotations, "betas": betas,
         }  # fmt: skip
 
-    def lift(self, joints: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The lifted mesh of joint lixels ``(B,19,3)``: vertices ``(B,Vc,3)`` in lixels (weak perspective, fitted to the joints'
-        x and y), lixels per metre ``(B,)``, and the world rotations ``(B,216)`` of its joints as features. No gradient."""
-        with torch.no_grad():
-            xy = joints[:, :17, :2]
-            confidence = 1 / (1 + (spread[:, :17, :2].square().mean(-1, keepdim=True) / 9))
-            pose = torch.cat([xy, confidence], -1)
-            pose = torch.cat([pose, pose[:, 11:13].mean(1, keepdim=True), pose[:, 5:7].mean(1, keepdim=True)], 1)
-            centred = pose[..., :2] - pose[..., :2].mean(1, keepdim=True)
-            size = centred.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-3)
-            direct, mirrored, _ = self.lifter.features(torch.cat([centred / size, pose[..., 2:]], -1))
-            mesh = self.lifter.mesh_net
-            transforms = mesh.girth(mesh.joint_outputs(direct, mirrored)[0])
-            vertices = (transforms.flatten(2) @ mesh.decode).transpose(1, 2)
-            # Shift and scale that give the lifted joints the middle and the size of the seen ones, weighted by confidence; a least
-            # squares slope would shrink towards zero where the two disagree.
-            weight = confidence.square() / confidence.square().sum(1, keepdim=True)
-            lifted = (self.coco @ vertices)[:, :17, :2]
-            centre, target = (weight * lifted).sum(1, keepdim=True), (weight * xy).sum(1, keepdim=True)
-            spread2 = lambda x: (weight * x * x).sum((1, 2), keepdim=True)  # noqa: E731
-            per_metre = (spread2(xy - target) / spread2(lifted - centre).clamp(min=1e-4)).sqrt().clamp(12, 80)
-            depth = (vertices[..., 2:] / 2 + 0.5) * LIXELS
-            lixels = torch.cat([(vertices[..., :2] - centre) * per_metre + target, depth], -1)
-            return lixels, per_metre[:, 0, 0], transforms[..., :3].transpose(1, 2).flatten(1)
+    def confidence(self, spread: Tensor, visibility: Tensor) -> Tensor:
+        """Confidence ``(B,17,1)`` of COCO's joints from the spread of their heatmaps and BlazePose's visibility logits."""
+        offset, visible, narrow = self.sureness
+        logits = offset + visible * visibility[:, COCO_LANDMARKS] - narrow * spread[:, :17, :2].square().mean(-1).log()
+        return logits.sigmoid()[..., None]
+
+    def lift(self, joints: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The lifted mesh of joint lixels ``(B,>=17,3)`` and confidences ``(B,17,1)``: vertices ``(B,Vc,3)`` in lixels (weak
+        perspective, fitted to the joints' x and y), lixels per metre ``(B,)``, and the world rotations ``(B,216)`` of its joints
+        as features."""
+        xy = joints[:, :17, :2]
+        pose = torch.cat([xy, confidence], -1)
+        pose = torch.cat([pose, pose[:, 11:13].mean(1, keepdim=True), pose[:, 5:7].mean(1, keepdim=True)], 1)
+        centred = pose[..., :2] - pose[..., :2].mean(1, keepdim=True)
+        size = centred.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-3)
+        direct, mirrored, _ = self.lifter.features(torch.cat([centred / size, pose[..., 2:]], -1))
+        mesh = self.lifter.mesh_net
+        transforms = mesh.girth(mesh.joint_outputs(direct, mirrored)[0])
+        vertices = (transforms.flatten(2) @ mesh.decode).transpose(1, 2)
+        # Shift and scale that give the lifted joints the middle and the size of the seen ones, weighted by confidence; a least
+        # squares slope would shrink towards zero where the two disagree.
+        weight = confidence.square() / confidence.square().sum(1, keepdim=True)
+        lifted = (self.coco @ vertices)[:, :17, :2]
+        centre, target = (weight * lifted).sum(1, keepdim=True), (weight * xy).sum(1, keepdim=True)
+        spread2 = lambda x: (weight * x * x).sum((1, 2), keepdim=True)  # noqa: E731
+        per_metre = (spread2(xy - target) / spread2(lifted - centre).clamp(min=1e-4)).clamp(min=1e-4).sqrt().clamp(12, 80)
+        depth = (vertices[..., 2:] / DEPTH_M + 0.5) * LIXELS
+        lixels = torch.cat([(vertices[..., :2] - centre) * per_metre + target, depth], -1)
+        return lixels, per_metre[:, 0, 0], transforms[..., :3].transpose(1, 2).flatten(1)
 
     def parameters_of(self, vertices: Tensor, log_scale: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
         """Rotations ``(B,24,3,3)`` and betas ``(B,S)`` from vertex lixels, the logarithm of the scale and the lifted joints'
