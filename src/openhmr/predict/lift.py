@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from onnxruntime import InferenceSession
 
 from openhmr.bodies.body import Body
 from openhmr.errors import InputError
@@ -17,7 +18,7 @@ from openhmr.predict.result import Result
 from openhmr.predict.session import open_session
 
 CHUNK = 64
-"""Poses per network call; bounds the memory of a long file."""
+"""Poses per network call; bounds the memory of a long file. A network that needs much memory says a smaller number itself."""
 
 
 class Lifter:
@@ -71,8 +72,14 @@ class Lifter:
 
     def _coarse(self, pose: NDArray[np.float32]) -> NDArray[np.float32]:
         inputs = standardise(pose)
-        parts = [self.session.run(["vertices"], {"pose2d": inputs[i : i + CHUNK]})[0] for i in range(0, len(inputs), CHUNK)]
+        step = poses_at_once(self.session)
+        parts = [self.session.run(["vertices"], {"pose2d": inputs[i : i + step]})[0] for i in range(0, len(inputs), step)]
         return np.concatenate(parts)
+
+
+def poses_at_once(session: InferenceSession) -> int:
+    """How many poses a network is given per call."""
+    return int(session.get_modelmeta().custom_metadata_map.get("poses_at_once", CHUNK))
 
 
 def look_at(pose2d: NDArray[np.float32], K: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

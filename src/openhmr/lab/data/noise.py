@@ -31,7 +31,7 @@ MISS = np.array([.02] * 5 + [.05] * 2 + [.10] * 8 + [.05] * 2)  # fmt: skip
 INVERSION = np.array([.01] * 5 + [.03] * 6 + [.06] * 6)  # fmt: skip
 _POINTS = 500
 
-Points = NDArray[np.float64]
+Point = tuple[float, float]
 
 
 def human36_error(rng: RandomState) -> NDArray[np.float32]:
@@ -70,10 +70,10 @@ def synthesize_pose(joints: NDArray, area: float, rng: RandomState, picker: rand
         # COCO lists the left joint first: 1-2, 3-4, ..., 15-16; the nose has no opposite.
         opposite = None if j == 0 else out[j + 1 if j % 2 else j - 1, :2]
         kinds = [
-            _pick(_outside(here, opposite, r85[j], r50[j], _POINTS, rng), picker),
-            _pick(_missed(here, opposite, r50[j], r10[j], rng), picker),
-            None if opposite is None else _pick(_outside(opposite, here, 0, r50[j], _POINTS, rng), picker),
-            _pick(_outside(here, opposite, 0, r85[j], _POINTS // 4, rng), picker),
+            _outside(here, opposite, r85[j], r50[j], _POINTS, rng, picker),
+            _missed(here, opposite, r50[j], r10[j], rng, picker),
+            None if opposite is None else _outside(opposite, here, 0, r50[j], _POINTS, rng, picker),
+            _outside(here, opposite, 0, r85[j], _POINTS // 4, rng, picker),
         ]
         shares = np.array([JITTER[j], MISS[j], INVERSION[j], 0.0])
         shares[3] = 1 - shares.sum()
@@ -86,28 +86,45 @@ def synthesize_pose(joints: NDArray, area: float, rng: RandomState, picker: rand
     return out
 
 
-def _ring(centre: NDArray, low: float, high: float, count: int, rng: RandomState) -> tuple[Points, NDArray[np.float64]]:
-    angle = rng.uniform(0, 2 * np.pi, count)
-    radius = rng.uniform(low, high, count)
-    return np.stack([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], axis=-1), radius
+class _Ring:
+    """``count`` random points around ``centre``, as angles and radii: only the one that is picked gets coordinates."""
+
+    def __init__(self, centre: NDArray, low: float, high: float, count: int, rng: RandomState) -> None:
+        self.centre = centre
+        self.angle = rng.uniform(0, 2 * np.pi, count)
+        self.radius = rng.uniform(low, high, count)
+
+    def far_from(self, other: NDArray, limit: float | NDArray[np.float64]) -> NDArray[np.int64]:
+        """Which points lie farther than ``limit`` from ``other``, by the law of cosines."""
+        x, y = other.astype(np.float64) - self.centre
+        along = 2 * np.hypot(x, y) * np.cos(self.angle - np.arctan2(y, x))
+        return np.flatnonzero(self.radius * (self.radius - along) + (x * x + y * y) > limit * limit)
+
+    def point(self, index: int) -> Point:
+        angle, radius = self.angle[index], self.radius[index]
+        return float(self.centre[0] + radius * np.cos(angle)), float(self.centre[1] + radius * np.sin(angle))
 
 
-def _outside(centre: NDArray, other: NDArray | None, low: float, high: float, count: int, rng: RandomState) -> Points:
-    """Points around ``centre`` that are farther from ``other`` than from ``centre``."""
-    points, radius = _ring(centre, low, high, count, rng)
-    return points if other is None else points[np.linalg.norm(points - other, axis=-1) > radius]
+def _outside(
+    centre: NDArray, other: NDArray | None, low: float, high: float, count: int, rng: RandomState, picker: random.Random
+) -> Point | None:
+    """A point around ``centre`` that is farther from ``other`` than from ``centre``, if there is one."""
+    ring = _Ring(centre, low, high, count, rng)
+    if other is None:
+        return ring.point(picker.randrange(count))
+    kept = ring.far_from(other, ring.radius)
+    return ring.point(kept[picker.randrange(len(kept))]) if len(kept) else None
 
 
-def _missed(here: NDArray, opposite: NDArray | None, r50: float, r10: float, rng: RandomState) -> Points:
-    """Points far from the joint and its opposite; a quarter as many come from around the opposite."""
-    points, _ = _ring(here, r50, r10, 4 * _POINTS, rng)
+def _missed(here: NDArray, opposite: NDArray | None, r50: float, r10: float, rng: RandomState, picker: random.Random) -> Point | None:
+    """A point far from the joint and its opposite; a quarter as many candidates come from around the opposite."""
+    ring = _Ring(here, r50, r10, 4 * _POINTS, rng)
     if opposite is None:
-        return points
-    points = points[np.linalg.norm(points - opposite, axis=-1) > r50]
-    around, _ = _ring(opposite, r50, r10, 4 * _POINTS, rng)
-    around = around[np.linalg.norm(around - here, axis=-1) > r50]
-    return np.concatenate([points, around[rng.choice(len(around), len(around) // 4)] if len(around) else around])
-
-
-def _pick(points: Points, picker: random.Random) -> Points | None:
-    return points[picker.randrange(len(points))] if len(points) else None
+        return ring.point(picker.randrange(4 * _POINTS))
+    kept, around = ring.far_from(opposite, r50), _Ring(opposite, r50, r10, 4 * _POINTS, rng)
+    others = around.far_from(here, r50)
+    others = others[rng.choice(len(others), len(others) // 4)] if len(others) else others
+    if not len(kept) + len(others):
+        return None
+    picked = picker.randrange(len(kept) + len(others))
+    return ring.point(kept[picked]) if picked < len(kept) else around.point(others[picked - len(kept)])

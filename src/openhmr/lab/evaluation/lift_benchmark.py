@@ -20,6 +20,7 @@ from openhmr.lab.synth.motion import Motion
 from openhmr.lab.synth.noise2d import CLEAN, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
 from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights
+from openhmr.predict.lift import poses_at_once
 
 SEED, SAMPLES, BANK, CHUNK = 2020, 2048, 20_000, 128
 Predictor = Callable[[Batch], NDArray]
@@ -78,9 +79,14 @@ class Baselines:
 
 
 def onnx_predictor(path: Path) -> Predictor:
-    """Run the shipped ONNX file."""
+    """Run an exported ONNX file."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda batch: np.asarray(session.run(["vertices"], {"pose2d": batch.pose2d.numpy()})[0])
+    at_once = poses_at_once(session)
+
+    def predict(batch: Batch) -> NDArray:
+        return np.concatenate([session.run(["vertices"], {"pose2d": part.numpy()})[0] for part in batch.pose2d.split(at_once)])
+
+    return predict
 
 
 def dense_upsampling(body: Body) -> NDArray:
@@ -107,12 +113,18 @@ class Truth:
         return (np.einsum("bvij,bvj->bvi", blended[..., :3], rest) + blended[..., 3]) * 1000
 
 
-def evaluate(predictors: dict[str, Predictor], source: Callable[[NoiseLevel], PairSource], body: Body) -> list[dict[str, object]]:
-    """Rows of MPJPE, PA-MPJPE (14 Human3.6M joints), MPVPE, PA-MPVPE in mm, for each predictor and condition."""
+def evaluate(
+    predictors: dict[str, Predictor],
+    source: Callable[[NoiseLevel], PairSource],
+    body: Body,
+    levels: dict[str, NoiseLevel] | None = None,
+) -> list[dict[str, object]]:
+    """Rows of MPJPE, PA-MPJPE (14 Human3.6M joints), MPVPE, PA-MPVPE in mm, for each predictor and each of the noise ``levels``
+    (default: :func:`conditions`)."""
     upsample, truth = dense_upsampling(body), Truth(body)
     human36, pelvis = body.joint_regressors["human36"], body.J_regressor[0]
     rows: list[dict[str, object]] = []
-    for name, noise in tqdm(conditions().items(), desc="conditions"):
+    for name, noise in tqdm((levels or conditions()).items(), desc="conditions"):
         generator = torch.Generator().manual_seed(SEED)
         pairs = source(noise)
         sums = {p: np.zeros(4) for p in predictors}
