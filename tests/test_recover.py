@@ -138,10 +138,11 @@ def test_parametric_mesh_is_the_skinned_body(recoverer: Recoverer, tiny_body: Bo
     vertices, joints = skin(tiny_body, result.pose, result.betas, result.translation_param.astype(np.float32))
     assert_allclose(result.vertices_param, vertices, atol=1e-5)
     assert result.pose.shape == (1, 24, 3) and np.linalg.norm(result.pose[0, 0]) == pytest.approx(np.pi, abs=0.6)
-    # The root's rotation left the virtual camera: in it the body stands upright.
+    # The root's rotation left the virtual camera, which is turned by 20 degrees: in it the body stands upright, but for the two
+    # degrees by which the fit to the mesh turns it.
     rotation, _ = virtual_cameras(squares(result.boxes), result.K)
     upright = rotation[0] @ axis_angle_to_matrix(result.pose[0, 0].astype(float))
-    assert_allclose(upright, np.diag([1, -1, -1]), atol=1e-6)
+    assert_allclose(upright, np.diag([1, -1, -1]), atol=0.05)
     assert_allclose(result.parametric().joints["smpl"], tiny_body.J_regressor @ result.vertices_param, atol=1e-5)
     assert joints.shape == (1, 24, 3)
 

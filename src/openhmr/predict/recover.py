@@ -14,6 +14,7 @@ from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.joints import COCO
 from openhmr.predict.coarse_mesh import CoarseMesh, joint_regressors
 from openhmr.predict.person_crop import LIXELS, check_boxes, cut, picture_px, squares, virtual_cameras
+from openhmr.predict.pose_fit import PoseFit
 from openhmr.predict.result import Recovered
 from openhmr.predict.search import find_person
 from openhmr.predict.session import open_session
@@ -48,7 +49,7 @@ class Recoverer:
                 "use the model and the body of one export"
             )
         self.body = body
-        self._mesh, self._regressors = CoarseMesh(body), joint_regressors(body)
+        self._mesh, self._regressors, self._pose_fit = CoarseMesh(body), joint_regressors(body), PoseFit(body)
 
     def __call__(
         self, image: NDArray[np.uint8], boxes: ArrayLike | None = None, focal: float | None = None, K: NDArray | None = None
@@ -91,7 +92,8 @@ class Recoverer:
         spread = np.clip(self._mesh.upsample(sigma), sigma.min(1, keepdims=True), sigma.max(1, keepdims=True))
         turned = out["rotations"].astype(np.float64)
         turned[:, 0] = rotation.swapaxes(-1, -2) @ turned[:, 0]
-        pose = matrix_to_axis_angle(turned).astype(np.float32)
+        regressed, _ = skin(self.body, matrix_to_axis_angle(turned).astype(np.float32), out["betas"])
+        pose = matrix_to_axis_angle(self._pose_fit(coarse, sigma, regressed, turned)).astype(np.float32)
         skinned, _ = skin(self.body, pose, out["betas"])
         local = {name: np.matmul(regressor, skinned) for name, regressor in self._regressors.items()}
         shift = fit_translation(local["coco"], pose2d[..., :2], pose2d[..., 2], K)

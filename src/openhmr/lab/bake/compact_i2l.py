@@ -1,4 +1,4 @@
-"""From a run folder of the compact I2L-MeshNet to the ONNX file that ships: uncertainty calibrated, BatchNorm folded, half storage."""
+"""From a run folder of the compact I2L-MeshNet to the ONNX file that ships: calibrated, BatchNorm folded, half storage."""
 
 import copy
 import json
@@ -57,17 +57,20 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 500) -> None:
-    """Fit ``sigma^2 = a spread^2 + b`` per axis to the squared errors on ``count`` plain crops, for joints and for vertices."""
+    """Fit ``sigma^2 = a spread^2 + b`` per axis to the squared errors on ``count`` plain crops, for joints and for vertices, and
+    shrink the betas (:func:`shrink_betas`)."""
     human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressors["human36"]))
     source = CropSource(pictures, Skeleton(body), human36, SMPL.flip_permutation, NONE)
     ids, rng = pictures.usable[:count], np.random.default_rng(0)
     network.eval()
     network.calibration.copy_(torch.tensor([1.0, 0.0]).expand_as(network.calibration))
     sums: list[list[tuple[Tensor, Tensor]]] = [[], []]
+    betas: list[tuple[Tensor, Tensor]] = []
     for i in range(0, len(ids), 25):
         batch = source.targets(ids[i : i + 25], [cut(pictures, int(k), NONE, rng) for k in ids[i : i + 25]])
         with torch.no_grad():
             out = network(batch.image)
+        betas.append((out["betas"], batch.betas))
         for row, name in enumerate(("joints", "vertices")):
             target = getattr(batch, name)
             inside = ((target >= 0) & (target < LIXELS)).all(-1)
@@ -76,6 +79,20 @@ def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 
         spread, error = (torch.cat(p).double() for p in zip(*pairs, strict=True))
         for axis in range(3):
             network.calibration[row, axis] = variance_line(spread[:, axis], error[:, axis])
+    with torch.no_grad():
+        shrink_betas(network, *(torch.cat(b) for b in zip(*betas, strict=True)))
+
+
+def shrink_betas(network: CompactI2L, predicted: Tensor, target: Tensor) -> None:
+    """Replace every predicted beta by its regression on validation pictures, inside the last layer: what a picture does not tell of a
+    body's shape then comes out as the average body's, not as noise."""
+    last = network.param[-1]
+    assert isinstance(last, nn.Linear)
+    rows = slice(6 * network.parts, None)
+    centred = predicted - predicted.mean(0)
+    slope = ((centred * target).sum(0) / centred.square().sum(0).clamp(min=1e-6)).clamp(0, 1)
+    last.weight[rows] *= slope[:, None]
+    last.bias[rows] = slope * (last.bias[rows] - predicted.mean(0)) + target.mean(0)
 
 
 def variance_line(spread2: Tensor, error2: Tensor) -> Tensor:
