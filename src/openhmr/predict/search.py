@@ -42,7 +42,8 @@ def windows(width: int, height: int) -> NDArray[np.float64]:
 
 def look(network: Network, image: NDArray[np.uint8], boxes: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What the network sees in ``boxes (M,4)``: the box of its mesh, and how unsure it is: the median spread of its joints over
-    the person's size, more where the person fills the crop beyond the usual share, because somebody cut off does so too."""
+    the person's size, more where the person fills the crop beyond the usual share, because somebody cut off does so too, and more
+    for small people, because a photo is of somebody rather than of a passer-by."""
     crops = squares(boxes)
     out = network(cut(image, crops))
     points = picture_px(out["vertices_lixel"], crops)
@@ -54,4 +55,4 @@ def look(network: Network, image: NDArray[np.uint8], boxes: NDArray) -> tuple[ND
     # A box must keep a pixel in the picture, whatever the network says of an empty window.
     limit = np.array([image.shape[1], image.shape[0]]) - 1.0
     found[:, :2] = np.clip(found[:, :2], 1 - size, limit)
-    return found, spread / np.minimum(share, ENLARGE**-2 / share)
+    return found, spread / np.minimum(share, ENLARGE**-2 / share) / np.sqrt(size.max(1))
