@@ -63,7 +63,7 @@ class Augmentation:
     rotation smaller since photos are upright; the others are ours, for photos."""
 
     scale: float = 0.25
-    rotation_deg: float = 15.0
+    rotation_deg: float = 20.0
     rotation_share: float = 0.6
     shift: float = 0.08
     colour: float = 0.2

@@ -40,7 +40,7 @@ class CompactI2LConfig:
     global_features: int = 512
     regressor_width: int = 640
     sigma: float = 2.5
-    frozen_blocks: int = 7
+    frozen_blocks: int = 4
 
 
 def norm_act(channels: int) -> nn.Sequential:
@@ -224,10 +224,10 @@ class CompactI2L(nn.Module):
         super().__init__()
         coarse, c = body.level("coarse"), config
         self.trunk, self.lifter = BlazePose(), lifter
-        # Trained on photos and on far more poses: they move little.
-        for part in (self.trunk, self.lifter):
+        # Trained on photos and on far more poses: they move less.
+        for part, scale in ((self.trunk, 0.3), (self.lifter, 0.1)):
             for parameter in part.parameters():
-                parameter.lr_scale = 0.1  # type: ignore[attr-defined]
+                parameter.lr_scale = scale  # type: ignore[attr-defined]
         joints, vertices = len(add_pelvis_neck(body.joint_regressors["coco"])), len(coarse.vertex_ids)
         self.config, self.parts, self.betas = c, body.num_joints, body.num_betas
         self.pool = mixed(1152 + 6 * LANDMARKS, c.global_features)
