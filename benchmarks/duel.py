@@ -74,7 +74,8 @@ def short(epochs: int, steps: int, lr: float, decays: tuple[int, ...], optimiser
 
 def cost(network: torch.nn.Module, run: Callable[[], object]) -> dict[str, object]:
     """Parameters, and the operations of the dense products and convolutions of ``run``."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    # With gradients on the networks take no kernels of their own, which would not be counted.
+    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
         run()
     parameters = sum(p.numel() for p in network.parameters())
     return {"M parameters": round(parameters / 1e6, 1), "GFLOP": round(counter.get_total_flops() / 1e9, 3)}
@@ -169,7 +170,8 @@ def pose2mesh(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
     rival.train(out / "official")
     export_pose2mesh(rival.network, rival.body, COCO, out / "official" / "net.onnx")
     facts = {"pairs": sum(p.steps for p in rival.plans) * args.batch, "core s": round(core_seconds(out / "official"))}
-    facts |= cost(rival.network, lambda: rival.network.predict(torch.rand(1, 19, 2)))
+    plain = official(COCO, rival.body.faces, cache_dir=".cache", plain=True).eval()
+    facts |= cost(plain, lambda: plain(torch.rand(1, 19, 2)))
     methods["official form"] = facts, out / "official" / "net.onnx"
     predictors = {name: bench.onnx_predictor(path) for name, (_, path) in methods.items()}
     single = Batch(torch.rand(1, 19, 3), *[torch.zeros(0)] * 6)

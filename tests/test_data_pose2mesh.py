@@ -108,6 +108,10 @@ def test_human36m_detections(tmp_path: Path) -> None:
     trees.write(tmp_path / "absnet_output_on_testset.json", extra)
     np.testing.assert_array_equal(Human36MPoses(tmp_path, "test", BODY)[1].detected_px, found(0))
     np.testing.assert_array_equal(Human36MPoses(tmp_path, "test", BODY, by_position=False)[1].detected_px, found(100))
+    # Only the noise, which tests do not have, and rounding could tell the box of the truth from that of the detection.
+    own = PoseItems(samples, HUMAN36, BODY, train=False, quirks=PoseQuirks(truth_box=False))
+    np.testing.assert_allclose(get(own, 1)["pose2d"], item["pose2d"], atol=1e-5)
+    assert not np.array_equal(get(own, 1)["pose2d"], item["pose2d"])
     trees.write(tmp_path / "absnet_output_on_testset.json", {name.format(0): found(0)})
     for by_position in (True, False):
         with pytest.raises(InputError, match="no pose for"):
@@ -178,16 +182,18 @@ def test_muco(tmp_path: Path) -> None:
         assert get(clean(samples, joint_set, posenet=True), 0)["lift_pose3d_valid"].all()
 
 
-def test_muco_flips_before_the_noise_of_the_whole_crop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole_crop", [True, False])
+def test_muco_flips_before_the_noise_of_the_whole_crop(tmp_path: Path, whole_crop: bool) -> None:
     trees.muco(tmp_path, BODY)
-    items = PoseItems(MuCoPoses(tmp_path), COCO, BODY, flip=True)
+    items = PoseItems(MuCoPoses(tmp_path), COCO, BODY, flip=True, quirks=PoseQuirks(muco_noise_processed=whole_crop))
     seed = next(s for s in range(9) if random.Random(s).random() <= 0.5)
     rng, picker = np.random.RandomState(seed), random.Random(seed)
     picker.random(), rng.randn(), picker.random()
     truth = items.truth(items.samples[0]).pixels
-    xy, _ = j2d_processing(truth, (288, 384), process_bbox(get_bbox(truth)), 0, True, COCO.flip_pairs)
+    xy, affine = j2d_processing(truth, (288, 384), process_bbox(get_bbox(truth)), 0, True, COCO.flip_pairs)
     joints = np.column_stack([xy[:17], np.ones(17)]).astype(np.float32)
-    area = 288 * 384.0
+    area = 288 * 384.0 if whole_crop else box_area(get_bbox(truth), affine)
+    assert whole_crop or area < 0.9 * 288 * 384
     xy[:17] = synthesize_pose(joints, area, rng, picker)[:, :2]
     np.testing.assert_allclose(get(items, 0, seed)["pose2d"], standard(xy), atol=1e-3)
     joined = get(replace(items, quirks=PoseQuirks(clean_pelvis_neck=False)), 0, seed)["pose2d"]

@@ -100,6 +100,42 @@ def test_stage2_trains_in_half_precision(tiny_body, tmp_path: Path) -> None:
     assert losses["bf16"]["lift"] != losses["float32"]["lift"]
 
 
+def test_error_of_an_epoch_is_the_mean_of_batches_or_of_samples(tiny_body) -> None:
+    """Six samples in batches of four: the last two weigh as much as the first four, unless the switch says otherwise."""
+    found = {}
+    for switch in (True, False):
+        run = work(tiny_body, QUIRKS={"mean_of_batches": switch}, TEST={"batch_size": 4})
+        found[switch] = run.errors()
+        each = work(tiny_body, TEST={"batch_size": 1})
+        each.network.load_state_dict(run.network.state_dict())
+        items = [[item["mesh"] for item in items] for items, *_ in run.predictions(4)]
+        assert [len(i) for i in items] == [4, 2]
+    single = [work_errors(each, i) for i in range(6)]
+    for name in ("joint", "surface"):
+        rows = np.array([s[name] for s in single])
+        assert found[False][name] == pytest.approx(rows.mean(), rel=1e-5)
+        assert found[True][name] == pytest.approx((rows[:4].mean() + rows[4:].mean()) / 2, rel=1e-5)
+        assert found[True][name] != pytest.approx(found[False][name], rel=1e-5)
+
+
+def work_errors(run: Pose2MeshTraining, index: int) -> dict[str, float]:
+    """The errors on one test sample."""
+    whole = run.test
+
+    class One:
+        def __len__(self) -> int:
+            return 1
+
+        def item(self, _, rng, picker):
+            return whole.item(index, *seeded(0, index))
+
+    run.test = One()
+    try:
+        return run.errors()
+    finally:
+        run.test = whole
+
+
 def test_schedule_of_the_official_epochs() -> None:
     plan = EpochPlan(15, 2, 1e-3, (12,), 0.1, "rmsprop")
     rates = [plan.lr_at(step) for step in range(0, plan.steps, 2)]
@@ -181,4 +217,19 @@ def test_a_bad_sample_stops_a_run_or_is_skipped_on_request(workers, caplog) -> N
     batch = Batches(sets, BalancedMix([6]), 6, seed=0, skip_bad=True)(0)
     assert len(batch["index"]) == 6 and 2 not in batch["index"] and "sample 2 is damaged" in caplog.text
     with pytest.raises(InputError):
-        Batches([Numbers(1, bad=(0,))], BalancedMix([1]), 1, seed=0, skip_bad=True)(0)
+        Batches([Numbers(2, bad=(0, 1))], BalancedMix([2]), 2, seed=0, skip_bad=True)(0)
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 4), (4, 1)])
+def test_batches_of_less_than_two_are_refused(count: int, size: int) -> None:
+    with pytest.raises(InputError, match="batch normalisation needs two"):
+        Batches([Numbers(count)], BalancedMix([count]), size, seed=0)
+    assert Batches([Numbers(5)], BalancedMix([5]), 2, seed=0).per_epoch == 2  # the fifth is left out
+
+
+def test_empty_sets_are_refused() -> None:
+    with pytest.raises(InputError, match="of 2 training sets, number 2 has no samples"):
+        BalancedMix([3, 0])
+    with pytest.raises(InputError, match="the training set has no samples"):
+        GroupMix([[0], []])
+    assert len(GroupMix([[3, 0], [2]])) == 6

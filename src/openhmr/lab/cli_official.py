@@ -110,9 +110,9 @@ def run_training(data: dict[str, Any], args: argparse.Namespace) -> int:
 
 
 def _train(work: Work, folder: Path) -> None:
-    train(work, folder)
+    waiting = train(work, folder)
     if is_first():
-        print(f"trained {work.plan.epochs} epochs; weights, curves and samples are in {folder}")
+        print(f"trained {work.plan.epochs} epochs, {waiting:.0%} of the time waiting for data; weights, curves and samples are in {folder}")
 
 
 def run_test(data: dict[str, Any], args: argparse.Namespace) -> int:
@@ -237,5 +237,3 @@ def add_commands(commands: Any) -> None:
 def resolved(args: argparse.Namespace) -> dict[str, Any]:
     """The config file of ``args`` with its ``--set`` overrides."""
     return override(read_yaml(args.config), args.set)
-
-

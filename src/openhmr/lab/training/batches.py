@@ -5,6 +5,7 @@ processes see the same samples (the original seeds nothing of this).
 """
 
 import logging
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,9 +38,11 @@ class BalancedMix:
     """Pose2Mesh's mixture: each position draws its set evenly; one epoch goes about once through the largest for each set.
 
     ``sizes`` are the sets' lengths. A position below a whole multiple of a set's length takes the samples in turn, else any.
+    Raises :class:`InputError` for an empty set.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
+        _none_empty(sizes)
         self.sizes, self.longest = list(sizes), max(sizes)
 
     def __len__(self) -> int:
@@ -54,11 +57,12 @@ class BalancedMix:
 class GroupMix:
     """I2L-MeshNet's mixture: ``groups`` of lengths (3D sets, 2D sets), joined within a group and as many of each group.
 
-    A single group is gone through once.
+    A single group is gone through once. Raises :class:`InputError` for a group without samples.
     """
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
         self.groups = [list(g) for g in groups if g]
+        _none_empty([sum(g) for g in self.groups])
         self.longest = max(sum(g) for g in self.groups)
 
     def __len__(self) -> int:
@@ -72,6 +76,12 @@ class GroupMix:
         member = int(np.searchsorted(ends, at, side="right"))
         before = sum(len(g) for g in self.groups[:which])
         return before + member, at - (int(ends[member - 1]) if member else 0)
+
+
+def _none_empty(sizes: Sequence[int]) -> None:
+    if 0 in sizes:
+        which = "the training set has" if len(sizes) == 1 else f"of {len(sizes)} training sets, number {list(sizes).index(0) + 1} has"
+        raise InputError(f"{which} no samples; look at its files with `openhmr lab data check`")
 
 
 def in_turn(position: int, size: int, longest: int, picker: random.Random) -> int:
@@ -110,7 +120,9 @@ class Batches:
     """``batches(step)`` -> dict of tensors ``(B, ...)`` on ``device``, float32 (whole numbers int64).
 
     Of several processes each gets its share of a batch of ``size``. A last batch with fewer than two samples a process is left
-    out, since batch normalisation cannot work with it (the original stops there). ``waited`` counts the seconds spent waiting.
+    out, since batch normalisation cannot work with it (the original stops there). ``workers`` loading processes, at most one a
+    core, work ahead. ``waited`` counts the seconds spent waiting. Raises :class:`InputError` where no batch has two samples a
+    process.
     """
 
     def __init__(
@@ -126,11 +138,17 @@ class Batches:
         device: torch.device | str = "cpu",
     ) -> None:
         self.positions, self.size, self.seed = _Positions(sets, mix, seed, skip_bad), size, seed
-        self.workers, self.shuffle, self.device = workers, shuffle, torch.device(device)
+        self.workers, self.shuffle, self.device = min(workers, os.cpu_count() or 1), shuffle, torch.device(device)
         many = distributed.is_initialized()
         self.rank, self.world = (distributed.get_rank(), distributed.get_world_size()) if many else (0, 1)
+        least = 2 * self.world
+        if min(len(mix), size) < least:
+            raise InputError(
+                f"there are {len(mix)} training samples in batches of {size}; batch normalisation needs two a process, so {least} of "
+                "both: give more data or a larger batch"
+            )
         whole, rest = divmod(len(mix), size)
-        self.per_epoch = max(1, whole + (rest >= 2 * self.world))
+        self.per_epoch = whole + (rest >= least)
         self.waited, self._next, self._stream = 0.0, -1, iter([])  # type: tuple[float, int, Iterator[Any]]
 
     def __call__(self, step: int) -> dict[str, Tensor]:

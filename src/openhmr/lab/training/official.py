@@ -47,8 +47,9 @@ class Work(Protocol):
     def save(self, path: Path, epoch: int) -> None: ...
 
 
-def train(work: Work, folder: Path, until: int | None = None) -> None:
+def train(work: Work, folder: Path, until: int | None = None) -> float:
     """Run or resume the schedule in ``folder``: ``last``, ``best`` (from the second epoch on) and at the end ``final.safetensors``.
+    Returns which share of the time training waited for its data.
 
     After every epoch the errors on the test set and one sample are written too, where there is a test set. Epochs in
     ``metrics.jsonl`` count from 1. Raises :class:`InputError` without training data.
@@ -59,10 +60,12 @@ def train(work: Work, folder: Path, until: int | None = None) -> None:
     trainer = Trainer(work.network, plan, folder, work.running.seed, work.device, work.running)
     if not trainer.resume():
         work.initialise()
+    before = trainer.seconds
+    waiting = lambda: batches.waited / max(trainer.seconds - before, 1e-9)  # noqa: E731
 
     def evaluate() -> dict[str, float]:
         epoch = plan.epoch(trainer.step - 1) + 1
-        numbers: dict[str, float] = {"epoch": epoch, "waiting": batches.waited / max(trainer.seconds, 1e-9)}
+        numbers: dict[str, float] = {"epoch": epoch, "waiting": waiting()}
         if work.test is not None:
             numbers |= work.errors()
             best = min((row[work.best] for row in trainer.history() if work.best in row), default=float("inf"))
@@ -76,6 +79,7 @@ def train(work: Work, folder: Path, until: int | None = None) -> None:
     trainer.run(lambda step, _: work.loss(trainer, step), evaluate, until)
     if is_first() and trainer.step >= plan.steps:
         work.save(folder / "final.safetensors", plan.epochs - 1)
+    return waiting()
 
 
 def is_first() -> bool:
