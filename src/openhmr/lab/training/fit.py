@@ -213,25 +213,25 @@ class Trainer:
         first = not distributed.is_initialized() or distributed.get_rank() == 0
         self.folder.mkdir(parents=True, exist_ok=True)
         end = min(self.schedule.steps, until or self.schedule.steps)
-        bar = tqdm(total=end, initial=self.step, desc=self.folder.name, mininterval=5, disable=not first)
-        while self.step < end:
-            started = time.perf_counter()
-            self.network.train()
-            losses = loss(self.step, self.generator)
-            self.optimise(losses)
-            self.seconds += time.perf_counter() - started
-            bar.update()
-            if not first:
-                continue
-            if self.schedule.log_every and self.step % self.schedule.log_every == 0:
-                self.events.scalars({f"step/{k}": v.item() for k, v in losses.items()}, self.step)
-            if self.step % self.schedule.evaluate_every == 0 or self.step == end:
-                numbers = self.mean_losses() | self.evaluate_average(evaluate)
-                self._record(numbers)
-                bar.set_postfix({k: f"{v:.4g}" for k, v in numbers.items()})
-            if self.step % self.schedule.checkpoint_every == 0 or self.step == end:
-                self.save()
-        bar.close()
+        # An error leaves the bar, so that its message has a line of its own.
+        with tqdm(total=end, initial=self.step, desc=self.folder.name, mininterval=5, disable=not first) as bar:
+            while self.step < end:
+                started = time.perf_counter()
+                self.network.train()
+                losses = loss(self.step, self.generator)
+                self.optimise(losses)
+                self.seconds += time.perf_counter() - started
+                bar.update()
+                if not first:
+                    continue
+                if self.schedule.log_every and self.step % self.schedule.log_every == 0:
+                    self.events.scalars({f"step/{k}": v.item() for k, v in losses.items()}, self.step)
+                if self.step % self.schedule.evaluate_every == 0 or self.step == end:
+                    numbers = self.mean_losses() | self.evaluate_average(evaluate)
+                    self._record(numbers)
+                    bar.set_postfix({k: f"{v:.4g}" for k, v in numbers.items()})
+                if self.step % self.schedule.checkpoint_every == 0 or self.step == end:
+                    self.save()
 
     def mean_losses(self) -> dict[str, float]:
         """Means of the losses since the last call."""

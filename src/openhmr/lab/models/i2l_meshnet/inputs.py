@@ -143,10 +143,14 @@ def _about_z(angle_deg: float) -> NDArray[np.float32]:
 
 
 def _image(sample: Sample, affine: NDArray, augmentation: Augmentation) -> NDArray[np.float32]:
-    image = read_image(sample.image_path, upright=False)
+    try:
+        image = read_image(sample.image_path, upright=False)
+    except InputError as error:
+        raise InputError(f"{sample.dataset} sample {sample.sample_id}: {error}") from None
     if image.shape[:2] != sample.image_hw:
         raise InputError(
-            f"{sample.image_path} has height and width {image.shape[:2]}, its annotation says {sample.image_hw}; use the original picture"
+            f"{sample.dataset} sample {sample.sample_id}: {sample.image_path} has height and width {image.shape[:2]}, its annotation says "
+            f"{sample.image_hw}; use the original picture"
         )
     patch = cut_patch(image, affine, augmentation.flip)
     if augmentation.colour != (1.0, 1.0, 1.0):
