@@ -118,9 +118,10 @@ def evaluate(
     source: Callable[[NoiseLevel], PairSource],
     body: Body,
     levels: dict[str, NoiseLevel] | None = None,
+    samples: int = SAMPLES,
 ) -> list[dict[str, object]]:
     """Rows of MPJPE, PA-MPJPE (14 Human3.6M joints), MPVPE, PA-MPVPE in mm, for each predictor and each of the noise ``levels``
-    (default: :func:`conditions`)."""
+    (default: :func:`conditions`), over ``samples`` poses."""
     upsample, truth = dense_upsampling(body), Truth(body)
     human36, pelvis = body.joint_regressors["human36"], body.J_regressor[0]
     rows: list[dict[str, object]] = []
@@ -128,8 +129,8 @@ def evaluate(
         generator = torch.Generator().manual_seed(SEED)
         pairs = source(noise)
         sums = {p: np.zeros(4) for p in predictors}
-        for _ in range(0, SAMPLES, CHUNK):
-            batch = pairs(CHUNK, generator)
+        for start in range(0, samples, CHUNK):
+            batch = pairs(min(CHUNK, samples - start), generator)
             target = truth(batch)
             joints = batch.human36.numpy() * 1000
             for p, predict in predictors.items():
@@ -141,7 +142,7 @@ def evaluate(
                 ]  # fmt: skip
         for p, total in sums.items():
             keys = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE")
-            rows.append({"input": name, "method": p} | dict(zip(keys, (total / SAMPLES).round(2).tolist(), strict=True)))
+            rows.append({"input": name, "method": p} | dict(zip(keys, (total / samples).round(2).tolist(), strict=True)))
     return rows
 
 
