@@ -77,3 +77,19 @@ def tiny_body() -> Body:
 @pytest.fixture(scope="session")
 def data() -> Path:
     return Path(__file__).parent / "data"
+
+
+_outcomes: dict[str, bool] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember which tests passed; one that is run with several parameters passes with all of them."""
+    file, _, name = report.nodeid.partition("::")
+    key = f"{Path(file).stem.removeprefix('test_')}::{name.partition('[')[0]}"
+    _outcomes[key] = _outcomes.get(key, True) and not report.failed and not report.skipped
+
+
+def pytest_sessionfinish() -> None:
+    from tests.parity import write_page
+
+    write_page(_outcomes)

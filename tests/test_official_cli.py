@@ -111,6 +111,12 @@ def test_hands_from_files_to_files(tmp_path: Path, capsys: pytest.CaptureFixture
     run("test", "i2l_lixel_test_freihand", *image)
     joints, meshes = (np.array(part) for part in json.loads((tmp_path / "image" / "pred.json").read_text()))
     assert joints.shape == (3, 21, 3) and meshes.shape == (3, 778, 3) and meshes[..., 2].min() > 0
+    I2LTraining(replace(config, stage="param"), hand, [], [], None).save(tmp_path / "i2l.safetensors")
+    sizes = []
+    for switch in ("true", "false"):
+        run("test", "i2l_param_test_freihand", *image, "--set", f"QUIRKS.hand_param_mm={switch}")
+        sizes.append(np.ptp(json.loads((tmp_path / "image" / "pred.json").read_text())[1], axis=1))
+    np.testing.assert_allclose(sizes[0], 1000 * sizes[1], rtol=1e-4)
 
 
 def human36m_tree(root: Path) -> None:
