@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -14,7 +15,7 @@ from openhmr.lab.bake.official import export_i2l, export_pose2mesh, with_coarse
 from openhmr.lab.models.i2l_meshnet import official as official_i2l
 from openhmr.lab.models.pose2mesh.network import official
 from openhmr.lab.models.pose2mesh.posenet import PoseNet
-from openhmr.predict.lift import Lifter
+from openhmr.predict.lift import CHUNK, Lifter, poses_at_once
 from openhmr.predict.recover import Recoverer
 from tests.pose2mesh_weights import fill
 
@@ -24,6 +25,13 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 32)
     monkeypatch.setattr("openhmr.lab.models.i2l_meshnet.heads.WIDTH", 4)
+
+
+@pytest.mark.parametrize(("said", "used"), [("4", 4), ("0", 1), ("9999", CHUNK), ("many", CHUNK), ("-2", CHUNK), (None, CHUNK)])
+def test_poses_at_once(said: str | None, used: int) -> None:
+    metadata = {} if said is None else {"poses_at_once": said}
+    session = SimpleNamespace(get_modelmeta=lambda: SimpleNamespace(custom_metadata_map=metadata))
+    assert poses_at_once(session) == used
 
 
 @torch.no_grad()
@@ -41,6 +49,7 @@ def test_pose2mesh_lifts(tiny_body, tmp_path: Path, levels: bool) -> None:
     assert np.abs(mesh - expected.numpy()).max() < 1e-4 * np.abs(expected.numpy()).max()
     assert np.abs(1000 * pose3d - pose.numpy()).max() < 1e-4 * np.abs(pose.numpy()).max()
     assert np.array_equal(coarse, mesh[:, with_coarse(body).level("coarse").vertex_ids])
+    assert poses_at_once(session) == 4
     pixels = np.random.default_rng(1).uniform(100, 300, (2, 19, 2))
     result = Lifter(tmp_path / "net.onnx", with_coarse(body))(pixels, image_size=(400, 400))
     assert result.vertices.shape == (2, 42, 3) and np.isfinite(result.vertices).all() and result.translation[:, 2].min() > 0

@@ -78,8 +78,9 @@ class Lifter:
 
 
 def poses_at_once(session: InferenceSession) -> int:
-    """How many poses a network is given per call."""
-    return int(session.get_modelmeta().custom_metadata_map.get("poses_at_once", CHUNK))
+    """How many poses a network is given per call: as many as its file says, at most :data:`CHUNK`."""
+    said = session.get_modelmeta().custom_metadata_map.get("poses_at_once", "")
+    return min(max(int(said), 1), CHUNK) if said.isdecimal() else CHUNK
 
 
 def look_at(pose2d: NDArray[np.float32], K: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
