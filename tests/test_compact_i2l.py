@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import save_file
 
 from openhmr.bodies.open_body import open_body
+from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.lab.bake.compact_i2l import export_run, folded, shrink_betas, variance_line
+from openhmr.geometry.rotations import matrix_to_axis_angle
+from openhmr.lab.bake.compact_i2l import OUTPUTS, Mirrored, export_run, folded, shrink_betas, variance_line
 from openhmr.lab.cli import main as lab
 from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, JointVolume, six_d
@@ -154,7 +156,7 @@ def test_training_resumes_to_the_bit_and_exports(shards: Path, tmp_path: Path, c
     image = np.random.default_rng(0).random((3, 3, 256, 256), np.float32)
     outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"image": image}), strict=True))
     with torch.no_grad():
-        expected = whole.network(torch.as_tensor(image))
+        expected = dict(zip(OUTPUTS, Mirrored(whole.network, open_body())(torch.as_tensor(image)), strict=True))
     for name in ("joints_lixel", "vertices_lixel", "rotations", "scale_m"):
         # The file stores half precision: 3 mm on random weights. Its betas are shrunken.
         np.testing.assert_allclose(outputs[name], expected[name].numpy(), atol=0.1, err_msg=name)
@@ -174,6 +176,24 @@ def test_folding_batchnorm_changes_nothing() -> None:
     with torch.no_grad():
         for name, value in network(image).items():
             torch.testing.assert_close(folded(network)(image)[name], value, atol=1e-3, rtol=1e-3)
+
+
+def test_a_mirrored_crop_gives_the_mirrored_body() -> None:
+    torch.manual_seed(0)
+    body = open_body()
+    network, image = Mirrored(fresh(body, CompactI2LConfig(**SMALL)).eval(), body), torch.rand(2, 3, 256, 256)
+    with torch.no_grad():
+        plain, mirror = (dict(zip(OUTPUTS, network(x), strict=True)) for x in (image, image.flip(3)))
+    for name in ("joints", "vertices"):
+        x, y = (out[f"{name}_lixel"][:, across] for out, across in ((plain, slice(None)), (mirror, network.across[name])))
+        torch.testing.assert_close(torch.cat([64 - y[..., :1], y[..., 1:]], -1), x, atol=1e-3, rtol=0)
+        torch.testing.assert_close(mirror[f"{name}_sigma"][:, network.across[name]], plain[f"{name}_sigma"], atol=1e-4, rtol=1e-4)
+    # The skinned bodies are each other's mirror images too.
+    ids = body.level("coarse").vertex_ids
+    pose = [matrix_to_axis_angle(out["rotations"].double().numpy()) for out in (plain, mirror)]
+    left, right = (skin(body, p, np.zeros((2, 10)))[0][:, ids] for p in pose)
+    root = 2 * skin(body, pose[0], np.zeros((2, 10)))[1][:, :1]
+    np.testing.assert_allclose(right[:, network.across["vertices"]] * [-1, 1, 1] + root * [1, 0, 0], left, atol=1e-3)
 
 
 def test_variance_line_finds_the_line_errors_were_drawn_from() -> None:

@@ -18,10 +18,11 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.open_body import open_body
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
-from openhmr.joints import SMPL
+from openhmr.joints import COCO, SMPL
+from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.bake.onnx import HALF_FROM, OPSET
 from openhmr.lab.config import build
-from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig
+from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig, six_d
 from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l import fresh
@@ -64,12 +65,13 @@ def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 
     ids, rng = pictures.usable[:count], np.random.default_rng(0)
     network.eval()
     network.calibration.copy_(torch.tensor([1.0, 0.0]).expand_as(network.calibration))
+    both = Mirrored(network, body)
     sums: list[list[tuple[Tensor, Tensor]]] = [[], []]
     betas: list[tuple[Tensor, Tensor]] = []
     for i in range(0, len(ids), 25):
         batch = source.targets(ids[i : i + 25], [cut(pictures, int(k), NONE, rng) for k in ids[i : i + 25]])
         with torch.no_grad():
-            out = network(batch.image)
+            out = dict(zip(OUTPUTS, both(batch.image), strict=True))
         betas.append((out["betas"], batch.betas))
         for row, name in enumerate(("joints", "vertices")):
             target = getattr(batch, name)
@@ -107,21 +109,43 @@ def variance_line(spread2: Tensor, error2: Tensor) -> Tensor:
     return torch.stack([a, b]).float()
 
 
-class _Ordered(nn.Module):
-    """The network with its outputs as a tuple, as ONNX wants them."""
+class Mirrored(nn.Module):
+    """The mean of what ``network`` makes of a crop and of its mirror image, as the tuple :data:`OUTPUTS` that ONNX wants.
 
-    def __init__(self, network: nn.Module) -> None:
+    Costs twice the time and takes about 4 % off the error. Variances are averaged, not diminished: both views err alike.
+    """
+
+    def __init__(self, network: nn.Module, body: Body) -> None:
         super().__init__()
         self.network = network
+        rest = torch.as_tensor(body.v_template[body.level("coarse").vertex_ids])
+        across = torch.cdist(rest * rest.new_tensor([-1, 1, 1]), rest).argmin(1)
+        coco = torch.as_tensor(COCO.flip_permutation)
+        # Pelvis and Neck, where the set ends, are their own mirror images.
+        coco = torch.cat([coco, torch.arange(len(coco), len(add_pelvis_neck(body.joint_regressors["coco"])))])
+        self.across = {"joints": coco, "vertices": across, "parts": torch.as_tensor(SMPL.flip_permutation)}
+        sign = torch.tensor([-1.0, 1, 1])
+        self.signs = torch.outer(sign, sign)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        out = self.network(image)
+        # One batch, because tracing the network twice would store its constants twice.
+        both = {k: v.view(2, -1, *v.shape[1:]) for k, v in self.network(torch.cat([image, image.flip(3)])).items()}
+        plain, mirror = ({k: v[i] for k, v in both.items()} for i in range(2))
+        # Pixel x of the crop's 256 is 256 - x in the mirror.
+        back = lambda x: torch.cat([LIXELS - x[..., :1], x[..., 1:]], -1)  # noqa: E731
+        out = {"scale_m": (plain["scale_m"] * mirror["scale_m"]).sqrt(), "betas": (plain["betas"] + mirror["betas"]) / 2}
+        for name in ("joints", "vertices"):
+            lixel, sigma = f"{name}_lixel", f"{name}_sigma"
+            out[lixel] = (plain[lixel] + back(mirror[lixel][:, self.across[name]])) / 2
+            out[sigma] = ((plain[sigma].square() + mirror[sigma][:, self.across[name]].square()) / 2).sqrt()
+        turns = plain["rotations"] + mirror["rotations"][:, self.across["parts"]] * self.signs
+        out["rotations"] = six_d(torch.cat([turns[..., 0], turns[..., 1]], -1))
         return tuple(out[name] for name in OUTPUTS)
 
 
-def write_onnx(network: CompactI2L, path: Path, metadata: dict[str, object]) -> None:
-    """Write ``network`` as ONNX with a free batch size; constants of 4,096 numbers and more are stored in half precision."""
-    wrapped = _Ordered(folded(network).to(memory_format=torch.contiguous_format)).eval()  # type: ignore[call-overload]
+def write_onnx(network: CompactI2L, body: Body, path: Path, metadata: dict[str, object]) -> None:
+    """Write ``network``, :class:`Mirrored`, as ONNX with a free batch size; large constants are stored in half precision."""
+    wrapped = Mirrored(folded(network).to(memory_format=torch.contiguous_format), body).eval()  # type: ignore[call-overload]
     with atomic_path(path) as temporary:
         with warnings.catch_warnings():
             # The tracing exporter is marked as old; the new one cannot leave the batch free through the joints' volume.
@@ -131,6 +155,7 @@ def write_onnx(network: CompactI2L, path: Path, metadata: dict[str, object]) -> 
                 opset_version=OPSET, dynamic_axes={n: {0: "batch"} for n in ("image", *OUTPUTS)}, dynamo=False,
             )  # fmt: skip
         model = onnx.load(str(temporary))
+        _gather_constants(model.graph)
         _halve(model.graph)
         for key, value in metadata.items():
             entry = model.metadata_props.add()
@@ -138,6 +163,26 @@ def write_onnx(network: CompactI2L, path: Path, metadata: dict[str, object]) -> 
         model.producer_name = "openhmr"
         onnx.checker.check_model(model)
         onnx.save(model, str(temporary))
+
+
+def _gather_constants(graph: onnx.GraphProto) -> None:
+    """Turn large constants, which tracing writes wherever one is used, into initialisers, each once."""
+    known: dict[bytes, str] = {}
+    renamed: dict[str, str] = {}
+    kept = []
+    for node in graph.node:
+        value = node.attribute[0].t if node.op_type == "Constant" else None
+        if value is None or np.prod(value.dims) < HALF_FROM:
+            kept.append(node)
+            continue
+        name = known.setdefault(value.raw_data, node.output[0])
+        renamed[node.output[0]] = name
+        if name == node.output[0]:
+            graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), name))
+    for node in kept:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _halve(graph: onnx.GraphProto) -> None:
@@ -173,5 +218,5 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
         with atomic_path(checkpoint / "state.safetensors") as temporary:
             save_file({k: v.contiguous() for k, v in half.items()}, temporary, {k: str(v) for k, v in facts.items()})
     calibrate(network, Pictures(config["validation"]), body)
-    write_onnx(network, out, {"kind": "i2l-body", "body": body.content_hash(), "joint_set": "coco", "training": facts})
+    write_onnx(network, body, out, {"kind": "i2l-body", "body": body.content_hash(), "joint_set": "coco", "training": facts})
     return out

@@ -40,7 +40,7 @@ class CompactI2LConfig:
     global_features: int = 512
     regressor_width: int = 640
     sigma: float = 2.5
-    frozen_blocks: int = 4
+    frozen_blocks: int = 7
 
 
 def norm_act(channels: int) -> nn.Sequential:
@@ -225,9 +225,10 @@ class CompactI2L(nn.Module):
         coarse, c = body.level("coarse"), config
         self.trunk, self.lifter = BlazePose(), lifter
         # Trained on photos and on far more poses: they move less.
-        for part, scale in ((self.trunk, 0.3), (self.lifter, 0.1)):
+        # Three times this rate makes the trunk forget faster than it learns: weights with BatchNorm inside them differ in size.
+        for part in (self.trunk, self.lifter):
             for parameter in part.parameters():
-                parameter.lr_scale = scale  # type: ignore[attr-defined]
+                parameter.lr_scale = 0.1  # type: ignore[attr-defined]
         joints, vertices = len(add_pelvis_neck(body.joint_regressors["coco"])), len(coarse.vertex_ids)
         self.config, self.parts, self.betas = c, body.num_joints, body.num_betas
         self.pool = mixed(1152 + 6 * LANDMARKS, c.global_features)
@@ -252,13 +253,11 @@ class CompactI2L(nn.Module):
         nn.init.zeros_(self.rescale.weight)
         nn.init.zeros_(self.rescale.bias)
         sets = (body.J_regressor, add_pelvis_neck(body.joint_regressors["coco"]))
-        regressor = np.concatenate([*(coarse_regressor(body, r) for r in sets), np.eye(vertices, dtype=np.float32)[::10]])
+        regressor = np.concatenate([coarse_regressor(body, r) for r in sets])
         self.register_buffer("regressor", torch.as_tensor(regressor), persistent=False)
-        self.register_buffer("coco", torch.as_tensor(coarse_regressor(body, sets[1])), persistent=False)
-        self.coco: Tensor
         self.regressor: Tensor
         w = c.regressor_width
-        inputs = 3 * len(regressor) + 1 + 9 * self.parts
+        inputs = 3 * (len(regressor) + len(range(0, vertices, 10))) + 1 + 9 * self.parts
         last = nn.Linear(w, 6 * self.parts + self.betas)
         with torch.no_grad():
             last.weight.mul_(0.1)
@@ -306,7 +305,7 @@ class CompactI2L(nn.Module):
             x1 = self.down[0](x0) + self.join[0](seen["deep"])
             x2 = self.down[1](x1) + self.join[1](seen["coarse"])
             pooled, features = self.mesh_pool(x2).mean((2, 3)), self.mesh_pyramid([x0, x1, x2])
-        mixture = [view, pooled.float(), ((self.coco @ lifted - 32) / 16).flatten(1), turns]
+        mixture = [view, pooled.float(), ((self.coco(lifted) - 32) / 16).flatten(1), turns]
         pooled = self.mesh_mix(torch.cat(mixture, 1))
         vertices, vertices_spread = self.mesh_head(features.float(), pooled, lifted)
         scale = self.rescale(pooled)[:, 0] - per_metre.log()
@@ -324,6 +323,10 @@ class CompactI2L(nn.Module):
         logits = offset + visible * visibility[:, COCO_LANDMARKS] - narrow * spread[:, :17, :2].square().mean(-1).log()
         return logits.sigmoid()[..., None]
 
+    def coco(self, vertices: Tensor) -> Tensor:
+        """COCO's joints, Pelvis and Neck ``(B,19,3)`` of vertices ``(B,Vc,3)``."""
+        return (self.regressor @ vertices)[:, self.parts :]
+
     def lift(self, joints: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The lifted mesh of joint lixels ``(B,>=17,3)`` and confidences ``(B,17,1)``: vertices ``(B,Vc,3)`` in lixels (weak
         perspective, fitted to the joints' x and y), lixels per metre ``(B,)``, and the world rotations ``(B,216)`` of its joints
@@ -340,7 +343,7 @@ class CompactI2L(nn.Module):
         # Shift and scale that give the lifted joints the middle and the size of the seen ones, weighted by confidence; a least
         # squares slope would shrink towards zero where the two disagree.
         weight = confidence.square() / confidence.square().sum(1, keepdim=True)
-        lifted = (self.coco @ vertices)[:, :17, :2]
+        lifted = self.coco(vertices)[:, :17, :2]
         centre, target = (weight * lifted).sum(1, keepdim=True), (weight * xy).sum(1, keepdim=True)
         spread2 = lambda x: (weight * x * x).sum((1, 2), keepdim=True)  # noqa: E731
         per_metre = (spread2(xy - target) / spread2(lifted - centre).clamp(min=1e-4)).clamp(min=1e-4).sqrt().clamp(12, 80)
@@ -351,7 +354,7 @@ class CompactI2L(nn.Module):
     def parameters_of(self, vertices: Tensor, log_scale: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
         """Rotations ``(B,24,3,3)`` and betas ``(B,S)`` from vertex lixels, the logarithm of the scale and the lifted joints'
         rotations; the mesh is seen as its joints (SMPL's and COCO's) and every tenth vertex, relative to the first joint."""
-        points = self.regressor @ vertices
+        points = torch.cat([self.regressor @ vertices, vertices[:, ::10]], 1)
         seen = torch.cat([points[:, :1] - 32, points[:, 1:] - points[:, :1]], 1).flatten(1) / 16
         # 3.4: a person of 1.7 m is about 51 lixels long.
         out = self.param(torch.cat([seen, log_scale[:, None] + 3.4, turns], 1))
