@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
 import openhmr
 from openhmr.bodies.body import Body
@@ -99,11 +100,12 @@ def test_truth_has_no_error(models: tuple[Recoverer, Lifter], shards: Path, tiny
 
 
 def test_table_of_all_methods(models: tuple[Recoverer, Lifter], shards: Path, tmp_path: Path) -> None:
-    table = evaluate(*models, shards, 4, search=True)
+    table = evaluate(*models, shards, 4, search=True, sheet=tmp_path / "sheet.jpg")
     methods = ["lixel", "param", "lift of its 2D joints", "lixel and lift averaged", "lixel, no box given"]
     assert [row["method"] for row in table] == methods
     for row in table:
         assert row["pictures"] == "4" and all(isinstance(row[c], float) for c in COLUMNS[:6])
+    assert Image.open(tmp_path / "sheet.jpg").size == (1920, 240)
     with pytest.raises(InputError, match="holds no shards"):
         evaluate(*models, tmp_path / "none", 4)
 

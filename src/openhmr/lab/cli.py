@@ -144,7 +144,8 @@ def test_recover(args: argparse.Namespace) -> int:
     from openhmr.predict.recover import Recoverer
 
     recoverer = Recoverer(args.model, open_body()) if args.model else openhmr.load("i2l-body")
-    rows = evaluate(recoverer, openhmr.load("pose2mesh-coco"), Path(args.images), args.count, args.search)
+    sheet = args.sheet and Path(args.sheet)
+    rows = evaluate(recoverer, openhmr.load("pose2mesh-coco"), Path(args.images), args.count, args.search, sheet)
     print(write_table(rows, Path(args.out), "recover"))
     return 0
 
@@ -257,6 +258,7 @@ def parser() -> Parser:
     one.add_argument("--count", type=int, default=1000, metavar="N")
     one.add_argument("--model", metavar="FILE.onnx", help="default: the shipped weights")
     one.add_argument("--search", action="store_true", help="also without boxes (slow)")
+    one.add_argument("--sheet", metavar="FILE.jpg", help="also write overlays on 48 pictures, from the best to the worst")
     one.add_argument("--out", default="out/test", metavar="DIR")
     one.set_defaults(run=test_recover)
     one = commands.add_parser("real", help="predictions for a pack of real frames with a 3D reference")

@@ -16,6 +16,7 @@ from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.joints import HUMAN36
 from openhmr.lab.evaluation.metrics import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
+from openhmr.lab.evaluation.real import TILES, Shown, tile, write_sheet
 from openhmr.predict.average import average
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
@@ -103,18 +104,26 @@ def _over_sigma(result: Recovered, item: Item, pelvis: NDArray) -> float:
     return float(np.sqrt(np.mean((wrong / result.vertices_sigma[0]) ** 2)))
 
 
-def evaluate(recoverer: Recoverer, lifter: Lifter, folder: Path, count: int, search: bool = False) -> list[dict[str, object]]:
+def evaluate(
+    recoverer: Recoverer, lifter: Lifter, folder: Path, count: int, search: bool = False, sheet: Path | None = None
+) -> list[dict[str, object]]:
     """One row a method: means over the pictures; medians for distance and overlay, root mean square for the last column.
 
-    ``search`` adds the lixel mesh of the person that is found without a box.
+    ``search`` adds the lixel mesh of the person that is found without a box. ``sheet`` is where the lixel meshes of some pictures,
+    evenly taken, are drawn over them, from the least to the largest PA-MPJPE.
     """
     table: dict[str, list[tuple[float, ...]]] = {}
-    for item in tqdm(items(folder, recoverer.body, count), total=count, desc="pictures"):
+    tiles: list[tuple[float, NDArray[np.uint8]]] = []
+    for i, item in enumerate(tqdm(items(folder, recoverer.body, count), total=count, desc="pictures")):
         results = predictions(recoverer, lifter, item)
         if search:
             results["lixel, no box given"] = recoverer(item.image, K=item.K)
         for method, result in results.items():
             table.setdefault(method, []).append(errors(result, item, recoverer.body))
+        if sheet is not None and i % max(1, count // TILES) == 0:
+            tiles.append((table["lixel"][-1][1], tile(Shown(item.image, results["lixel"]))))
+    if sheet is not None:
+        write_sheet([picture for _, picture in sorted(tiles, key=lambda t: t[0])][:TILES], sheet)
     rows: list[dict[str, object]] = []
     for method, numbers in table.items():
         column = np.array(numbers)
