@@ -105,7 +105,8 @@ def test_table_of_all_methods(models: tuple[Recoverer, Lifter], shards: Path, tm
     assert [row["method"] for row in table] == methods
     for row in table:
         assert row["pictures"] == "4" and all(isinstance(row[c], float) for c in COLUMNS[:6])
-    assert Image.open(tmp_path / "sheet.jpg").size == (1920, 240)
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.size == (1920, 240)
     with pytest.raises(InputError, match="holds no shards"):
         evaluate(*models, tmp_path / "none", 4)
 
