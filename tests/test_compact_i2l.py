@@ -22,6 +22,7 @@ from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, JointVolume, six_d
 from openhmr.lab.synth.crops import Pictures
 from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, fresh, restore
+from openhmr.lab.training.fit import Schedule, Trainer
 from openhmr.predict.recover import Recoverer
 
 SMALL = {"joint_depth_channels": 2, "mesh_channels": 8, "depth_channels": 2, "global_features": 16, "regressor_width": 16}
@@ -229,3 +230,15 @@ def test_betas_shrink_to_their_regression() -> None:
         after = last(features)[:, rows]
     torch.testing.assert_close(after[:, 0], target[:, 0], atol=1e-3, rtol=0)
     assert after[:, 1:].std() < 0.15 and (after.mean(0) - target.mean(0)).abs().max() < 1e-3
+
+
+def test_a_damped_parameter_moves_by_its_share_of_the_step() -> None:
+    """AdamW's first step is the learning rate in every entry, whatever the gradient."""
+    layer = torch.nn.Linear(4, 3)
+    layer.weight.step_scale = torch.tensor([[0.5], [0.0], [0.1]])  # type: ignore[attr-defined]
+    trainer = Trainer(layer, Schedule(steps=9, batch=1, lr=0.01, warmup=0, average=0), Path("unused"), 1, torch.device("cpu"))
+    before, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
+    trainer.optimise({"loss": layer(torch.ones(2, 4)).sum() * 7})
+    moved = (before - layer.weight).detach()
+    torch.testing.assert_close(moved, 0.01 * torch.tensor([[0.5], [0.0], [0.1]]).expand(3, 4), atol=1e-7, rtol=0)
+    torch.testing.assert_close(bias - layer.bias, torch.full((3,), 0.01), atol=1e-7, rtol=0)

@@ -65,7 +65,7 @@ PLAIN = Running()
 @dataclass(frozen=True)
 class Schedule:
     """AdamW with a linear warm-up and a cosine decay to zero; ``average`` is the decay of the weights' moving average. A parameter
-    with an attribute ``lr_scale`` takes so much of the learning rate."""
+    with an attribute ``step_scale`` (a tensor that broadcasts to it) moves by so much of its step, and does not decay."""
 
     steps: int
     batch: int
@@ -84,12 +84,11 @@ class Schedule:
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
-        for p in network.parameters():
-            if p.requires_grad:
-                groups.setdefault((p.ndim > 1, getattr(p, "lr_scale", 1.0)), []).append(p)
-        options = [{"params": v, "weight_decay": self.weight_decay * k[0], "lr_scale": k[1]} for k, v in groups.items()]
-        return torch.optim.AdamW(options, lr=self.lr)
+        trained = [p for p in network.parameters() if p.requires_grad]
+        decay = [p for p in trained if p.ndim > 1 and not hasattr(p, "step_scale")]
+        plain = [p for p in trained if p.ndim <= 1 or hasattr(p, "step_scale")]
+        groups = [{"params": decay, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=self.lr)
 
 
 LossFunction = Callable[[int, torch.Generator], dict[str, Tensor]]
@@ -194,14 +193,18 @@ class Trainer:
     def optimise(self, losses: dict[str, Tensor]) -> None:
         """One optimiser step on the sum of ``losses``."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.lr_at(self.step) * group.get("lr_scale", 1.0)
+            group["lr"] = self.schedule.lr_at(self.step)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
         if self.running.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.running.clip_norm)
+        damped = [(p, p.detach().clone()) for p in self.network.parameters() if hasattr(p, "step_scale") and p.grad is not None]
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        with torch.no_grad():
+            for p, before in damped:
+                p.sub_(before).mul_(p.step_scale).add_(before)  # type: ignore[attr-defined]
         self.step += 1
         for name, value in losses.items():
             total, count = self.sums.get(name, (torch.zeros((), device=self.device), 0))

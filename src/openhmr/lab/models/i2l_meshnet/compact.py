@@ -224,11 +224,6 @@ class CompactI2L(nn.Module):
         super().__init__()
         coarse, c = body.level("coarse"), config
         self.trunk, self.lifter = BlazePose(), lifter
-        # Trained on photos and on far more poses: they move less.
-        # Three times this rate makes the trunk forget faster than it learns: weights with BatchNorm inside them differ in size.
-        for part in (self.trunk, self.lifter):
-            for parameter in part.parameters():
-                parameter.lr_scale = 0.1  # type: ignore[attr-defined]
         joints, vertices = len(add_pelvis_neck(body.joint_regressors["coco"])), len(coarse.vertex_ids)
         self.config, self.parts, self.betas = c, body.num_joints, body.num_betas
         self.pool = mixed(1152 + 6 * LANDMARKS, c.global_features)
@@ -278,6 +273,19 @@ class CompactI2L(nn.Module):
         with torch.no_grad():
             for mine, other in zip(self.pose_head.plane.parameters(), self.trunk.heat.parameters(), strict=True):
                 mine.copy_(torch.tensordot(self.select, other, 1))
+
+    def damp(self, relative: float) -> None:
+        """Let the trunk and the lifter, trained on photos and on far more poses, move little: of AdamW's step of one learning rate
+        the trunk takes ``relative`` times the size of each output channel's weights, the lifter a tenth.
+
+        The trunk's weights have BatchNorm in them, so that their sizes differ by thousands between channels: equal steps wipe
+        small channels out before large ones move.
+        """
+        for p in self.trunk.parameters():
+            size = p.detach().square().mean((1, 2, 3), keepdim=True) if p.ndim == 4 else p.detach().square().mean()
+            p.step_scale = relative * size.sqrt()  # type: ignore[attr-defined]
+        for p in self.lifter.parameters():
+            p.step_scale = p.new_tensor(0.1)  # type: ignore[attr-defined]
 
     def train(self, mode: bool = True) -> "CompactI2L":
         """The lifter keeps its BatchNorm statistics."""
