@@ -6,10 +6,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from openhmr.lab.models.i2l_meshnet.folding import deconv_phases, join_phases
-from openhmr.lab.models.i2l_meshnet.lean import lean_product, lean_profiles, usable
+from openhmr.lab.models.i2l_meshnet.lean import lean_profiles, usable
 
 WIDTH = 256
 LIXELS = 64
@@ -19,13 +18,7 @@ LIXELS = 64
 def soft_argmax(heatmap: Tensor, dim: int = -1) -> Tensor:
     """Expected bin (0 to n-1) of ``softmax(heatmap)`` along ``dim``, which goes away."""
     bins = torch.arange(heatmap.shape[dim], dtype=heatmap.dtype, device=heatmap.device)
-    return bins @ heatmap.softmax(dim).movedim(dim, -2)
-
-
-def _product(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """A convolution of size 1 on features whose channels come last; PyTorch's own goes through the samples one by one."""
-    weight, bias = conv.weight[..., 0], cast(Tensor, conv.bias)
-    return lean_product(x, weight, bias) if usable(x) else F.linear(x, weight, bias)
+    return torch.tensordot(heatmap.softmax(dim), bins, dims=([dim], [0]))
 
 
 class LixelHead(nn.Module):
@@ -45,14 +38,10 @@ class LixelHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         x, y = self._profiles(features)
-        conv, *after = self.conv_z_1
-        z = _product(features.mean((2, 3)), conv)
-        for layer in after:
-            z = layer(z)
-        z = z.view(-1, WIDTH, LIXELS)
+        z = self.conv_z_1(features.mean((2, 3))[..., None]).view(-1, WIDTH, LIXELS)
         # The mean comes before the 1x1 convolution, which then meets 64 columns instead of 4096 places.
         heads = ((x, self.conv_x), (y, self.conv_y), (z, self.conv_z_2))
-        return torch.stack([soft_argmax(_product(profile.transpose(1, 2), cast(nn.Conv1d, head[0])), 1) for profile, head in heads], -1)
+        return torch.stack([soft_argmax(head(profile)) for profile, head in heads], -1)
 
     def _profiles(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Means of the upsampled map over its rows and over its columns, ``(B,256,64)`` each."""

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from openhmr.errors import InputError
 from openhmr.lab.models.i2l_meshnet.folding import conv_norm
-from openhmr.lab.models.i2l_meshnet.lean import lean_stage, usable
+from openhmr.lab.models.i2l_meshnet.lean import lean_block, usable
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STEM_CHANNELS = 64
@@ -43,12 +43,10 @@ class Block(nn.Module):
         count = sum(name.startswith("conv") for name, _ in self.named_children())
         return [(getattr(self, f"conv{i}"), getattr(self, f"bn{i}")) for i in range(1, count + 1)]
 
-    def side(self) -> Step | None:
-        """The shortcut's convolution and normalisation."""
-        return None if self.downsample is None else cast(Step, tuple(cast(nn.Sequential, self.downsample)))
-
     def forward(self, x: Tensor) -> Tensor:
-        side = self.side()
+        side = None if self.downsample is None else cast(Step, tuple(cast(nn.Sequential, self.downsample)))
+        if self.training and usable(x):
+            return lean_block(x, self.steps(), side)
         shortcut = x if side is None else conv_norm(x, *side, relu=False)
         *inner, last = self.steps()
         for conv, norm in inner:
@@ -92,17 +90,15 @@ class ResNet(nn.Module):
                 nn.init.normal_(module.weight, std=0.001)
 
     def stem(self, image: Tensor) -> Tensor:
-        image = image.contiguous(memory_format=torch.channels_last)
         return F.max_pool2d(conv_norm(image, self.conv1, self.bn1), 3, 2, 1)
 
     def forward(self, early: Tensor) -> Tensor:
         early = early.contiguous(memory_format=torch.channels_last)
         for stage in self.stages():
-            lean = self.training and usable(early)
-            early = lean_stage(early, [(block.steps(), block.side()) for block in stage]) if lean else stage(early)
+            early = stage(early)
         return early
 
-    def stages(self) -> list["nn.Sequential[Block]"]:
+    def stages(self) -> list[nn.Module]:
         return [getattr(self, f"layer{i}") for i in range(1, 5)]
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
