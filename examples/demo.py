@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from photo import fetch_photo
 
 import openhmr
 from openhmr.cli import main
@@ -19,17 +20,9 @@ CASES = (
 
 
 def photo(out: Path) -> int:
-    """The photo's part. Says and does nothing more where the package has no image model."""
-    try:
-        openhmr.load("i2l-body")
-    except openhmr.InputError as error:
-        print(f"\nphoto: left out, {error}")
-        return 0
-    from photo import fetch_photo
-
     picture = out / "photo.png"
-    print(f"\nphoto: {fetch_photo(picture)}\n  openhmr recover {picture} --lift --out {out / 'photo'}")
-    return main(["recover", str(picture), "--lift", "--out", str(out / "photo")])
+    print(f"\nphoto: {fetch_photo(picture)}\n  openhmr recover {picture} --out {out / 'photo'}")
+    return main(["recover", str(picture), "--out", str(out / "photo")])
 
 
 def run(out: Path) -> int:

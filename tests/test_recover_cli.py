@@ -259,3 +259,46 @@ def test_lift_without_joint_set_says_so(tmp_path: Path, capsys: pytest.CaptureFi
     np.save(tmp_path / "pose.npy", np.random.default_rng(0).uniform(0, 99, (17, 2)))
     assert main(["lift", str(tmp_path / "pose.npy"), "--out", str(tmp_path / "out")]) == 2
     assert "--joints coco" in _is_one_sentence(capsys)
+
+
+def test_a_failed_write_leaves_what_was_there(
+    jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new" / "deeper"
+    assert main(["recover", str(jpeg), "--box", "300,120,60,200", "--out", str(old)]) == 0
+    before = {p.name: p.read_bytes() for p in old.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("openhmr.io.images.write_png", full)
+    capsys.readouterr()
+    for out in (old, new):
+        assert main(["recover", str(jpeg), "--box", "290,100,90,240", "--out", str(out)]) == 2
+        assert "No space left" in _is_one_sentence(capsys)
+    assert {p.name: p.read_bytes() for p in old.iterdir()} == before and not new.parent.exists()
+
+
+def test_interruption_is_no_traceback(
+    jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(openhmr, "load", interrupted)
+    assert main(["recover", str(jpeg), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err.startswith("interrupted") and not (tmp_path / "out").exists()
+
+
+def test_boxes_may_begin_with_a_minus(jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recover", str(jpeg), "--box", "-10,60,400,300", "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["boxes"][0] == [-10, 60, 400, 300]
+    assert main(["recover", str(jpeg), "--focal", "-inf", "--out", str(tmp_path / "none")]) == 2
+    assert "focal" in _is_one_sentence(capsys)
+
+
+@pytest.mark.parametrize("size", [(4000, 2), (31, 31), (2000, 100)])
+def test_strips_are_no_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: tuple[int, int]) -> None:
+    Image.new("RGB", size).save(tmp_path / "strip.png")
+    assert main(["recover", str(tmp_path / "strip.png"), "--detect", "--out", str(tmp_path / "out")]) == 2
+    assert f"{size[0]} x {size[1]} pixels" in _is_one_sentence(capsys)

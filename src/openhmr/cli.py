@@ -4,7 +4,10 @@ import argparse
 import importlib
 import json
 import logging
+import os
+import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +19,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from openhmr.io.images import Photo
     from openhmr.io.pose2d import Pose2D
     from openhmr.predict.result import Result
 
 JOINT_SETS = ("coco", "human36")
+SHORTEST_PX, LONGEST_SHARE = 32, 10
 RESULT_FILES = ("mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png")
 
 _LIFT_EXAMPLES = """examples:
@@ -60,7 +65,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Run the command ``argv`` (default: of the process). Returns the exit code: 0, or 2 after ``error: ...`` on stderr."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = _with_negatives(sys.argv[1:] if argv is None else argv)
     try:
         if arguments[:1] == ["lab"]:  # its own parser, which exists only with the train extra
             return _lab(arguments[1:])
@@ -72,9 +77,23 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 0
+    except KeyboardInterrupt:
+        print("interrupted; files that were complete before stay as they were", file=sys.stderr)
+        return 130
     except OSError as error:  # a path too long, a full disk: what the system says, as one sentence
         print(f"error: {str(error.filename or 'output')[:80]}: {error.strerror}; choose another path or free some space", file=sys.stderr)
         return 2
+
+
+def _with_negatives(arguments: list[str]) -> list[str]:
+    """``--box -10,5,80,200`` as ``--box=-10,5,80,200``: argparse takes a list that begins with a minus for an option."""
+    out: list[str] = []
+    for argument in arguments:
+        if out and out[-1] in ("--box", "--focal") and re.match(r"-(\d|\.|inf)", argument):
+            out[-1] += f"={argument}"
+        else:
+            out.append(argument)
+    return out
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -163,31 +182,42 @@ def _given_poses(options: argparse.Namespace) -> "Pose2D":
 
 
 def _detected(options: argparse.Namespace) -> "tuple[Pose2D, NDArray[np.uint8]]":
-    from openhmr.io.images import read_photo
     from openhmr.io.pose2d import Pose2D, check_pose2d
     from openhmr.joints import COCO
     from openhmr.predict.detect import detect_people
 
     if options.joints not in (None, "coco") or options.image is not None:
         raise InputError("--detect takes a photo and finds coco joints; leave --image and other --joints out")
-    photo = read_photo(options.pose)
+    photo = _photo(options.pose)
     options.focal = photo.focal_px if options.focal is None else options.focal
     joints = check_pose2d(detect_people(photo.image).pose2d, COCO, str(options.pose))
     return Pose2D(joints, photo.image.shape[:2]), photo.image
+
+
+def _photo(path: Path) -> "Photo":
+    from openhmr.io.images import read_photo
+
+    photo = read_photo(path)
+    height, width = photo.image.shape[:2]
+    if min(height, width) < SHORTEST_PX or max(height, width) > LONGEST_SHARE * min(height, width):
+        raise InputError(
+            f"{path} is {width} x {height} pixels; photos of at least {SHORTEST_PX} pixels, and at most {LONGEST_SHARE} times as long "
+            "as wide, can hold people: give another picture"
+        )
+    return photo
 
 
 def _recover(options: argparse.Namespace) -> None:
     import numpy as np
 
     import openhmr
-    from openhmr.io.images import read_photo
     from openhmr.predict.average import average
     from openhmr.predict.detect import detect_people
     from openhmr.predict.person_crop import check_boxes
 
     _check_folder(options.out, RESULT_FILES)
     started = time.perf_counter()
-    image, written_down = read_photo(options.photo)
+    image, written_down = _photo(options.photo)
     focal = written_down if options.focal is None else options.focal
     boxes = detect_people(image).boxes if options.detect else options.box and check_boxes(options.box, image.shape[:2])
     recoverer = openhmr.load("i2l-body")
@@ -219,12 +249,21 @@ def _write_all(
         lambda p: write_obj(p, shown), lambda p: write_glb(p, shown), result.save_npz,
         lambda p: write_png(p, skeleton), lambda p: write_png(p, overlay),
     )  # fmt: skip
+    made = next((p for p in reversed((options.out, *options.out.parents)) if not p.exists()), None)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        for name, write in zip(RESULT_FILES, writers, strict=True):
-            write(options.out / name)
+        # All of them, then one rename each: a full disk must not leave new files among old ones.
+        with tempfile.TemporaryDirectory(prefix=".openhmr-", dir=options.out) as unfinished:
+            for name, write in zip(RESULT_FILES, writers, strict=True):
+                write(Path(unfinished) / name)
+            for name in RESULT_FILES:
+                os.replace(Path(unfinished) / name, options.out / name)
     except OSError as error:
-        raise InputError(f"{options.out} cannot be written ({error.strerror}); choose another --out folder") from None
+        if made is not None and made.is_dir():
+            for folder in (options.out, *options.out.parents):
+                if folder.is_relative_to(made):
+                    folder.rmdir()
+        raise InputError(f"{options.out} cannot be written ({error.strerror}); free some space or choose another --out folder") from None
     summary = {
         "people": len(shown.vertices), "vertices": shown.vertices.shape[1], "image_size": list(shown.image_size),
         "focal_px": round(float(shown.K[0, 0]), 2), "translation_m": shown.translation.round(4).tolist(),

@@ -59,8 +59,10 @@ def read_photo(path: str | Path, upright: bool = True) -> Photo:
         raise InputError(f"{path} does not exist; give the path of an existing picture") from None
     except InputError:
         raise
+    except Image.DecompressionBombError:  # Pillow's own, higher limit
+        raise InputError(f"{path} has more pixels than the {MAX_PIXELS:,} that are read: scale it down") from None
     except Exception as error:  # decoders fail on damaged files in every way there is
-        reason = "" if "cannot identify" in str(error) else f" ({str(error)[:80]})"
+        reason = "" if "cannot identify" in str(error) or not str(error) else f" ({str(error)[:80]})"
         raise InputError(f"{path} is not a readable picture{reason}; give a complete JPEG, PNG, WebP, BMP or TIFF file") from None
 
 
