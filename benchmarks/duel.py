@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from openhmr.bodies.body import Body
 from openhmr.bodies.open_body import open_body
 from openhmr.joints import COCO, HUMAN36
-from openhmr.lab.bake.official import export_pose2mesh
+from openhmr.lab.bake.official import export_pose2mesh, with_coarse
 from openhmr.lab.bake.onnx import export
 from openhmr.lab.evaluation import lift_benchmark as bench
 from openhmr.lab.evaluation.metrics import mean_distance, mpjpe, pa_mpjpe, root_relative
@@ -174,7 +174,8 @@ def pose2mesh(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
     plain = official(COCO, rival.body.faces, cache_dir=".cache", plain=True).eval()
     facts |= cost(plain, lambda: plain(torch.rand(1, 19, 2)))
     methods["official form"] = facts, out / "official" / "net.onnx"
-    predictors = {name: bench.onnx_predictor(path) for name, (_, path) in methods.items()}
+    bodies = {"official form": with_coarse(rival.body)}
+    predictors = {name: bench.onnx_predictor(path, bodies.get(name, body), COCO) for name, (_, path) in methods.items()}
     single = Batch(torch.rand(1, 19, 3), *[torch.zeros(0)] * 6)
     speed = {name: median_ms(lambda p=predict: p(single)) for name, predict in predictors.items()}
     held, skeleton = load_motion(args.motion, body).of(TEST_SUBJECTS), Skeleton(body)

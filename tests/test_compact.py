@@ -3,22 +3,30 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 
+from openhmr.bodies.body import Body
 from openhmr.bodies.open_body import open_body
+from openhmr.cli import main
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, SMPL
 from openhmr.lab.bake.compact import export_run
 from openhmr.lab.bake.onnx import export
 from openhmr.lab.config import build, override, read_yaml
+from openhmr.lab.device import read_device
+from openhmr.lab.evaluation.lift_benchmark import onnx_predictor
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh, Graph, GraphConv, laplacian_table
 from openhmr.lab.synth.noise2d import TRAINING
 from openhmr.lab.training.compact import CompactRecipe, CompactTraining, start_from, train
 from tests.test_synth import random_pack
+from tests.tiny_lifter import write_tiny_model
+from tests.tiny_recover import write_tiny_recoverer
 
 SMALL = CompactConfig(hidden=32, stages=2, joint_features=4, graph_features=6)
 
@@ -219,6 +227,50 @@ def test_missing_config_and_key() -> None:
         read_yaml("nothing")
     with pytest.raises(InputError, match="lacks motion"):
         build(CompactRecipe, read_yaml("compact_coco"))
+
+
+def test_yaml_that_is_no_config(tmp_path: Path) -> None:
+    for content in (b"[" * 5000, b"a: 2020-13-45", b"\xff\xfe\xff", b"1: 2", b"- a", b"a: [", b""):
+        (tmp_path / "a.yml").write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.yml (is not YAML|holds)"):
+            read_yaml(tmp_path / "a.yml")
+    for value in ("[" * 5000, "{", "2020-13-45"):
+        with pytest.raises(InputError, match="is not YAML"):
+            override({}, [f"a={value}"])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"5", b"\xff\xfe{}", b"[" * 100_000, b"{}", b'{"recipe": "i2l"}', b'{"joint_set": []}', b'{"system": 1}']
+)
+def test_damaged_run_folders_are_refused(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "stage1").mkdir()
+    for state in (tmp_path / "state.safetensors", tmp_path / "stage1" / "state.safetensors"):
+        state.touch()
+    (tmp_path / "config.json").write_bytes(content)
+    assert main(["lab", "export", str(tmp_path), "--out", str(tmp_path / "x.onnx")]) == 2
+    assert capsys.readouterr().err.startswith("error: ") and not (tmp_path / "x.onnx").exists()
+
+
+def test_devices() -> None:
+    assert read_device("cpu") == torch.device("cpu")
+    for name in ("bogus", "", "cpu:x", "meta", "cuda:99"):
+        with pytest.raises(InputError, match="--device one of cpu"):
+            read_device(name)
+
+
+def test_other_models_are_no_predictors(tmp_path: Path, tiny_body: Body) -> None:
+    predict = onnx_predictor(write_tiny_model(tmp_path / "good.onnx", tiny_body, "coco", 19), tiny_body, COCO)
+    assert predict(SimpleNamespace(pose2d=poses(3))).shape == (3, len(tiny_body.level("coarse").vertex_ids), 3)
+    content = (tmp_path / "good.onnx").read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(content[: len(content) // 2])
+    (tmp_path / "jpeg.onnx").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
+    model = onnx.load(write_tiny_recoverer(tmp_path / "plain.onnx", tiny_body))
+    onnx.helper.set_model_props(model, {"joint_set": "coco", "body": tiny_body.content_hash()})
+    onnx.save(model, tmp_path / "image.onnx")
+    write_tiny_model(tmp_path / "human36.onnx", tiny_body, "human36", 17)
+    for name in ("cut", "jpeg", "image", "human36", "missing"):
+        with pytest.raises(InputError, match=f"{name}.onnx"):
+            onnx_predictor(tmp_path / f"{name}.onnx", tiny_body, COCO)
 
 
 def test_a_group_that_names_one_key_keeps_the_other_defaults_of_its_owner() -> None:

@@ -11,7 +11,7 @@ from openhmr.bodies.open_body import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix
-from openhmr.lab.synth import degrade, light, shards
+from openhmr.lab.synth import degrade, images, light, shards
 from openhmr.lab.synth.images import annotate, curl_fingers
 from openhmr.lab.synth.outfits import DECENT_SUITS, MASCULINE_HAIR, TEST_ONLY, VALIDATION_ONLY, Closet, random_colour
 from openhmr.lab.synth.scene import Figure, Scene, box_of, frame_person, plausible, stand
@@ -207,6 +207,20 @@ def test_degradation_keeps_the_picture_valid_and_repeats() -> None:
             assert np.array_equal(image[cover == 0], before[cover == 0]), "an occluder changes only what it covers"
             twice.append(degrade.photograph(rng, image))
         assert np.array_equal(*twice) and twice[0].dtype == np.uint8 and twice[0].shape == (96, 96, 3)
+
+
+@pytest.mark.parametrize("lacking", ["skins", "light", "motion"])
+def test_inputs_are_checked_before_clothes_are_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
+    monkeypatch.setattr(images, "build_wardrobe", lambda *_: pytest.fail("clothes were fitted"))
+    (tmp_path / "skins").mkdir()
+    if lacking != "skins":
+        (tmp_path / "skins" / "a.jpg").touch()
+    if lacking == "motion":
+        monkeypatch.setattr(images, "read_places", lambda *_: [])
+    task = images.Task(*(tmp_path / name for name in ("motion.npz", "", "", "wardrobe.npz", "out")), 1, "train", 1, 64)
+    with pytest.raises(InputError, match=lacking):
+        images.generate(task, 1, lambda _: None)
+    assert not (tmp_path / "out").exists()
 
 
 def test_shards_repeat_to_the_byte_and_are_listed(tmp_path: Path) -> None:

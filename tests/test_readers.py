@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from openhmr.bodies.body import Body
 from openhmr.bodies.readers import convert, read_body
 from openhmr.errors import InputError
+from openhmr.io.arrays import read_npy, read_npz
 from tests.synthetic_models import model
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -302,6 +303,18 @@ def test_missing_files(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent.pkl", tmp_path / "absent" / "x.npz"):
         with pytest.raises(InputError, match="cannot be read"):
             read_body(path)
+
+
+@pytest.mark.parametrize("read", [read_npy, read_npz])
+def test_only_plain_files_of_a_bounded_size_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path):
+        with pytest.raises(InputError, match="no plain file"):
+            read(path, 100)
+    monkeypatch.setattr("openhmr.io.arrays.MAX_BYTES", 100)
+    (tmp_path / "long").write_bytes(bytes(101))
+    with pytest.raises(InputError, match="at most 100"):
+        read(tmp_path / "long", 100)
 
 
 def test_a_zip_that_is_no_model(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Recovery's benchmarks: zero error for a network that knows the truth, and predictions for packs of real video frames."""
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +110,19 @@ def test_table_of_all_methods(models: tuple[Recoverer, Lifter], shards: Path, tm
         assert sheet.size == (1920, 240)
     with pytest.raises(InputError, match="holds no shards"):
         evaluate(*models, tmp_path / "none", 4)
+
+
+@pytest.mark.parametrize("keep", [0.4, 0.7])
+def test_cut_shards_are_named_before_the_work(
+    models: tuple[Recoverer, Lifter], shards: Path, capsys: pytest.CaptureFixture[str], keep: float
+) -> None:
+    tar = shards / "images-00001.tar"
+    with tarfile.open(tar) as whole:
+        end = whole.getmembers()[-1].offset
+    tar.write_bytes(tar.read_bytes()[: int(end * keep) if keep < 0.5 else end])
+    with pytest.raises(InputError, match=r"images-00001\.tar .*make the shard again"):
+        evaluate(*models, shards, 4)
+    assert "pictures" not in capsys.readouterr().err, "no progress bar"
 
 
 def test_boxes_lose_their_distortion() -> None:

@@ -9,6 +9,17 @@ from numpy.lib import format as npy
 
 from openhmr.errors import InputError
 
+MAX_BYTES = 1 << 32
+"""Largest file that is read, whatever its headers say."""
+
+
+def _check_file(path: Path) -> None:
+    """Devices and pipes never end, so only plain files are opened."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no plain file; give the path of an existing {path.suffix or 'array'} file")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read: pass fewer")
+
 
 def _read_header(file, name: str, max_elements: int) -> None:  # type: ignore[no-untyped-def]
     version = npy.read_magic(file)
@@ -29,6 +40,7 @@ def read_npy(path: str | Path, max_elements: int) -> np.ndarray:
     """Read one array. Raises :class:`InputError` if the file is missing, not ``.npy``, too large or holds objects."""
     path = Path(path)
     try:
+        _check_file(path)
         with path.open("rb") as file:
             _read_header(file, str(path), max_elements)
             file.seek(0)
@@ -49,6 +61,7 @@ def read_npz(path: str | Path, max_elements: int, names: Collection[str] | None 
     path = Path(path)
     out = {}
     try:
+        _check_file(path)
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 name = info.filename.removesuffix(".npy")

@@ -15,6 +15,8 @@ from openhmr.cli import Parser
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab import cli_official
+from openhmr.lab.config import read_run
+from openhmr.lab.device import read_device
 from openhmr.lab.evaluation.real import SYSTEMS
 from openhmr.lab.synth.motion import TEST_SUBJECTS
 
@@ -76,7 +78,7 @@ def train(args: argparse.Namespace) -> int:
     else:
         raise InputError(f"config key recipe is {kind!r}; it must be pose2mesh or i2l")
     config = build(Recipe, data)
-    work = Training(config, torch.device(args.device))
+    work = Training(config, read_device(args.device))
     out.mkdir(parents=True, exist_ok=True)
     settings = dataclasses.asdict(config) | {
         "torch": torch.__version__,
@@ -92,10 +94,10 @@ def train(args: argparse.Namespace) -> int:
 
 
 def export(args: argparse.Namespace) -> int:
-    config = Path(args.run_folder) / "config.json"
-    if config.is_file() and "system" in json.loads(config.read_text()):
+    config = read_run(Path(args.run_folder))
+    if "system" in config:
         return cli_official.export_onnx(args)
-    if config.is_file() and json.loads(config.read_text()).get("recipe") == "i2l":
+    if config.get("recipe") == "i2l":
         from openhmr.lab.bake.compact_i2l import export_run
     else:
         from openhmr.lab.bake.compact import export_run
@@ -119,7 +121,7 @@ def test(args: argparse.Namespace) -> int:
     if not len(held.rotations):
         raise InputError(f"{args.motion} has no frames of subjects {args.subjects}; it has {', '.join(sorted(set(motion.subjects)))}")
     skeleton, joint_set = Skeleton(body), JOINT_SETS[args.joints]
-    predictors = {"openhmr compact": bench.onnx_predictor(Path(args.model or WEIGHTS / f"pose2mesh-{args.joints}.onnx"))}
+    predictors = {"openhmr compact": bench.onnx_predictor(Path(args.model or WEIGHTS / f"pose2mesh-{args.joints}.onnx"), body, joint_set)}
     if not args.no_baselines:
         train_set = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS + subjects, others=True)
         if not len(train_set.rotations):

@@ -15,6 +15,7 @@ from openhmr.errors import InputError
 from openhmr.joints.mano import MANO_PARENTS
 from openhmr.lab.config import PRESETS, build, override, read_yaml
 from openhmr.lab.data import regressors
+from openhmr.lab.device import read_device
 from openhmr.lab.training.i2l import I2LTraining
 from openhmr.lab.training.official import Work, is_first, read_run_config, train, write_run_config
 from openhmr.lab.training.pose2mesh import Pose2MeshTraining
@@ -75,8 +76,8 @@ def read_bodies(args: argparse.Namespace, system: str) -> tuple[Body, dict[str, 
 
 def training(config: Config, args: argparse.Namespace, with_train: bool = True) -> Pose2MeshTraining | I2LTraining:
     """The recipe of ``config`` on the data sets below ``--data`` (none if that is not given)."""
+    device = read_device(args.device)
     body, gendered = read_bodies(args, system_of(config))
-    device = torch.device(args.device)
     if isinstance(config, I2LConfig):
         from openhmr.lab.sets import i2l_sets
 

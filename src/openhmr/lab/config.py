@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import types
 import typing
 from pathlib import Path
@@ -29,12 +30,30 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         )
     if file.stat().st_size > MAX_BYTES:
         raise InputError(f"config {path} has {file.stat().st_size} bytes; a config has at most {MAX_BYTES}")
+    data = _parse_yaml(file.read_bytes(), f"config {path}")
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise InputError(f"config {path} holds {type(data).__name__}; a config is a mapping of names to values")
+    return data
+
+
+def _parse_yaml(text: str | bytes, name: str) -> Any:
     try:
-        data = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"config {path} is not YAML ({str(error).splitlines()[0]}); write `key: value` lines") from None
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # impossible dates and deep nesting are no YAMLErrors
+        raise InputError(f"{name} is not YAML ({str(error).splitlines()[0]}); write `key: value` lines") from None
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The ``config.json`` that training left in a run folder. Raises :class:`InputError` if there is none or it is damaged."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise InputError(f"{folder} is not a run folder: it has no config.json; give the --out folder of `openhmr lab train`")
+    try:
+        data = json.loads(file.read_bytes()) if file.stat().st_size <= MAX_BYTES else None
+    except (ValueError, RecursionError):
+        data = None
     if not isinstance(data, dict):
-        raise InputError(f"config {path} holds {type(data).__name__}; a config is a mapping of keys to values")
+        raise InputError(f"{file} is damaged: it is no JSON object; train again, or restore it from a copy")
     return data
 
 
@@ -50,7 +69,7 @@ def override(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
             at = at.setdefault(part, {})
             if not isinstance(at, dict):
                 raise InputError(f"override {assignment!r}: {part} is a value, not a group of keys")
-        at[last] = yaml.safe_load(value)
+        at[last] = _parse_yaml(value, f"override {assignment[:80]!r}")
     return data
 
 

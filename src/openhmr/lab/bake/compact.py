@@ -1,6 +1,5 @@
 """From a run folder of the compact model to the ONNX file that ships."""
 
-import json
 from pathlib import Path
 
 from safetensors import safe_open
@@ -11,7 +10,7 @@ from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import SMPL
 from openhmr.lab.bake.onnx import export
-from openhmr.lab.config import build
+from openhmr.lab.config import build, read_run
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.training.compact import JOINT_SETS
 
@@ -25,7 +24,9 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
     state = next((s for s in states if s.exists()), None)
     if state is None or not (run / "config.json").exists():
         raise InputError(f"{run} is not a run folder of the compact model: it has no config.json and stage1/state.safetensors")
-    config = json.loads((run / "config.json").read_text())
+    config = read_run(run)
+    if config.get("joint_set") not in list(JOINT_SETS) or not isinstance(config.get("model"), dict):
+        raise InputError(f"{run}/config.json lacks a joint_set ({' or '.join(JOINT_SETS)}) or the model's settings; train again")
     body, joint_set = open_body(), JOINT_SETS[config["joint_set"]]
     network = CompactPose2Mesh(joint_set.flip_permutation, body, SMPL.flip_permutation, build(CompactConfig, config["model"]))
     with safe_open(state, "pt") as file:

@@ -21,7 +21,7 @@ from openhmr.io.atomic import atomic_path
 from openhmr.joints import COCO, SMPL
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.bake.onnx import HALF_FROM, OPSET
-from openhmr.lab.config import build
+from openhmr.lab.config import build, read_run
 from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig, six_d
 from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
@@ -206,7 +206,9 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
     state = run / "state.safetensors"
     if not state.exists() or not (run / "config.json").exists():
         raise InputError(f"{run} is not a run folder of the compact I2L-MeshNet: it has no config.json and state.safetensors")
-    config, body = json.loads((run / "config.json").read_text()), open_body()
+    config, body = read_run(run), open_body()
+    if not isinstance(config.get("validation"), str) or not isinstance(config.get("model"), dict):
+        raise InputError(f"{run}/config.json lacks the folder of validation pictures or the model's settings; train again")
     network = fresh(body, build(CompactI2LConfig, config["model"]))
     with safe_open(state, "pt") as file:
         weights = {k[8:]: file.get_tensor(k) for k in file.keys() if k.startswith("average.")}  # noqa: SIM118

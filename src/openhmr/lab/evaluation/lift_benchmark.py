@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -20,7 +19,7 @@ from openhmr.lab.synth.motion import Motion
 from openhmr.lab.synth.noise2d import CLEAN, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
 from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights
-from openhmr.predict.lift import poses_at_once
+from openhmr.predict.lift import Lifter, poses_at_once
 
 SEED, SAMPLES, BANK, CHUNK = 2020, 2048, 20_000, 128
 Predictor = Callable[[Batch], NDArray]
@@ -78,9 +77,17 @@ class Baselines:
         return np.stack([xy.real, xy.imag, vertices[..., 2]], -1)
 
 
-def onnx_predictor(path: Path) -> Predictor:
-    """Run an exported ONNX file."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+def onnx_predictor(path: Path, body: Body, joint_set: JointSet) -> Predictor:
+    """Run an exported ONNX file. Raises :class:`InputError` if it is no Pose2Mesh of ``body`` and ``joint_set``."""
+    lifter = Lifter(path, body)
+    session = lifter.session
+    inputs, outputs = ({v.name: v.shape for v in values} for values in (session.get_inputs(), session.get_outputs()))
+    if list(inputs) != ["pose2d"] or "vertices" not in outputs:
+        raise InputError(
+            f"{path} takes {', '.join(inputs)} and gives {', '.join(outputs)}; a Pose2Mesh model takes pose2d and gives vertices: use one"
+        )
+    if lifter.joint_set.name != joint_set.name or inputs["pose2d"][1:] != [joint_set.size, 3]:
+        raise InputError(f"{path} is for joint set {lifter.joint_set.name}; --joints says {joint_set.name}: make them agree")
     at_once = poses_at_once(session)
 
     def predict(batch: Batch) -> NDArray:

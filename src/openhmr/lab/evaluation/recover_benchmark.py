@@ -23,7 +23,9 @@ from openhmr.predict.recover import Recoverer
 from openhmr.predict.result import Recovered, Result
 
 MAX_NUMBERS = 50_000_000
-ARRAYS = ("K", "pose", "betas", "translation", "box_xywh")
+ARRAYS = {"K": (3, 3), "pose": (24, 3), "betas": (10,), "translation": (3,), "box_xywh": (4,)}
+"""What is read of a shard's arrays, with the shape of a row."""
+AGAIN = "make the shard again with `openhmr lab synth images`"
 MIN_PERSON_PX = 16
 """People of whom less is inside the picture are left out."""
 COLUMNS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "distance %", "overlay %", "error / sigma")
@@ -40,26 +42,49 @@ class Item:
     vertices: NDArray
 
 
-def items(folder: Path, body: Body, count: int) -> Iterator[Item]:
-    """The people of the first ``count`` pictures of a folder of ``openhmr lab synth images``. Raises :class:`InputError` if it is none."""
+def read_shards(folder: Path, count: int) -> list[tuple[Path, dict[str, NDArray]]]:
+    """The tar files that hold the first ``count`` pictures of a folder, each with its arrays; both are checked to be whole."""
     shards = sorted(folder.glob("images-*.tar"))
     if not shards:
         raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --split test --out {folder}`")
+    out = []
     for shard in shards:
-        arrays = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS)
+        if count <= 0:
+            break
+        arrays = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS, ARRAYS)
         missing = [name for name in ARRAYS if name not in arrays]
         if missing:
-            raise InputError(
-                f"{shard.with_suffix('.npz')} lacks {', '.join(missing)}; make the shard again with `openhmr lab synth images`"
-            )
+            raise InputError(f"{shard.with_suffix('.npz')} lacks {', '.join(missing)}; {AGAIN}")
+        try:
+            with tarfile.open(shard) as tar:
+                rows = len(_pictures(tar))
+        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+            raise InputError(f"{shard} is damaged ({error}); {AGAIN}") from None
+        for name, shape in ARRAYS.items():
+            if arrays[name].shape != (rows, *shape) or arrays[name].dtype.kind not in "fiu":
+                found = arrays[name].shape
+                raise InputError(f"{shard} holds {rows} pictures, its {name} has shape {found}, not {(rows, *shape)}; {AGAIN}")
+        count -= rows
+        out.append((shard, arrays))
+    return out
+
+
+def _pictures(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    return [m for m in tar.getmembers() if m.isfile() and m.name.endswith(".jpg")]
+
+
+def items(folder: Path, body: Body, count: int) -> Iterator[Item]:
+    """The people of the first ``count`` pictures of a folder of ``openhmr lab synth images``. Raises :class:`InputError` if it is none."""
+    for shard, arrays in read_shards(folder, count):
         with tarfile.open(shard) as tar:
-            for i, member in enumerate(m for m in tar if m.name.endswith(".jpg")):
+            for i, member in enumerate(_pictures(tar)):
                 if count <= 0:
                     return
                 count -= 1
-                file = tar.extractfile(member)
-                assert file is not None
-                image = Image.open(file, formats=("JPEG",)).convert("RGB")
+                try:
+                    image = Image.open(tar.extractfile(member), formats=("JPEG",)).convert("RGB")  # type: ignore[arg-type]
+                except Exception:  # decoders fail on damaged files in every way there is
+                    raise InputError(f"{shard}[{member.name}] is damaged; {AGAIN}") from None
                 K, pose, betas, translation, box = (arrays[name][i] for name in ARRAYS)
                 inside = _inside(box, image.size)
                 if inside[2:].max() < MIN_PERSON_PX:
@@ -114,6 +139,7 @@ def evaluate(
     """
     table: dict[str, list[tuple[float, ...]]] = {}
     tiles: list[tuple[float, NDArray[np.uint8]]] = []
+    count = min(count, sum(len(arrays["K"]) for _, arrays in read_shards(folder, count)))
     for i, item in enumerate(tqdm(items(folder, recoverer.body, count), total=count, desc="pictures")):
         results = predictions(recoverer, lifter, item)
         if search:

@@ -232,6 +232,13 @@ def work(task: Task, numbers: list[int], report: Report) -> None:
         report(f"shard {shard}: {made / (time.perf_counter() - start):.1f} pictures/s")
 
 
+def check_inputs(task: Task) -> None:
+    """Read everything that is given once: a wrong path shall not show after the minute that fitting the clothes takes."""
+    texture_names(task.humans)
+    read_places(task.backgrounds, task.split)
+    PoseStream(load_motion(task.motion, open_body()), task.humans / "poses", task.split, np.random.default_rng(0))
+
+
 def generate(task: Task, workers: int, report: Report) -> int:
     """Make all shards that are not there yet, in ``workers`` processes; returns the number of pictures in the folder.
 
@@ -242,13 +249,15 @@ def generate(task: Task, workers: int, report: Report) -> int:
             raise InputError(f"{folder} is no folder; give an existing one")
     if task.count < 1 or task.size < 64 or workers < 1:
         raise InputError(f"{task.count} pictures of {task.size} px by {workers} workers were asked for; at least 1, 64 px and 1 are needed")
-    if not task.wardrobe.is_file():
+    last = task.first_shard + -(-task.count // PER_SHARD)
+    wanted = [k for k in range(task.first_shard, last) if shards.length(task.out, k) < shard_size(task, k)]
+    if wanted:
+        check_inputs(task)
+    if wanted and not task.wardrobe.is_file():
         report(f"{task.wardrobe} is not there yet: fitting the clothes (about a minute)")
         task.wardrobe.parent.mkdir(parents=True, exist_ok=True)
         build_wardrobe(task.humans, task.wardrobe)
     task.out.mkdir(parents=True, exist_ok=True)
-    last = task.first_shard + -(-task.count // PER_SHARD)
-    wanted = [k for k in range(task.first_shard, last) if shards.length(task.out, k) < shard_size(task, k)]
     if workers == 1 and wanted:
         work(task, wanted, report)
     elif wanted:

@@ -117,7 +117,7 @@ def read_run_config(folder: Path) -> dict[str, Any]:
     try:
         facts = json.loads((folder / "config.json").read_text())
         assert isinstance(facts["config"], dict)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+    except (OSError, ValueError, KeyError, TypeError, AssertionError, RecursionError):
         raise InputError(f"{folder} is no run folder of an official config (no readable config.json); train or import one there") from None
     return dict(facts)
 
