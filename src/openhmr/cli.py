@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 JOINT_SETS = ("coco", "human36")
 SHORTEST_PX, LONGEST_SHARE = 32, 10
+UNSURE_MM = 200
+"""People who are there have 120 to 190, most places without anybody 200 to 310."""
 RESULT_FILES = ("mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png")
 
 _LIFT_EXAMPLES = """examples:
@@ -227,6 +229,9 @@ def _recover(options: argparse.Namespace) -> None:
         recovered = average(recovered, lifted, recoverer.body)
     shown = recovered.parametric() if options.param else recovered
     sigma_mm = 1000 * np.median(np.linalg.norm(recovered.joints_sigma, axis=-1), axis=-1)
+    for i, sigma in enumerate(sigma_mm):
+        if sigma > UNSURE_MM:
+            print(f"warning: person {i} is uncertain by {sigma:.0f} mm (median of the joints); maybe nobody is there", file=sys.stderr)
     more = {
         "boxes": recovered.boxes.round(1).tolist(), "joints_sigma_mm": sigma_mm.round(1).tolist(),
         "focal_from": "--focal" if options.focal is not None else "EXIF" if focal else "52 degrees",
