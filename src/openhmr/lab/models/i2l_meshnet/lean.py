@@ -1,7 +1,7 @@
 """Training steps of convolution stacks that keep half of the usual memory: a normalisation's result is computed again, not kept.
 
-Ours, exact: of ``conv -> norm -> relu`` only what the convolution gave is kept, with the statistics; of a bottleneck's wide last
-1x1 convolution not even that. Recomputing costs a few percent of the step, and statistics move once, as they should.
+Ours, exact: of ``conv -> norm -> relu`` only what the convolution gave is kept, with the statistics. Of a bottleneck's wide 1x1
+convolutions not even that: their gradients need products of the input alone. Statistics move once, as they should.
 """
 
 from collections.abc import Sequence
@@ -46,8 +46,7 @@ class _Block(torch.autograd.Function):
             statistics += of_side
         y.add_(side).relu_()
         ctx.steps, ctx.shortcut, ctx.statistics = steps, shortcut, statistics
-        # The wide output of a last 1x1 convolution is worth more than its computation.
-        ctx.short = steps[-1][0].kernel_size == (1, 1)
+        ctx.short = _is_product(steps[-1][0])
         ctx.save_for_backward(x, y, *(raws[:-1] if ctx.short else raws))
         return y
 
@@ -112,16 +111,18 @@ def _activate(raw: Tensor, norm: nn.BatchNorm2d, statistics: Statistics) -> Tens
 def _reverse(
     gradient: Tensor, x: Tensor, steps: Sequence[Step], raws: Sequence[Tensor | None], statistics: list[Statistics], needed: bool
 ) -> tuple[Tensor, list[Tensor]]:
-    """Gradients of the input and of the parameters from that of :func:`_run`'s output; outputs that are ``None`` are recomputed."""
+    """Gradients of the input and of the parameters from that of :func:`_run`'s output; products' outputs may be ``None``."""
     gradients: list[Tensor] = []
     for i in reversed(range(len(steps))):
         (conv, norm), raw = steps[i], raws[i]
         given = _activate(cast(Tensor, raws[i - 1]), steps[i - 1][1], statistics[i - 1]) if i else x
-        raw = _convolve(given, conv) if raw is None else raw
-        gradient, *of_norm = torch.ops.aten.native_batch_norm_backward(
-            gradient, raw, norm.weight, None, None, *statistics[i], True, norm.eps, [True] * 3
-        )
-        gradient, of_weight = _convolve_back(gradient, given, conv, i > 0 or needed)
+        if raw is None:
+            gradient, of_weight, *of_norm = _product_back(gradient, given, conv, norm, statistics[i], i > 0 or needed)
+        else:
+            gradient, *of_norm = torch.ops.aten.native_batch_norm_backward(
+                gradient, raw, norm.weight, None, None, *statistics[i], True, norm.eps, [True] * 3
+            )
+            gradient, of_weight = _convolve_back(gradient, given, conv, i > 0 or needed)
         if i:
             gradient = torch.ops.aten.threshold_backward(gradient, given, 0)
         gradients = [of_weight, *of_norm, *gradients]
@@ -149,20 +150,46 @@ def _convolve(x: Tensor, conv: Conv) -> Tensor:
     return _features(fast_linear(_rows(x), conv.weight.flatten(1)), x)
 
 
+def _product_back(gradient: Tensor, x: Tensor, conv: Conv, norm: nn.BatchNorm2d, statistics: Statistics, needed: bool) -> list[Tensor]:
+    """Gradients of the input (if ``needed``), the weight and the normalisation's weight and bias, without the product itself.
+
+    Normalisation turns a gradient g into ``k g + p W x + q`` with one k, p and q per channel. Sums of ``g (W x)``, and products of
+    the whole with x or W, follow from ``g x'`` and ``x x'``: nothing as wide as the output is made.
+    """
+    weight, (mean, rstd) = conv.weight.flatten(1), statistics
+    seen = x[:, :, :: conv.stride[0], :: conv.stride[1]]
+    g, rows = _rows(gradient), _rows(seen)
+    columns = rows.t().contiguous()
+    with_gradient, with_itself = fast_linear(columns, g.t()).t(), fast_linear(columns, columns)
+    of_bias = g.sum(0)
+    of_scale = rstd * ((with_gradient * weight).sum(1) - mean * of_bias)
+    k = norm.weight * rstd
+    p = -k * rstd * of_scale / len(g)
+    q = -k * of_bias / len(g) - p * mean
+    of_weight = k[:, None] * with_gradient + p[:, None] * fast_linear(weight, with_itself) + q[:, None] * columns.sum(1)
+    if needed:
+        scaled = p[:, None] * weight
+        grad_rows = fast_linear(g, (k[:, None] * weight).t()).add_(fast_linear(rows, fast_linear(weight.t(), scaled.t()), q @ weight))
+        x = _spread(_features(grad_rows, seen), x, conv)
+    return [x, of_weight[..., None, None], of_scale, of_bias]
+
+
+def _spread(small: Tensor, x: Tensor, conv: Conv) -> Tensor:
+    """The gradient of ``x`` from that of the places a 1x1 convolution sees."""
+    if small.shape == x.shape:
+        return small
+    grad_x = torch.zeros_like(x)
+    grad_x[:, :, :: conv.stride[0], :: conv.stride[1]] = small
+    return grad_x
+
+
 def _convolve_back(gradient: Tensor, x: Tensor, conv: Conv, needed: bool) -> tuple[Tensor, Tensor]:
     """Gradients of the input (if ``needed``) and of the weight."""
     if not _is_product(conv):
         geometry = conv.stride, conv.padding, conv.dilation, isinstance(conv, nn.ConvTranspose2d), [0, 0], 1
         grad_x, of_weight, _ = torch.ops.aten.convolution_backward(gradient, x, conv.weight, None, *geometry, [needed, True, False])
         return grad_x, of_weight
-    seen = x[:, :, :: conv.stride[0], :: conv.stride[1]]
-    g, rows = _rows(gradient), _rows(seen)
+    g, rows = _rows(gradient), _rows(x)
     # The quicker of the two orders has the narrower matrix in front.
     of_weight = fast_linear(g.t(), rows.t()) if g.shape[1] < rows.shape[1] else fast_linear(rows.t(), g.t()).t()
-    if not needed:
-        return x, of_weight[..., None, None]
-    grad_x = _features(fast_linear(g, conv.weight.flatten(1).t()), seen)
-    if seen.shape != x.shape:
-        grad_x, small = torch.zeros_like(x), grad_x
-        grad_x[:, :, :: conv.stride[0], :: conv.stride[1]] = small
-    return grad_x, of_weight[..., None, None]
+    return (_features(fast_linear(g, conv.weight.flatten(1).t()), x) if needed else x), of_weight[..., None, None]
