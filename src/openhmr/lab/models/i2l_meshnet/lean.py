@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from openhmr.lab.models.layers import fast_linear
 
@@ -28,6 +29,16 @@ def lean_block(x: Tensor, steps: Sequence[Step], shortcut: Step | None) -> Tenso
 def lean_profiles(x: Tensor, steps: Sequence[Step]) -> tuple[Tensor, Tensor]:
     """Means over the rows and over the columns of ``relu(steps(x))``, ``(B,C,W)`` and ``(B,C,H)``. Training mode only."""
     return _Profiles.apply(x, steps, *_parameters(steps))
+
+
+def lean_pointwise(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """``conv(x)`` of a convolution of size 1, whose gradients PyTorch would gather sample by sample."""
+    return _Pointwise.apply(x, conv.weight, conv.bias) if usable(x) else conv(x)
+
+
+def lean_stem(image: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """``max_pool(relu(norm(conv(image))))``, windows of 3 with a stride of 2. Training mode only."""
+    return _Stem.apply(image, conv, norm, *_parameters([(conv, norm)]))
 
 
 def usable(x: Tensor) -> bool:
@@ -77,11 +88,53 @@ class _Profiles(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_columns: Tensor, grad_rows: Tensor):
         x, *raws = ctx.saved_tensors
-        y = _activate(raws[-1], ctx.steps[-1][1], ctx.statistics[-1])
-        gradient = grad_columns[:, :, None] / y.shape[2] + grad_rows[..., None] / y.shape[3]
-        gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
+        height, width = raws[-1].shape[2:]
+        columns, rows = grad_columns.transpose(1, 2) / height, grad_rows.transpose(1, 2) / width
+        gradient = (columns.contiguous()[:, None] + rows.contiguous()[:, :, None]).permute(0, 3, 1, 2)
+        _mask(gradient, _activate(raws[-1], ctx.steps[-1][1], ctx.statistics[-1]))
         grad_x, gradients = _reverse(gradient, x, ctx.steps, raws, ctx.statistics, ctx.needs_input_grad[0])
         return grad_x, None, *gradients
+
+
+class _Pointwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor):
+        ctx.save_for_backward(x, weight)
+        return F.conv1d(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        x, weight = ctx.saved_tensors
+        grad_x = weight[..., 0].t() @ gradient
+        g, columns = gradient.transpose(0, 1).flatten(1), x.transpose(0, 1).flatten(1)
+        return grad_x, fast_linear(g, columns)[..., None], g.sum(1)
+
+
+class _Stem(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, image: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, *_):
+        y, raws, ctx.statistics = _run(image, [(conv, norm)])
+        # The largest comes before the ReLU, which then meets a quarter of the places.
+        y, places = F.max_pool2d(y, 3, 2, 1, return_indices=True)
+        y.relu_()
+        ctx.step = conv, norm
+        ctx.save_for_backward(image, *raws, places, y)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        image, raw, places, y = ctx.saved_tensors
+        gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
+        gradient = torch.ops.aten.max_pool2d_with_indices_backward(gradient, raw, [3, 3], [2, 2], [1, 1], [1, 1], False, places)
+        grad_image, gradients = _reverse(gradient, image, [ctx.step], [raw], ctx.statistics, ctx.needs_input_grad[0])
+        return grad_image, None, None, *gradients
+
+
+def _mask(gradient: Tensor, y: Tensor) -> None:
+    """A ReLU's gradient in place, where ``gradient`` is ours."""
+    torch.ops.aten.threshold_backward.grad_input(gradient, y, 0, grad_input=gradient)
 
 
 def _parameters(steps: Sequence[Step]) -> list[Tensor]:
@@ -124,7 +177,7 @@ def _reverse(
             )
             gradient, of_weight = _convolve_back(gradient, given, conv, i > 0 or needed)
         if i:
-            gradient = torch.ops.aten.threshold_backward(gradient, given, 0)
+            _mask(gradient, given)
         gradients = [of_weight, *of_norm, *gradients]
     return gradient, gradients
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from openhmr.errors import InputError
 from openhmr.lab.models.i2l_meshnet.folding import conv_norm
-from openhmr.lab.models.i2l_meshnet.lean import lean_block, usable
+from openhmr.lab.models.i2l_meshnet.lean import lean_block, lean_stem, usable
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STEM_CHANNELS = 64
@@ -90,6 +90,8 @@ class ResNet(nn.Module):
                 nn.init.normal_(module.weight, std=0.001)
 
     def stem(self, image: Tensor) -> Tensor:
+        if self.training and usable(image):
+            return lean_stem(image, self.conv1, self.bn1)
         return F.max_pool2d(conv_norm(image, self.conv1, self.bn1), 3, 2, 1)
 
     def forward(self, early: Tensor) -> Tensor:
