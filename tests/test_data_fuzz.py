@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from openhmr.lab.data.human36m import Human36M
 from openhmr.lab.data.mscoco import MSCOCO
 from openhmr.lab.data.muco import MuCo
 from openhmr.lab.data.pw3d import PW3D
+from openhmr.lab.data.types import Sample
 from tests.conftest import make_tiny_body
 from tests.test_data_recorded import MINI
 
@@ -40,6 +42,29 @@ def nodes(content: Any, path: tuple = ()) -> list[tuple]:
     return out
 
 
+def check_damage(root: Path, read: Callable[[Path], Iterable[Sample]], data: st.DataObject) -> None:
+    """Replace or delete one node of one file below ``root``, read all samples, and put the file back."""
+    file = data.draw(st.sampled_from(sorted(root.rglob("*.json"))))
+    good = file.read_bytes()
+    content = json.loads(good)
+    path = data.draw(st.sampled_from(nodes(content)))
+    at = damaged = copy.deepcopy(content)
+    for key in path[:-1]:
+        at = at[key]
+    if data.draw(st.booleans()):
+        at[path[-1]] = data.draw(JUNK)
+    else:
+        del at[path[-1]]
+    try:
+        file.write_text(json.dumps(damaged))
+        for sample in read(root):
+            assert sample.box_xywh.shape == (4,) and sample.pose.shape[-1] == 3
+    except InputError as error:
+        assert "\n" not in str(error) and len(str(error)) < 400
+    finally:
+        file.write_bytes(good)
+
+
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(MINI, root := tmp_path_factory.mktemp("fuzz") / "data")
@@ -50,24 +75,4 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage(trees: Path, name: str, data: st.DataObject) -> None:
-    root = trees / name.split("-")[0]
-    file = data.draw(st.sampled_from(sorted(p for p in root.rglob("*.json"))))
-    good = file.read_bytes()
-    content = json.loads(good)
-    path = data.draw(st.sampled_from(nodes(content)))
-    damaged = copy.deepcopy(content)
-    at = damaged
-    for key in path[:-1]:
-        at = at[key]
-    if data.draw(st.booleans()):
-        at[path[-1]] = data.draw(JUNK)
-    else:
-        del at[path[-1]]
-    try:
-        file.write_text(json.dumps(damaged))
-        for sample in READERS[name](root):
-            assert sample.box_xywh.shape == (4,) and sample.pose.shape[-1] == 3
-    except InputError as error:
-        assert "\n" not in str(error) and len(str(error)) < 400
-    finally:
-        file.write_bytes(good)
+    check_damage(trees / name.split("-")[0], READERS[name], data)

@@ -1,6 +1,5 @@
 """FreiHAND (spec i2l_meshnet 7.6, pose2mesh 10.7)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +22,10 @@ from openhmr.lab.data.annotations import (
     size_of,
     square_of,
 )
-from openhmr.lab.data.types import Sample
+from openhmr.lab.data.types import Rows, Sample
 
 
-class FreiHAND:
+class FreiHAND(Rows):
     """Samples of ``root`` (``data/``, ``rootnet_output/``); the annotated MANO hand is the truth, the test split has none.
 
     The test split takes RootNet's boxes and depths. Raises :class:`InputError` for missing or wrong files.
@@ -42,12 +41,6 @@ class FreiHAND:
             self.rows = [a for a in self.rows if square_of(a, self.coco.image(a), self.coco.name)[1] is not None]
         else:
             self.rootnet = RootNetFile(self.root / "rootnet_output" / "bbox_root_freihand_output.json", "image_id")
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]
@@ -76,7 +69,7 @@ class FreiHAND:
         )  # fmt: skip
 
 
-class FreiHANDPoses:
+class FreiHANDPoses(Rows):
     """The same as Pose2Mesh reads it, with HRNet's detections; its annotations hold the hand in world axes and the camera.
 
     The hand turns about its wrist into camera axes and is moved by the camera's own translation, which is not made up for; the
@@ -93,12 +86,6 @@ class FreiHANDPoses:
         if self.train:
             box = lambda a: numbers(a, "bbox", (4,), f"FreiHAND annotation {a['id']}")  # noqa: E731
             self.rows = [a for a in self.rows if process_bbox(box(a)) is not None]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]

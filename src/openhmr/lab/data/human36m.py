@@ -1,6 +1,5 @@
 """Human3.6M with the fits of SMPL that I2L-MeshNet's authors made (spec i2l_meshnet 7.2, pose2mesh 10.1)."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -30,7 +29,7 @@ from openhmr.lab.data.annotations import (
     square_of,
     whole,
 )
-from openhmr.lab.data.types import Sample
+from openhmr.lab.data.types import Rows, Sample
 
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 TRAIN_EVERY = 5
@@ -39,7 +38,7 @@ TEST_CAMERA = 4
 """The frontal camera, as in HMR and SPIN."""
 
 
-class Human36M:
+class Human36M(Rows):
     """Samples of ``root`` (``annotations/``, ``images/``, ``rootnet_output/``).
 
     ``body`` is the neutral SMPL body, whose rest pelvis brings the fits from world to camera axes. The test split uses
@@ -61,12 +60,6 @@ class Human36M:
         if split == "test" and not use_gt_info:
             self.rootnet = RootNetFile(self.root / "rootnet_output" / "bbox_root_human36m_output.json", "image_id")
         self.rows = [row for annotation in self.coco.annotations if (row := self._row(annotation))]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
 
     def _row(self, annotation: Record) -> tuple[Record, Record] | None:
         image = self.coco.image(annotation)

@@ -1,6 +1,5 @@
 """MS COCO 2017 with fits of SMPL: SMPLify-X's for I2L-MeshNet (spec i2l_meshnet 7.4), SMPLify's for Pose2Mesh (pose2mesh 10.3)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -23,13 +22,13 @@ from openhmr.lab.data.annotations import (
     size_of,
     square_of,
 )
-from openhmr.lab.data.types import Sample
+from openhmr.lab.data.types import Rows, Sample
 
 FOCAL_PX = 1500.0
 """Of every picture in tests, with the principal point in its middle."""
 
 
-class MSCOCO:
+class MSCOCO(Rows):
     """Samples of ``root`` (``annotations/``, ``images/``, ``rootnet_output/``).
 
     Training takes the annotated people, the test split RootNet's list on the validation pictures, which has no truth.
@@ -47,12 +46,6 @@ class MSCOCO:
         else:
             self.rootnet = RootNetFile(self.root / "rootnet_output" / "bbox_root_coco_output.json", "image_id")
             self.rows = [row for row in self.rootnet.rows if row["image_id"] in self.coco.images]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
 
     def _usable(self, annotation: Record) -> bool:
         if annotation.get("iscrowd") or not entry(annotation, "num_keypoints", self.coco.name):
@@ -97,7 +90,7 @@ def _middle(image: Record, where: str) -> tuple[NDArray, NDArray]:
     return np.full(2, FOCAL_PX), np.array([width / 2, height / 2])
 
 
-class COCO:
+class COCO(Rows):
     """The people of ``root/annotations`` whom SMPLify fitted, as Pose2Mesh reads them: always the training split.
 
     Raises :class:`InputError` for missing or wrong files.
@@ -108,12 +101,6 @@ class COCO:
         self.coco = CocoFile([self.root / "annotations" / "person_keypoints_train2017.json"])
         self.fits: Record = read_table(self.root / "annotations" / "coco_smplify_train.json")
         self.rows = [a for a in self.coco.annotations if self._usable(a)]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
 
     def _usable(self, annotation: Record) -> bool:
         if annotation.get("iscrowd") or not entry(annotation, "num_keypoints", self.coco.name):

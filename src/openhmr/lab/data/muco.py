@@ -1,6 +1,5 @@
 """MuCo-3DHP, for training only (spec i2l_meshnet 7.3, pose2mesh 10.2)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,10 @@ from openhmr.lab.data.annotations import (
     size_of,
     square_of,
 )
-from openhmr.lab.data.types import Sample
+from openhmr.lab.data.types import Rows, Sample
 
 
-class MuCo:
+class MuCo(Rows):
     """Samples of ``root/data``: in each picture the person whose pelvis is nearest. Raises :class:`InputError` for wrong files."""
 
     def __init__(self, root: str | Path) -> None:
@@ -46,12 +45,6 @@ class MuCo:
 
     def _betas(self, betas: NDArray) -> NDArray:
         return betas
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]

@@ -1,6 +1,6 @@
 """3DPW, for tests only (spec i2l_meshnet 7.5, pose2mesh 10.5)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,12 @@ from openhmr.lab.data.annotations import (
     square_of,
     whole,
 )
-from openhmr.lab.data.types import Sample
+from openhmr.lab.data.types import Rows, Sample
 
 GENDERS = ("neutral", "male", "female")
 
 
-class PW3D:
+class PW3D(Rows):
     """Samples of ``root`` (``data/3DPW_test.json``, ``data/imageFiles/``, ``rootnet_output/``); the truth is their body model.
 
     ``gendered`` are the SMPL bodies by gender, with the joint regressor ``human36``. RootNet's boxes and depths are used unless
@@ -39,12 +39,6 @@ class PW3D:
         self.coco = CocoFile([self.root / "data" / "3DPW_test.json"])
         self.rootnet = None if use_gt_info else RootNetFile(self.root / "rootnet_output" / "bbox_root_pw3d_output.json", "ann_id")
         self.rows = [a for a in self.coco.annotations if self.rootnet or square_of(a, self.coco.image(a), self.coco.name)[1] is not None]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]
@@ -71,7 +65,7 @@ class PW3D:
         )  # fmt: skip
 
 
-class PW3DPoses:
+class PW3DPoses(Rows):
     """The same as Pose2Mesh reads it: ``root/data/3DPW_latest_test.json``, in the order of people and pictures.
 
     DarkPose's detections come along unless ``use_gt_input``. Raises :class:`InputError` for missing or wrong files.
@@ -83,12 +77,6 @@ class PW3DPoses:
         self.detections = None if use_gt_input else Detections(self.folder / f"darkpose_3dpw_{split}set_output.json", 17)
         usable = [a for a in self.coco.annotations if process_bbox(numbers(a, "bbox", (4,), f"3DPW annotation {a['id']}")) is not None]
         self.rows = sorted(usable, key=lambda a: (whole(a, "person_id", f"3DPW annotation {a['id']}"), str(self._path(a))))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
 
     def _path(self, annotation: Record) -> Path:
         image = self.coco.image(annotation)

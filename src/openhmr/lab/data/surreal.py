@@ -1,6 +1,5 @@
 """SURREAL, for Pose2Mesh (spec pose2mesh 10.6): the rendered bodies themselves are the truth. I2L-MeshNet has no loader of it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -9,10 +8,10 @@ import numpy as np
 from openhmr.errors import InputError
 from openhmr.joints import SMPL
 from openhmr.lab.data.annotations import CocoFile, Record, body_parameters, entry, numbers, pixels_of, read_json, read_rows, size_of
-from openhmr.lab.data.types import Sample
+from openhmr.lab.data.types import Rows, Sample
 
 
-class SURREAL:
+class SURREAL(Rows):
     """The first person of each picture of ``root/data/{train,val}.json``, in the order of picture numbers.
 
     HRNet's detections are matched by position in their file, and must be of the same picture. In training the first sample comes
@@ -36,12 +35,6 @@ class SURREAL:
         if [row["image_id"] for row in found] != [row["image_id"] for row in self.rows]:
             raise InputError(f"{path} has {len(found)} poses, not one for each of the {len(self.rows)} pictures; detect on the whole split")
         return found
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,3 +63,18 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Sample: ...
     def __iter__(self) -> Iterator[Sample]: ...
+
+
+class Rows:
+    """Base of the data sets: one sample of each of ``rows``, in the official order."""
+
+    rows: list[Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int) -> Sample:
+        raise NotImplementedError
