@@ -16,7 +16,7 @@ from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab import cli_official
 from openhmr.lab.config import read_run
-from openhmr.lab.device import read_device
+from openhmr.lab.device import is_first, joined, place
 from openhmr.lab.evaluation.real import SYSTEMS
 from openhmr.lab.synth.motion import TEST_SUBJECTS
 
@@ -78,18 +78,23 @@ def train(args: argparse.Namespace) -> int:
     else:
         raise InputError(f"config key recipe is {kind!r}; it must be pose2mesh or i2l")
     config = build(Recipe, data)
-    work = Training(config, read_device(args.device))
-    out.mkdir(parents=True, exist_ok=True)
-    settings = dataclasses.asdict(config) | {
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-    }
-    with atomic_path(out / "config.json") as temporary:
-        temporary.write_text(json.dumps(settings, indent=1) + "\n")
-    run(work, out)
-    with torch.no_grad():
-        numbers = work.evaluate()
-    print(json.dumps({k: round(v, 2) for k, v in numbers.items()}))
+    with joined(args.device) as device:
+        if kind == "pose2mesh" and place()[1] > 1:
+            raise InputError("recipe pose2mesh trains in one process; start it without torchrun")
+        work = Training(config, device)
+        if is_first():
+            out.mkdir(parents=True, exist_ok=True)
+            settings = dataclasses.asdict(config) | {
+                "torch": torch.__version__,
+                "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {place()[1]} processes",
+            }
+            with atomic_path(out / "config.json") as temporary:
+                temporary.write_text(json.dumps(settings, indent=1) + "\n")
+        run(work, out)
+        if is_first():
+            with torch.no_grad():
+                numbers = work.evaluate()
+            print(json.dumps({k: round(v, 2) for k, v in numbers.items()}))
     return 0
 
 

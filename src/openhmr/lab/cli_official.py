@@ -1,13 +1,8 @@
 """The commands of ``openhmr lab`` on official configs: names to data sets, bodies, networks and files."""
 
 import argparse
-import os
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import distributed
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.readers import read_body
@@ -15,9 +10,9 @@ from openhmr.errors import InputError
 from openhmr.joints.mano import MANO_PARENTS
 from openhmr.lab.config import PRESETS, build, override, read_yaml
 from openhmr.lab.data import regressors
-from openhmr.lab.device import read_device
+from openhmr.lab.device import is_first, joined, read_device
 from openhmr.lab.training.i2l import I2LTraining
-from openhmr.lab.training.official import Work, is_first, read_run_config, train, write_run_config
+from openhmr.lab.training.official import Work, read_run_config, train, write_run_config
 from openhmr.lab.training.pose2mesh import Pose2MeshTraining
 from openhmr.lab.training.settings import I2LConfig, Pose2MeshConfig
 
@@ -91,22 +86,13 @@ def training(config: Config, args: argparse.Namespace, with_train: bool = True) 
 def run_training(data: dict[str, Any], args: argparse.Namespace) -> int:
     """Train (or go on with) an official config; under torchrun, together with the other processes."""
     config = read_config(data)
-    if "LOCAL_RANK" in os.environ:
-        gpu = torch.cuda.is_available()
-        # The others wait while the first evaluates.
-        distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(hours=12))
-        if gpu:
-            args.device = f"cuda:{os.environ['LOCAL_RANK']}"
-            torch.cuda.set_device(args.device)
-    try:
+    with joined(args.device) as device:
+        args.device = str(device)
         work = training(config, args)
         folder = Path(args.out)
         if is_first():
             write_run_config(folder, config, {"system": system_of(config), "body": work.body.content_hash()})
         _train(work, folder)
-    finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
     return 0
 
 

@@ -1,6 +1,12 @@
-"""The device a user names on the command line."""
+"""The device a user names on the command line, and the processes that torchrun starts."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
+from torch import distributed
 
 from openhmr.errors import InputError
 
@@ -15,3 +21,30 @@ def read_device(name: str) -> torch.device:
         usable += ["mps"] if torch.backends.mps.is_available() else []
         raise InputError(f"device {name!r} cannot be used here; give --device one of {', '.join(usable)}") from None
     return device
+
+
+@contextmanager
+def joined(name: str) -> Iterator[torch.device]:
+    """The device ``name``; under torchrun joined with the other processes, each then with a GPU of its own where there are any."""
+    if "LOCAL_RANK" in os.environ:
+        gpu = torch.cuda.is_available()
+        # The others wait while the first evaluates.
+        distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(hours=12))
+        if gpu:
+            name = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(name)
+    try:
+        yield read_device(name)
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def place() -> tuple[int, int]:
+    """This process's rank, and how many train together."""
+    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return place()[0] == 0

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.random import RandomState, SeedSequence
 from numpy.typing import NDArray
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from openhmr.errors import InputError
+from openhmr.lab.device import place
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +140,7 @@ class Batches:
     ) -> None:
         self.positions, self.size, self.seed = _Positions(sets, mix, seed, skip_bad), size, seed
         self.workers, self.shuffle, self.device = min(workers, os.cpu_count() or 1), shuffle, torch.device(device)
-        many = distributed.is_initialized()
-        self.rank, self.world = (distributed.get_rank(), distributed.get_world_size()) if many else (0, 1)
+        self.rank, self.world = place()
         least = 2 * self.world
         if min(len(mix), size) < least:
             raise InputError(

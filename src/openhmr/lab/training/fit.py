@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
+from openhmr.lab.device import is_first
 from openhmr.lab.training.events import EventFile
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,9 @@ class Trainer:
     def _wrapped(self) -> nn.Module:
         model = self.network
         if distributed.is_initialized():
+            # Constant matrices of graphs are sparse, which cannot be sent around.
+            constant = [name for name, buffer in model.named_buffers() if buffer.layout != torch.strided]
+            nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, constant)
             # Official networks carry layers that nothing uses.
             devices = [self.device] if self.device.type == "cuda" else None
             model = nn.parallel.DistributedDataParallel(model, devices, find_unused_parameters=True)
@@ -213,7 +217,7 @@ class Trainer:
 
     def run(self, loss: LossFunction, evaluate: Callable[[], dict[str, float]], until: int | None = None) -> None:
         """Train up to step ``until`` (default: the schedule's end), writing checkpoints and metrics on the way."""
-        first = not distributed.is_initialized() or distributed.get_rank() == 0
+        first = is_first()
         self.folder.mkdir(parents=True, exist_ok=True)
         end = min(self.schedule.steps, until or self.schedule.steps)
         # An error leaves the bar, so that its message has a line of its own.

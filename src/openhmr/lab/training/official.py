@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
+from openhmr.lab.device import is_first
 from openhmr.lab.training.batches import Batches, ItemSet
 from openhmr.lab.training.fit import Running, Trainer
 from openhmr.lab.training.optim import EpochPlan
@@ -80,11 +81,6 @@ def train(work: Work, folder: Path, until: int | None = None) -> float:
     if is_first() and trainer.step >= plan.steps:
         work.save(folder / "final.safetensors", plan.epochs - 1)
     return waiting()
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
 def weights_file(path: str | Path, names: Sequence[str] = WEIGHTS) -> Path:
