@@ -1,7 +1,8 @@
 """Training steps of convolution stacks that keep half of the usual memory: a normalisation's result is computed again, not kept.
 
 Ours, exact: of ``conv -> norm -> relu`` only what the convolution gave is kept, with the statistics. Of a bottleneck's wide 1x1
-convolutions not even that: their gradients need products of the input alone. Statistics move once, as they should.
+convolutions not even that: their gradients need products of the input alone. Nor are the outputs of a stage's blocks kept, but for
+the last one's. Statistics move once, as they should.
 """
 
 from collections.abc import Sequence
@@ -18,12 +19,14 @@ from openhmr.lab.models.layers import fast_linear
 
 Conv = nn.Conv2d | nn.ConvTranspose2d
 Step = tuple[Conv, nn.BatchNorm2d]
+Residual = tuple[Sequence[Step], Step | None]
+"""A residual block: ``relu(steps(x) + shortcut(x))`` with a ReLU between the steps; a shortcut of ``None`` is the identity."""
 Statistics = tuple[Tensor, Tensor]
 
 
-def lean_block(x: Tensor, steps: Sequence[Step], shortcut: Step | None) -> Tensor:
-    """``relu(steps(x) + shortcut(x))`` with a ReLU between the steps; ``shortcut=None`` is the identity. Training mode only."""
-    return _Block.apply(x, steps, shortcut, *_parameters([*steps, *([shortcut] if shortcut else [])]))
+def lean_stage(x: Tensor, blocks: Sequence[Residual]) -> Tensor:
+    """Residual blocks one after the other. Training mode only."""
+    return _Stage.apply(x, blocks, *(p for steps, side in blocks for p in _parameters([*steps, *([side] if side else [])])))
 
 
 def lean_profiles(x: Tensor, steps: Sequence[Step]) -> tuple[Tensor, Tensor]:
@@ -47,32 +50,58 @@ def usable(x: Tensor) -> bool:
     return torch.is_grad_enabled() and not torch.is_autocast_enabled(kind) and not torch.compiler.is_compiling()
 
 
-class _Block(torch.autograd.Function):
+class _Stage(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, steps: Sequence[Step], shortcut: Step | None, *_):
-        y, raws, statistics = _run(x, steps)
-        side = x
-        if shortcut is not None:
-            side, _raw, of_side = _run(x, [shortcut])
-            statistics += of_side
-        y.add_(side).relu_()
-        ctx.steps, ctx.shortcut, ctx.statistics = steps, shortcut, statistics
-        ctx.short = _is_product(steps[-1][0])
-        ctx.save_for_backward(x, y, *(raws[:-1] if ctx.short else raws))
-        return y
+    def forward(ctx, x: Tensor, blocks: Sequence[Residual], *_):
+        ctx.blocks, ctx.statistics, kept = blocks, [], [x]
+        for steps, shortcut in blocks:
+            y, raws, statistics = _run(x, steps)
+            side = x
+            if shortcut is not None:
+                side, _raw, of_side = _run(x, [shortcut])
+                statistics += of_side
+            x = y.add_(side).relu_()
+            ctx.statistics.append(statistics)
+            kept += raws[: _kept(steps)]
+        ctx.save_for_backward(*kept, x)
+        return x
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor):
-        x, y, *raws = ctx.saved_tensors
-        gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
-        raws = [*raws, None] if ctx.short else raws
-        needed = ctx.needs_input_grad[0]
-        grad_x, gradients = _reverse(gradient, x, ctx.steps, raws, ctx.statistics, needed)
-        if ctx.shortcut is not None:
-            gradient, of_shortcut = _reverse(gradient, x, [ctx.shortcut], [None], ctx.statistics[-1:], needed)
-            gradients += of_shortcut
-        return grad_x.add_(gradient) if needed else None, None, None, *gradients
+        x, *kept, y = ctx.saved_tensors
+        raws = [[kept.pop(0) for _ in range(_kept(steps))] for steps, _ in ctx.blocks]
+        parts = list(zip(ctx.blocks, raws, ctx.statistics, strict=True))
+        inputs = [x]
+        for (steps, shortcut), own, statistics in parts[:-1]:
+            inputs.append(_again(inputs[-1], steps, shortcut, own, statistics))
+        gradients: list[Tensor] = []
+        for (steps, shortcut), own, statistics in reversed(parts):
+            x, needed = inputs.pop(), bool(inputs) or ctx.needs_input_grad[0]
+            gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
+            own += [None] * (len(steps) - len(own))
+            grad_x, of_block = _reverse(gradient, x, steps, own, statistics, needed)
+            if shortcut is not None:
+                gradient, of_shortcut = _reverse(gradient, x, [shortcut], [None], statistics[-1:], needed)
+                of_block += of_shortcut
+            if needed:
+                gradient = grad_x.add_(gradient)
+            gradients, y = of_block + gradients, x
+        return gradient if ctx.needs_input_grad[0] else None, None, *gradients
+
+
+def _kept(steps: Sequence[Step]) -> int:
+    """How many of the convolutions' outputs the gradient needs: that of a product at the end is made again."""
+    return len(steps) - _is_product(steps[-1][0])
+
+
+def _again(x: Tensor, steps: Sequence[Step], shortcut: Step | None, raws: Sequence[Tensor], statistics: Sequence[Statistics]) -> Tensor:
+    """A block's output from its input and from what was kept of it."""
+    (conv, norm), at = steps[-1], len(steps) - 1
+    raw = raws[at] if len(raws) > at else _convolve(_activate(raws[-1], steps[-2][1], statistics[at - 1]), conv)
+    y = _normalise(raw, norm, statistics[at])
+    side = x if shortcut is None else _normalise(_convolve(x, shortcut[0]), shortcut[1], statistics[-1])
+    return y.add_(side).relu_()
 
 
 class _Profiles(torch.autograd.Function):
@@ -155,10 +184,14 @@ def _run(x: Tensor, steps: Sequence[Step]) -> tuple[Tensor, list[Tensor], list[S
     return x, raws, statistics
 
 
-def _activate(raw: Tensor, norm: nn.BatchNorm2d, statistics: Statistics) -> Tensor:
+def _normalise(raw: Tensor, norm: nn.BatchNorm2d, statistics: Statistics) -> Tensor:
     mean, rstd = statistics
     var = rstd.square().reciprocal() - norm.eps
-    return torch.native_batch_norm(raw, norm.weight, norm.bias, mean, var, False, 0.0, norm.eps)[0].relu_()
+    return torch.native_batch_norm(raw, norm.weight, norm.bias, mean, var, False, 0.0, norm.eps)[0]
+
+
+def _activate(raw: Tensor, norm: nn.BatchNorm2d, statistics: Statistics) -> Tensor:
+    return _normalise(raw, norm, statistics).relu_()
 
 
 def _reverse(

@@ -1,6 +1,6 @@
 """ResNet (He et al. 2016) as backbone of I2L-MeshNet: torchvision's layout and keys, the stride in the bottleneck's 3x3."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from openhmr.errors import InputError
 from openhmr.lab.models.i2l_meshnet.folding import conv_norm
-from openhmr.lab.models.i2l_meshnet.lean import lean_block, lean_stem, usable
+from openhmr.lab.models.i2l_meshnet.lean import lean_stage, lean_stem, usable
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STEM_CHANNELS = 64
@@ -22,7 +22,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 
 
 class Block(nn.Module):
-    """Residual block; ``steps`` lists its convolutions with their normalisations."""
+    """Residual block; ``steps`` lists its convolutions with their normalisations, ``shortcut`` is None for the identity."""
 
     expansion: int
 
@@ -43,10 +43,12 @@ class Block(nn.Module):
         count = sum(name.startswith("conv") for name, _ in self.named_children())
         return [(getattr(self, f"conv{i}"), getattr(self, f"bn{i}")) for i in range(1, count + 1)]
 
+    @property
+    def shortcut(self) -> Step | None:
+        return None if self.downsample is None else cast(Step, tuple(cast(nn.Sequential, self.downsample)))
+
     def forward(self, x: Tensor) -> Tensor:
-        side = None if self.downsample is None else cast(Step, tuple(cast(nn.Sequential, self.downsample)))
-        if self.training and usable(x):
-            return lean_block(x, self.steps(), side)
+        side = self.shortcut
         shortcut = x if side is None else conv_norm(x, *side, relu=False)
         *inner, last = self.steps()
         for conv, norm in inner:
@@ -97,7 +99,10 @@ class ResNet(nn.Module):
     def forward(self, early: Tensor) -> Tensor:
         early = early.contiguous(memory_format=torch.channels_last)
         for stage in self.stages():
-            early = stage(early)
+            if self.training and usable(early):
+                early = lean_stage(early, [(block.steps(), block.shortcut) for block in cast(Iterable[Block], stage)])
+            else:
+                early = stage(early)
         return early
 
     def stages(self) -> list[nn.Module]:
