@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -19,13 +22,14 @@ from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.lab.bake.compact_i2l import OUTPUTS, Mirrored, export_run, folded, shrink_betas, variance_line
 from openhmr.lab.cli import main as lab
 from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
-from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, JointVolume, six_d
+from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, JointVolume, VertexHead, near, six_d
 from openhmr.lab.synth.crops import Pictures
 from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, fresh, restore
 from openhmr.lab.training.fit import Schedule, Trainer
 from openhmr.predict.recover import Recoverer
 
 SMALL = {"joint_depth_channels": 2, "mesh_channels": 8, "depth_channels": 2, "global_features": 16, "regressor_width": 16}
+SMALL |= {"token_width": 8, "token_features": 2, "nudge_width": 16}
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,25 @@ def test_joint_volume_equals_the_convolution_over_the_volume() -> None:
     torch.testing.assert_close(module(joints), torch.nn.functional.conv2d(volume, weight, padding=1))
 
 
+def test_prior_is_a_gaussian_but_for_what_softmax_does_not_see() -> None:
+    bins, guess, width = torch.arange(64.0), torch.tensor([[3.0, 60.0, 31.0]]), torch.tensor([[0.1], [1.0], [2.0]])
+    expected = torch.softmax(-0.5 * ((bins - guess[..., None]) / width.exp()) ** 2, -1)
+    torch.testing.assert_close(torch.matmul(*near(bins, guess, width)).softmax(-1), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_points_outside_of_the_crop_stay_where_they_were_lifted_to() -> None:
+    """No bin of a heatmap lies there; two guesses further out move the answer by as much."""
+    torch.manual_seed(0)
+    head, inside = VertexHead(8, 16, 2, 5), torch.rand(2, 5, 3) * 60
+    edge = torch.where(torch.rand(2, 5, 3) < 0.3, 63.0, inside)
+    features, pooled = torch.rand(2, 8, 32, 32), torch.rand(2, 16)
+    with torch.no_grad():
+        at_edge, spread = head.eval()(features, pooled, edge)
+        beyond, same = head(features, pooled, edge + 20 * (edge == 63))
+    torch.testing.assert_close(beyond, at_edge + 20 * (edge == 63))
+    torch.testing.assert_close(same, spread)
+
+
 def test_six_d_gives_rotations_and_keeps_a_rotation() -> None:
     x = torch.randn(50, 6, dtype=torch.float64)
     matrix = six_d(x)
@@ -128,7 +151,10 @@ def test_a_batch_depends_on_seed_and_step_only(training: CompactI2LTraining) -> 
 def test_gradient_reaches_what_trains_and_nothing_else(training: CompactI2LTraining) -> None:
     network = training.network.train()
     network.zero_grad()
-    torch.stack(list(training.loss(0, torch.Generator()).values())).sum().backward()
+    # These begin with zeros, which no gradient passes.
+    for layer in (network.second.plane, network.second.move, network.nudge[-1]):
+        torch.nn.init.normal_(layer.weight, std=0.01)
+    torch.stack(list(training.loss(network, 0).values())).sum().backward()
     without = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()}
     frozen = {n for n, p in network.named_parameters() if not p.requires_grad}
     # A heatmap does not change when all its logits rise.
@@ -164,6 +190,23 @@ def test_training_resumes_to_the_bit_and_exports(shards: Path, tmp_path: Path, c
     Recoverer(tmp_path / "m.onnx", open_body())
     continued = CompactI2LTraining(recipe(shards, start_from=str(tmp_path / "c")), torch.device("cpu")).network
     torch.testing.assert_close(continued.rescale.weight, whole.network.rescale.weight, atol=1e-3, rtol=1e-3)
+
+
+def test_two_processes_train_together(shards: Path, tmp_path: Path) -> None:
+    """Through the command, under torchrun: each draws pictures of its own, and one of them writes."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "openhmr.cli", "lab", "train"]
+    start += ["compact_i2l", "--pictures", str(shards), "--validation", str(shards), "--out", str(tmp_path)]
+    small = {f"model.{k}": v for k, v in SMALL.items()} | {"start_from": shards / "start", "validation_crops": 4}
+    small |= {"schedule.steps": 2, "schedule.batch": 4, "schedule.evaluate_every": 1}
+    for key, value in small.items():
+        start += ["--set", f"{key}={value}"]
+    done = subprocess.run(start, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("lixel_mpjpe") == 1
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2] and all(np.isfinite(row["mesh"]) for row in rows)
+    assert "2 processes" in json.loads((tmp_path / "config.json").read_text())["machine"]
+    assert (tmp_path / "state.safetensors").exists()
 
 
 def test_folding_batchnorm_changes_nothing() -> None:

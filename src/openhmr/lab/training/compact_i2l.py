@@ -15,6 +15,7 @@ from openhmr.bodies.open_body import open_body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, SMPL
 from openhmr.joints.coco import add_pelvis_neck
+from openhmr.lab.device import is_first, place
 from openhmr.lab.evaluation.metrics import mpjpe, pa_mpjpe
 from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
@@ -26,11 +27,16 @@ from openhmr.predict.lift import coarse_regressor
 
 log = logging.getLogger(__name__)
 
+MARGIN = 16
+"""Lixels outside of the crop up to which points are still learned."""
+
 
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the terms; those in lixels are the original's (its normals are left out: they cost more than they gave)."""
 
+    first: float = 0.5
+    lifted: float = 0.5
     edge: float = 1.0
     joint3d: float = 0.5
     scale: float = 5.0
@@ -114,21 +120,23 @@ class CompactI2LTraining:
         self.ahead: dict[int, Future[CropBatch]] = {}
 
     def batch(self, step: int) -> CropBatch:
-        """The batch of ``step``; the next one is made meanwhile."""
-        draw = lambda s: self.source.draw(self.recipe.schedule.batch, self.recipe.seed, s)  # noqa: E731
+        """This process's share of the batch of ``step``; the next one is made meanwhile."""
+        rank, world = place()
+        draw = lambda s: self.source.draw(self.recipe.schedule.batch // world, self.recipe.seed * world + rank, s)  # noqa: E731
         now = self.ahead.pop(step, None) or self.pool.submit(draw, step)
         self.ahead = {step + 1: self.pool.submit(draw, step + 1)}
         batch = now.result()
         moved = {k: v.to(self.device, non_blocking=True) for k, v in vars(batch).items()}
         return CropBatch(**moved)
 
-    def loss(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Lixel losses where the target lies inside the crop's volume, metric joints, scale, likelihood, and the parameters'."""
+    def loss(self, model: torch.nn.Module, step: int) -> dict[str, Tensor]:
+        """Lixel losses where the target lies in or near the crop's volume, metric joints, scale, likelihood, and the parameters'."""
         w, batch = self.recipe.loss, self.batch(step)
-        out = self.network(batch.image.to(memory_format=torch.channels_last))
-        inside = lambda x: ((x >= 0) & (x < LIXELS)).all(-1, keepdim=True).float()  # noqa: E731
+        out = model(batch.image.to(memory_format=torch.channels_last))
+        inside = lambda x: ((x >= -MARGIN) & (x < LIXELS + MARGIN)).all(-1, keepdim=True).float()  # noqa: E731
         seen, seen_joints = inside(batch.vertices), inside(batch.joints)
-        error, joint_error = ((out[f"{k}_lixel"] - getattr(batch, k)).abs() for k in ("vertices", "joints"))
+        difference = lambda name, target: (out[f"{name}_lixel"] - target).abs()  # noqa: E731
+        error, joint_error = difference("vertices", batch.vertices), difference("joints", batch.joints)
         mean = lambda value, mask: (value * mask).mean()  # noqa: E731
         regressed = self.regressor @ batch.vertices
         mesh_joint = mean((self.regressor @ out["vertices_lixel"] - regressed).abs(), inside(regressed))
@@ -142,6 +150,8 @@ class CompactI2LTraining:
         skinned = skinned - self.human36[:1] @ skinned
         return {
             "joint": mean(joint_error, seen_joints),
+            "first": w.first * mean(difference("first", batch.joints), seen_joints),
+            "lifted": w.lifted * mean(difference("lifted", batch.vertices), seen),
             "mesh": mean(error, seen),
             "mesh_joint": mesh_joint,
             "edge": w.edge * mean((length(out["vertices_lixel"]) - length(batch.vertices)).abs()[..., None], seen[:, a] * seen[:, b]),
@@ -180,12 +190,13 @@ def train(work: CompactI2LTraining, folder: Path, until: int | None = None) -> N
     if trainer.resume():
         log.info("continuing at step %d", trainer.step)
     finished = trainer.step >= recipe.schedule.steps
-    trainer.run(work.loss, work.evaluate, until)
+    trainer.run(lambda step, _: work.loss(trainer.model, step), work.evaluate, until)
     work.network.load_state_dict(trainer.average)
     if trainer.step >= recipe.schedule.steps and not finished:
         refresh_statistics(work)
         trainer.average = {k: v.detach().clone() for k, v in work.network.state_dict().items()}
-        trainer.save()
+        if is_first():
+            trainer.save()
     work.network.eval()
 
 

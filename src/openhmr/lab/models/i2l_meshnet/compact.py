@@ -6,9 +6,10 @@ resolution and only the one-dimensional heatmaps are full, depth comes from a bo
 returned as its standard deviation. Depth is measured along a virtual camera that looks at the middle of the crop.
 
 A heatmap is the product of what its own branch sees and of a Gaussian about a first guess (ours). A joint's guess is BlazePose's
-landmark, since the trunk is that network. A vertex's guess is where a compact Pose2Mesh lifts the 2D joints to: both systems meet
-inside, so the picture need not teach what people look like in 3D, which rendered pictures are too few for, and the heatmap still
-tells where the vertex is and how sure that is.
+landmark, since the trunk is that network. Joints are then looked for a second time, in features that know where all of them were
+found at first, and attend to each other (:class:`SecondLook`). A vertex's guess is where a compact Pose2Mesh lifts the 2D joints
+to, turned by what the joints' surroundings look like: both systems meet inside, so the picture need not teach what people look like
+in 3D, which rendered pictures are too few for, and the heatmap still tells where the vertex is and how sure that is.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,10 @@ class CompactI2LConfig:
     joint_depth_channels: int = 8
     depth_channels: int = 48
     global_features: int = 512
-    regressor_width: int = 640
+    token_width: int = 96
+    token_features: int = 24
+    nudge_width: int = 256
+    regressor_width: int = 384
     sigma: float = 2.5
     frozen_blocks: int = 7
 
@@ -127,9 +131,17 @@ class Moments(nn.Module):
         return torch.stack([mean, ((square - mean * mean).clamp(min=0) + 1e-2).sqrt()], -1)
 
 
-def near(logits: Tensor, bins: Tensor, guess: Tensor, width: Tensor) -> Tensor:
-    """``logits (B,N,bins)`` plus those of a Gaussian about ``guess (B,N)`` lixels with a width ``exp(width (N,1))``."""
-    return logits - 0.5 * (-2 * width).exp() * (bins - guess[..., None]) ** 2
+def near(bins: Tensor, guess: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors ``(B,N,2)`` and ``(2,bins)`` of the logits of Gaussians about ``guess (B,N)`` lixels with widths ``exp(width (N,1))``,
+    but for what is the same in all bins, which a softmax does not see: a product to add instead of five passes over heatmaps."""
+    bins, guess = bins - LIXELS / 2, guess - LIXELS / 2
+    sharp = (-2 * width[:, 0]).exp()
+    return torch.stack([(-0.5 * sharp).expand_as(guess), sharp * guess], -1), torch.stack([bins * bins, bins])
+
+
+def beyond(guess: Tensor) -> Tensor:
+    """How far ``guess`` lies outside of the heatmaps: their means are moved by so much, since no bin is there."""
+    return guess - guess.clamp(0, LIXELS - 1)
 
 
 class JointHead(nn.Module):
@@ -147,13 +159,14 @@ class JointHead(nn.Module):
         self.guess_width = nn.Parameter(torch.full((joints, 3, 1), 4.0).log())
 
     def forward(self, features: Tensor, pooled: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
-        bins, width = self.moments.powers[:, 0], self.guess_width
-        x, y, z = (near(torch.zeros_like(bins), bins, guess[..., i], width[:, i]) for i in range(3))
+        bins, width, out_of_crop = self.moments.powers[:, 0], self.guess_width, beyond(guess)
+        guess = guess - out_of_crop
+        x, y, z = (torch.matmul(*near(bins, guess[..., i], width[:, i])) for i in range(3))
         logits = self.plane(features) + x[:, :, None] + y[..., None]
         heat = logits.flatten(2).softmax(-1).view_as(logits)
         depth = (self.depth(pooled) + z).softmax(-1)
         mean, spread = torch.stack([self.moments(h) for h in (heat.sum(2), heat.sum(3), depth)], 2).unbind(-1)
-        return mean, spread
+        return mean + out_of_crop, spread
 
 
 class VertexHead(nn.Module):
@@ -161,7 +174,7 @@ class VertexHead(nn.Module):
 
     The x heatmap comes from the mean of the map's rows, y from that of its columns, each doubled to 64 bins by a transposed
     convolution; z from the pooled features alone. Every heatmap is multiplied by a Gaussian about ``guess``, whose width is
-    learned for each vertex and axis. Coordinates are the heatmaps' means (0 to 63), the spread their deviation.
+    learned for each vertex and axis. Coordinates are the heatmaps' means, the spread their deviation.
     """
 
     def __init__(self, channels: int, pooled: int, depth_channels: int, points: int) -> None:
@@ -176,12 +189,74 @@ class VertexHead(nn.Module):
         self.guess_width = nn.Parameter(torch.full((points, 3, 1), 3.0).log())
 
     def forward(self, features: Tensor, pooled: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
-        logits = [out(widen(features.mean(axis))) for axis, widen, out in zip((2, 3), self.widen, self.plane, strict=True)]
+        logits = [out(widen(features.mean(axis).float())) for axis, widen, out in zip((2, 3), self.widen, self.plane, strict=True)]
         logits.append(self.depth(pooled))
-        bins, width = self.moments.powers[:, 0], self.guess_width
-        heat = [near(x, bins, guess[..., i], width[:, i]).softmax(-1) for i, x in enumerate(logits)]
+        bins, width, out_of_crop = self.moments.powers[:, 0], self.guess_width, beyond(guess)
+        guess = guess - out_of_crop
+        priors = (near(bins, guess[..., i], width[:, i]) for i in range(3))
+        heat = [(x + factor @ powers).softmax(-1) for x, (factor, powers) in zip(logits, priors, strict=True)]
         mean, spread = torch.stack([self.moments(h) for h in heat], 2).unbind(-1)
-        return mean, spread
+        return mean + out_of_crop, spread
+
+
+class Attention(nn.Module):
+    """Pre-normalised transformer layer ``(B,N,width) -> (B,N,width)``."""
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.qkv, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        weight = (q @ k.transpose(-1, -2) * k.shape[-1] ** -0.5).softmax(-1)
+        x = x + self.out((weight @ v).transpose(1, 2).flatten(2))
+        return x + self.mlp(x)
+
+
+class SecondLook(nn.Module):
+    """Joints looked for again, and what their surroundings look like (ours).
+
+    ``forward(fine (B,48,64,64), features (B,C,32,32), view (B,G), joints, spread (B,J,3)) -> joints, spread (B,J,3), tokens
+    (B,J*F)``. The first heatmaps see no more than the trunk's own features; these see features steered by the joints' volume.
+    Every joint's token is made of the features under its heatmap; the tokens attend to each other, and move the joints.
+    """
+
+    def __init__(self, channels: int, config: "CompactI2LConfig", joints: int) -> None:
+        super().__init__()
+        width = config.token_width
+        self.plane = nn.Conv2d(channels, joints, 1)
+        self.moments = Moments()
+        self.register_buffer("bins", torch.arange(LIXELS // 2) * 2.0 + 0.5, persistent=False)
+        self.bins: Tensor
+        self.guess_width = nn.Parameter(torch.full((joints, 2, 1), 3.0).log())
+        self.enter = nn.Linear(channels + PYRAMID + 6, width)
+        self.view = nn.Linear(config.global_features, width)
+        self.names = nn.Parameter(torch.randn(joints, width) * 0.1)
+        self.layers = nn.Sequential(Attention(width), Attention(width), nn.LayerNorm(width))
+        self.move, self.out = nn.Linear(width, 3), nn.Linear(width, config.token_features)
+        nn.init.zeros_(self.plane.weight)
+        nn.init.zeros_(self.move.weight)
+        nn.init.zeros_(self.move.bias)
+
+    def forward(self, fine: Tensor, features: Tensor, view: Tensor, joints: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        bins, width, guess = self.bins, self.guess_width, joints.clamp(0, LIXELS - 1)
+        x, y = (torch.matmul(*near(bins, guess[..., i], width[:, i])) for i in range(2))
+        half = torch.autocast(features.device.type, torch.bfloat16, enabled=self.training)
+        with half:
+            logits = self.plane(features)
+        heat = (logits.float() + x[:, :, None] + y[..., None]).flatten(2).softmax(-1)
+        plane = heat.view(*heat.shape[:2], len(bins), len(bins))
+        powers = torch.stack([bins, bins * bins], 1)
+        mean, square = torch.stack([plane.sum(2) @ powers, plane.sum(3) @ powers], 2).unbind(-1)
+        again = torch.cat([mean + beyond(joints[..., :2]), joints[..., 2:]], -1)
+        spread = torch.cat([((square - mean * mean).clamp(min=0) + 1e-2).sqrt(), spread[..., 2:]], -1)
+        with half:
+            around = heat @ torch.cat([features, F.avg_pool2d(fine, 2).to(features.dtype)], 1).flatten(2).transpose(1, 2)
+        tokens = self.enter(torch.cat([around.float(), (again - 32) / 16, spread.log()], -1))
+        tokens = self.layers(tokens + self.view(view)[:, None] + self.names)
+        return again + self.move(tokens), spread, self.out(tokens).flatten(1)
 
 
 class JointVolume(nn.Module):
@@ -217,7 +292,8 @@ class CompactI2L(nn.Module):
 
     ``joints_lixel, joints_sigma (B,19,3)`` (COCO with Pelvis and Neck), ``vertices_lixel, vertices_sigma (B,Vc,3)`` (level
     coarse), ``scale_m (B,)`` metres per lixel in the picture plane at the pelvis' depth, ``rotations (B,24,3,3)`` local, the
-    root's in the virtual camera's axes, and ``betas (B,S)``.
+    root's in the virtual camera's axes, and ``betas (B,S)``; for training also the joints found at first, ``first_lixel (B,19,3)``,
+    and the vertices' guesses, ``lifted_lixel (B,Vc,3)``.
     """
 
     def __init__(self, body: Body, config: CompactI2LConfig, lifter: CompactPose2Mesh) -> None:
@@ -243,6 +319,11 @@ class CompactI2L(nn.Module):
         self.mesh_pool = nn.Sequential(nn.Conv2d(192, c.global_features, 1, bias=False), norm_act(c.global_features))
         self.mesh_mix = mixed(2 * c.global_features + 3 * joints + 9 * self.parts, c.global_features)
         self.mesh_pyramid = Pyramid((64, 112, 192), c.mesh_channels)
+        self.second = SecondLook(c.mesh_channels, c, joints)
+        nudge = nn.Linear(c.nudge_width, 12 * self.parts)
+        nn.init.zeros_(nudge.weight)
+        nn.init.zeros_(nudge.bias)
+        self.nudge = nn.Sequential(mixed(c.global_features + c.token_features * joints + 12 * self.parts, c.nudge_width), nudge)
         self.mesh_head = VertexHead(c.mesh_channels, c.global_features, c.depth_channels, vertices)
         self.rescale = nn.Linear(c.global_features, 1)
         nn.init.zeros_(self.rescale.weight)
@@ -303,26 +384,27 @@ class CompactI2L(nn.Module):
         place = torch.cat([landmarks[..., :3] * (LIXELS / 256), world], -1)
         view = self.pool(torch.cat([seen["tower"], place.flatten(1) / 16], 1))
         guess = self.select @ torch.cat([place[..., :2], (world[..., 2:] / DEPTH_M + 0.5) * LIXELS], -1)
-        joints, joints_spread = self.pose_head(seen["fine"], view, guess)
-        confidence = self.confidence(joints_spread, landmarks[..., 3])
-        lifted, per_metre, turns = self.lift(joints, confidence)
+        first, first_spread = self.pose_head(seen["fine"], view, guess)
         # As in the original no gradient flows through the volume.
-        steer = self.volume(joints.detach())
+        steer = self.volume(first.detach())
         with half:
             x0 = self.entered(self.enter(seen["fine"]) + steer)
             x1 = self.down[0](x0) + self.join[0](seen["deep"])
             x2 = self.down[1](x1) + self.join[1](seen["coarse"])
             pooled, features = self.mesh_pool(x2).mean((2, 3)), self.mesh_pyramid([x0, x1, x2])
+        joints, joints_spread, tokens = self.second(seen["fine"], features, view, first, first_spread)
+        confidence = self.confidence(joints_spread, landmarks[..., 3])
+        lifted, per_metre, turns = self.lift(joints, confidence, torch.cat([view, tokens], 1))
         mixture = [view, pooled.float(), ((self.coco(lifted) - 32) / 16).flatten(1), turns]
         pooled = self.mesh_mix(torch.cat(mixture, 1))
-        vertices, vertices_spread = self.mesh_head(features.float(), pooled, lifted)
+        vertices, vertices_spread = self.mesh_head(features, pooled, lifted)
         scale = self.rescale(pooled)[:, 0] - per_metre.log()
         rotations, betas = self.parameters_of(vertices.detach(), scale.detach(), turns)
         calibrated = lambda spread, c: (c[:, 0] * spread * spread + c[:, 1]).sqrt()  # noqa: E731
         return {
             "joints_lixel": joints, "joints_sigma": calibrated(joints_spread, self.calibration[0]),
             "vertices_lixel": vertices, "vertices_sigma": calibrated(vertices_spread, self.calibration[1]),
-            "scale_m": scale.exp(), "rotations": rotations, "betas": betas,
+            "scale_m": scale.exp(), "rotations": rotations, "betas": betas, "first_lixel": first, "lifted_lixel": lifted,
         }  # fmt: skip
 
     def confidence(self, spread: Tensor, visibility: Tensor) -> Tensor:
@@ -335,10 +417,10 @@ class CompactI2L(nn.Module):
         """COCO's joints, Pelvis and Neck ``(B,19,3)`` of vertices ``(B,Vc,3)``."""
         return (self.regressor @ vertices)[:, self.parts :]
 
-    def lift(self, joints: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The lifted mesh of joint lixels ``(B,>=17,3)`` and confidences ``(B,17,1)``: vertices ``(B,Vc,3)`` in lixels (weak
-        perspective, fitted to the joints' x and y), lixels per metre ``(B,)``, and the world rotations ``(B,216)`` of its joints
-        as features."""
+    def lift(self, joints: Tensor, confidence: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The lifted mesh of joint lixels ``(B,>=17,3)``, confidences ``(B,17,1)`` and image features ``(B,*)``: vertices
+        ``(B,Vc,3)`` in lixels (weak perspective, fitted to the joints' x and y), lixels per metre ``(B,)``, and the world rotations
+        ``(B,216)`` of its joints as features."""
         xy = joints[:, :17, :2]
         pose = torch.cat([xy, confidence], -1)
         pose = torch.cat([pose, pose[:, 11:13].mean(1, keepdim=True), pose[:, 5:7].mean(1, keepdim=True)], 1)
@@ -346,7 +428,10 @@ class CompactI2L(nn.Module):
         size = centred.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-3)
         direct, mirrored, _ = self.lifter.features(torch.cat([centred / size, pose[..., 2:]], -1))
         mesh = self.lifter.mesh_net
-        transforms = mesh.girth(mesh.joint_outputs(direct, mirrored)[0])
+        transforms = mesh.joint_outputs(direct, mirrored)[0]
+        # 2D joints leave open which way a limb points; what it looks like turns it.
+        nudge = self.nudge(torch.cat([seen, transforms.flatten(1)], 1))
+        transforms = mesh.girth(transforms + nudge.view_as(transforms))
         vertices = (transforms.flatten(2) @ mesh.decode).transpose(1, 2)
         # Shift and scale that give the lifted joints the middle and the size of the seen ones, weighted by confidence; a least
         # squares slope would shrink towards zero where the two disagree.
