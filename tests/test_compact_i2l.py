@@ -13,10 +13,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from openhmr.bodies.open_body import open_body
 from openhmr.bodies.skinning import skin
+from openhmr.cli import main as user
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.lab.bake.compact_i2l import OUTPUTS, Mirrored, export_run, folded, shrink_betas, variance_line
@@ -256,6 +257,21 @@ def test_a_folder_without_shards_and_a_broken_picture_are_refused(tmp_path: Path
         pictures.image(3)
     with pytest.raises(InputError, match="not a run folder"):
         export_run(tmp_path, tmp_path / "x.onnx")
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path, shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"validation": str(shards), "recipe": "i2l", "model": {**vars(CompactI2LConfig()), **SMALL}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    good, state = (shards / "start" / "state.safetensors").read_bytes(), tmp_path / "state.safetensors"
+    other = {"average.x": torch.zeros(2)}
+    for damage, reason in ((good[: len(good) // 2], "no readable"), (b"", "no readable"), (save(other), "does not fit the network")):
+        state.write_bytes(damage)
+        assert user(["lab", "export", str(tmp_path), "--out", str(tmp_path / "m.onnx")]) == 2
+        message = capsys.readouterr().err
+        assert reason in message and message.count("\n") == 1 and not (tmp_path / "m.onnx").exists()
+    state.write_bytes(good[:-9])
+    with pytest.raises(InputError, match="no readable training state"):
+        Trainer(torch.nn.Linear(2, 2), Schedule(steps=1, batch=1), tmp_path, 1, torch.device("cpu")).resume()
 
 
 def test_betas_shrink_to_their_regression() -> None:

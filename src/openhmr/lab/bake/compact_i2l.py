@@ -9,8 +9,6 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
@@ -22,6 +20,7 @@ from openhmr.joints import COCO, SMPL
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.bake.onnx import HALF_FROM, OPSET
 from openhmr.lab.config import build, read_run
+from openhmr.lab.models.checkpoint import load_average, save_average
 from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig, six_d
 from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
@@ -210,15 +209,9 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
     if not isinstance(config.get("validation"), str) or not isinstance(config.get("model"), dict):
         raise InputError(f"{run}/config.json lacks the folder of validation pictures or the model's settings; train again")
     network = fresh(body, build(CompactI2LConfig, config["model"]))
-    with safe_open(state, "pt") as file:
-        weights = {k[8:]: file.get_tensor(k) for k in file.keys() if k.startswith("average.")}  # noqa: SIM118
-        facts = {"step": int(file.metadata()["step"]), "seconds": round(float(file.metadata()["seconds"]))}
-    network.load_state_dict(weights)
+    facts = load_average(state, network)
     if checkpoint is not None:
-        checkpoint.mkdir(parents=True, exist_ok=True)
-        half = {f"average.{k}": v.half() if v.is_floating_point() else v for k, v in weights.items()}
-        with atomic_path(checkpoint / "state.safetensors") as temporary:
-            save_file({k: v.contiguous() for k, v in half.items()}, temporary, {k: str(v) for k, v in facts.items()})
+        save_average(checkpoint, network, facts)
     calibrate(network, Pictures(config["validation"]), body)
     write_onnx(network, body, out, {"kind": "i2l-body", "body": body.content_hash(), "joint_set": "coco", "training": facts})
     return out

@@ -221,3 +221,38 @@ def _load_strictly(path: str | Path, module: nn.Module, state: Mapping[str, Tens
             found, wanted = tuple(state[key].shape), tuple(value.shape)
             raise InputError(f"{path} has {key} of shape {found}, the network {wanted}; use the network it was made by")
     module.load_state_dict(state)
+
+
+AVERAGE = "average."
+"""How names of the averaged weights begin in the training state of a run folder."""
+
+
+def read_average(state: Path) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The averaged weights in a run's ``state.safetensors``, and the ``step`` and ``seconds`` they took.
+
+    Raises :class:`InputError` if the file is missing or damaged.
+    """
+    if not state.is_file():
+        raise InputError(f"{state} does not exist; give the folder of a run or of a checkpoint, which holds it")
+    try:
+        with safe_open(state, "pt") as file:
+            facts = {name: float((file.metadata() or {}).get(name, 0)) for name in ("step", "seconds")}
+            weights = {k[len(AVERAGE) :]: file.get_tensor(k) for k in file.keys() if k.startswith(AVERAGE)}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"{state} is no readable training state ({error}); copy it again, or train again") from None
+    return weights, {name: round(value) for name, value in facts.items()}
+
+
+def load_average(state: Path, module: nn.Module) -> dict[str, float]:
+    """Load :func:`read_average` into ``module`` strictly; returns the facts."""
+    weights, facts = read_average(state)
+    _load_strictly(state, module, weights)
+    return facts
+
+
+def save_average(folder: Path, module: nn.Module, facts: Mapping[str, object]) -> None:
+    """A checkpoint to start from: the weights in half precision, as :func:`read_average` reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    half = {AVERAGE + k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in module.state_dict().items()}
+    with atomic_path(folder / "state.safetensors") as temporary:
+        save_file(half, temporary, {k: str(v) for k, v in facts.items()})

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from openhmr.bodies.open_body import open_body
 from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
 from openhmr.lab.evaluation.metrics import mpjpe, pa_mpjpe
+from openhmr.lab.models.checkpoint import read_average
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.models.pose2mesh.losses import LossConfig, edge_loss, normal_loss
 from openhmr.lab.synth.bvh import makehuman_poses
@@ -135,8 +135,7 @@ class CompactTraining:
 
 def start_from(network: torch.nn.Module, folder: Path) -> list[str]:
     """Copy the averaged weights of another run wherever names and shapes agree; returns the names left as they were."""
-    with safe_open(folder / "state.safetensors", "pt") as file:
-        stored = {k[8:]: file.get_tensor(k) for k in file.keys() if k.startswith("average.")}  # noqa: SIM118
+    stored, _ = read_average(folder / "state.safetensors")
     own = network.state_dict()
     fitting = {k: v for k, v in stored.items() if k in own and own[k].shape == v.shape}
     network.load_state_dict(own | fitting)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 from tqdm import tqdm
@@ -162,9 +162,13 @@ class Trainer:
         """Continue from the state in the run folder, if there is one. Raises :class:`InputError` if it is of another network."""
         if not self.state_path.exists():
             return False
-        with safe_open(self.state_path, "pt") as file:
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
-            metadata = file.metadata()
+        try:
+            with safe_open(self.state_path, "pt") as file:
+                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
+                metadata = file.metadata()
+            self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.state_path} is no readable training state ({error}); delete it, or choose another folder") from None
         part = lambda name: {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(name + ".")}  # noqa: E731
         try:
             self.network.load_state_dict(part("network"))
@@ -180,7 +184,6 @@ class Trainer:
         self.generator.set_state(tensors["generator"])
         torch.set_rng_state(tensors["torch_rng"])
         self.scaler.load_state_dict(json.loads(metadata.get("scaler", "{}")))
-        self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
         return True
 
     def _update_average(self) -> None:
