@@ -43,6 +43,8 @@ _HIPS, _HEAD = slice(23, 25), slice(0, 11)
 _SAME = 0.12
 """Two readings are one person if their hips lie nearer than this share of the larger one's extent, or their heads than this share
 of the smaller one's."""
+_INSIDE = 0.8
+"""Or if so many of the one's landmarks lie in the box of the other, better one: a bent back is easily read as somebody smaller."""
 _HEAD_TOP, _MARGIN = 0.75, 0.04
 """The crown lies beyond the nose by this share of neck to nose; the box's margin as a share of its longer side."""
 
@@ -93,14 +95,16 @@ def _read_people(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
 
 
 def distinct(people: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """Landmarks ``(33,3)`` of different people: who shares hips or head with another is the same, and the one is kept that is
+    """Landmarks ``(33,3)`` of different people: who shares hips, head or place with another is the same, and the one is kept that is
     well seen and large, because a part of a person is also read as a whole small one."""
     out: list[NDArray[np.float64]] = []
     for points in sorted(people, key=lambda p: -p[:, 2].mean() * np.sqrt(np.ptp(p[:, :2], axis=0).max())):
         for other in out:
             sizes = [np.ptp(p[:, :2], axis=0).max() for p in (points, other)]
             apart = [np.linalg.norm(points[part, :2].mean(0) - other[part, :2].mean(0)) for part in (_HIPS, _HEAD)]
-            if apart[0] < _SAME * max(sizes) or apart[1] < _SAME * min(sizes):
+            x, y, w, h = person_box(other)
+            inside = ((points[:, :2] >= (x, y)) & (points[:, :2] <= (x + w, y + h))).all(1).mean()
+            if apart[0] < _SAME * max(sizes) or apart[1] < _SAME * min(sizes) or inside > _INSIDE:
                 break
         else:
             out.append(points)
