@@ -128,7 +128,7 @@ def _add_recover(commands: Any) -> None:
     recover.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, BMP or TIFF")
     who = recover.add_mutually_exclusive_group()
     who.add_argument("--box", type=_box, action="append", metavar="X,Y,W,H", help="a person's box in pixels; may be given again")
-    who.add_argument("--detect", action="store_true", help="find people with MediaPipe (detect extra); for a person right in front of another give --box")
+    who.add_argument("--detect", action="store_true", help="find people with MediaPipe (detect extra), but not those in front of others")
     recover.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels (default: EXIF, or 52 degrees)")
     recover.add_argument("--lift", action="store_true", help="average with Pose2Mesh on the 2D joints, by uncertainty")
     recover.add_argument("--param", action="store_true", help="meshes and pictures show the parametric mesh")
