@@ -130,6 +130,12 @@ def test_bad_focal_length(lifter: Lifter, focal: float) -> None:
         lifter(poses(), focal=focal)
 
 
+def test_bad_image_size(lifter: Lifter) -> None:
+    for size in ("a", (480,), (480, "640"), (0, 640), (480, float("nan")), 640):
+        with pytest.raises(InputError, match="image_size"):
+            lifter(20.0 + np.arange(34).reshape(17, 2), image_size=size)  # type: ignore[arg-type]
+
+
 def test_models_of_other_bodies_sets_and_kinds_are_refused(tmp_path: Path, tiny_body: Body) -> None:
     for joint_set, made_for in (("coco", "0123"), ("mano", None)):
         path = write_tiny_model(tmp_path / "m.onnx", tiny_body, joint_set, 19, made_for=made_for)

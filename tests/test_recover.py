@@ -207,13 +207,13 @@ def test_bad_images(recoverer: Recoverer, image: object) -> None:
 
 
 def test_bad_focal_lengths(recoverer: Recoverer) -> None:
-    for focal in (0, -5, float("nan")):
+    for focal in (0, -5, float("nan"), 1, "700", True):
         with pytest.raises(InputError, match="focal length"):
             recoverer(photo(), BOX, focal=focal)
 
 
 def test_bad_camera_matrices(recoverer: Recoverer) -> None:
-    for K in (np.eye(4), np.zeros((3, 3)), np.full((3, 3), np.nan), [700, 320, 240]):
+    for K in (np.eye(4), np.zeros((3, 3)), np.full((3, 3), np.nan), [700, 320, 240], "q", [[1], [2, 3]]):
         with pytest.raises(InputError, match="camera matrix"):
             recoverer(photo(), BOX, K=K)  # type: ignore[arg-type]
 

@@ -5,9 +5,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from openhmr.errors import InputError
 
+NUMBER = int | float | np.integer | np.floating
+
 FIELD_OF_VIEW = np.deg2rad(52.0)
 """Over the longer image side, when nothing is known: ours; a 35 mm equivalent of 37 mm, between a phone's wide main camera
 (about 70 degrees) and Human3.6M's (47 degrees)."""
+
+SHORTEST_FOCAL = 0.1
+"""Of the longer image side: a field of view of 157 degrees, wider than any lens that draws straight lines."""
 
 NEAR_M = 0.3
 """No point of the pose may come nearer to the camera than this."""
@@ -32,11 +37,16 @@ def assumed_image_size(pose2d: NDArray) -> tuple[int, int]:
 def intrinsics(image_size: tuple[int, int], focal_px: float | None = None) -> NDArray[np.float64]:
     """``K (3,3)`` with the principal point in the image centre; without focal length, of 52 degrees over the longer side.
 
-    Raises :class:`InputError` for a focal length that no camera has.
+    Raises :class:`InputError` for a focal length that no camera has, and for what is no size.
     """
-    if focal_px is not None and not (np.isfinite(focal_px) and 1 <= focal_px <= 1e5):
-        raise InputError(f"focal length is {focal_px}; it must lie between 1 and 100,000 pixels: leave it out if unknown")
+    number = isinstance(image_size, tuple | list | np.ndarray) and len(image_size) == 2 and all(isinstance(n, NUMBER) for n in image_size)
+    if not number or not all(1 <= n <= 1e5 for n in image_size):
+        raise InputError(f"image_size is {image_size!r}; (height, width) of the picture is needed, each 1 to 100,000 pixels")
     height, width = image_size
+    shortest = SHORTEST_FOCAL * max(height, width)
+    if focal_px is not None and not (isinstance(focal_px, NUMBER) and shortest <= focal_px <= 1e5):
+        given = f"focal length is {focal_px}; in a picture of {width} x {height} pixels"
+        raise InputError(f"{given} it must lie between {shortest:.0f} and 100,000 pixels: leave it out if unknown")
     focal = focal_px if focal_px is not None else 0.5 * max(height, width) / np.tan(0.5 * FIELD_OF_VIEW)
     return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
 

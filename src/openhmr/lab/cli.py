@@ -250,7 +250,7 @@ def parser() -> Parser:
     one.add_argument("--weights", metavar="RUN", help="official configs: run folder, checkpoint or official file")
     one.add_argument("--truth", metavar="DIR", help="official configs: folder of FreiHAND's published ground truth")
     one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
-    one.add_argument("--device", default="cpu")
+    one.add_argument("--device", default="cpu", help="official configs: where to compute")
     cli_official.add_body_options(one)
     one.add_argument("--motion", metavar="PACK")
     one.add_argument("--subjects", default=",".join(TEST_SUBJECTS))

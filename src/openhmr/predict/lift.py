@@ -53,6 +53,7 @@ class Lifter:
         """
         pose = check_pose2d(pose2d, self.joint_set)
         size = image_size or assumed_image_size(pose)
+        K = intrinsics(size, focal)
         for i, person in enumerate(pose):
             x, y = person[person[:, 2] > 0, :2].T
             if not np.any((x >= 0) & (y >= 0) & (x <= size[1]) & (y <= size[0])):
@@ -60,7 +61,6 @@ class Lifter:
                     f"all joints of person {i} lie outside the picture of {size[1]} x {size[0]} pixels; give pixels of that picture, "
                     "counted from its upper left corner"
                 )
-        K = intrinsics(size, focal)
         turned, rotation = look_at(pose, K)
         # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
         coarse = np.matmul(self._coarse(turned), rotation.astype(np.float32))

@@ -63,9 +63,7 @@ class Recoverer:
             given = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(f"image is {given}; RGB uint8 of shape (height, width, 3) is needed: read it with openhmr.io.images")
         size = (image.shape[0], image.shape[1])
-        camera = intrinsics(size, focal) if K is None else np.asarray(K, np.float64)
-        if camera.shape != (3, 3) or not np.isfinite(camera).all() or min(camera[0, 0], camera[1, 1]) <= 0:
-            raise InputError(f"K is {camera.tolist()}; a 3 x 3 camera matrix with positive focal lengths in pixels is needed")
+        camera = intrinsics(size, focal) if K is None else camera_matrix(K)
         found = find_person(self.run, image) if boxes is None else check_boxes(boxes, size)
         crops = squares(found)
         out = self.run(cut(image, crops))
@@ -108,6 +106,17 @@ class Recoverer:
         spread_m = np.sqrt((out["joints_sigma"][..., :2] ** 2).mean(-1)) * out["scale_m"][:, None]
         confidence = 1 / (1 + (spread_m / HALF_CONFIDENCE_M) ** 2)
         return np.concatenate([picture_px(out["joints_lixel"], crops), np.maximum(confidence, 0.01)[..., None]], -1).astype(np.float32)
+
+
+def camera_matrix(K: ArrayLike) -> NDArray[np.float64]:
+    """``K (3,3)`` as float64. Raises :class:`InputError` if it is no camera matrix."""
+    try:
+        camera = np.asarray(K, np.float64)
+    except (TypeError, ValueError):
+        camera = np.zeros(0)
+    if camera.shape != (3, 3) or not np.isfinite(camera).all() or min(camera[0, 0], camera[1, 1]) <= 0:
+        raise InputError(f"K is {K!r}; a 3 x 3 camera matrix with positive focal lengths in pixels is needed")
+    return camera
 
 
 def depths(lixels: NDArray) -> NDArray[np.float64]:
