@@ -186,3 +186,11 @@ def amass(root: Path, subset: str = "CMU") -> np.ndarray:
         path.parent.mkdir(parents=True)
         np.savez(path, poses=poses, betas=rng.normal(size=16), trans=np.zeros((130, 3)), dmpls=np.zeros((130, 8)), gender="male")
     return poses
+
+
+def every(root: Path, body: Body) -> None:
+    """All data sets of pictures, each in its folder below ``root``."""
+    for name, make in {"Human36M": human36m, "MuCo": muco, "COCO": coco}.items():
+        make(root / name, body)
+    for name, make_plain in {"PW3D": pw3d, "SURREAL": surreal, "FreiHAND": freihand}.items():
+        make_plain(root / name)

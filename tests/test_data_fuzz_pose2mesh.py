@@ -27,12 +27,7 @@ READERS = {
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("fuzz")
-    pose_trees.human36m(root / "Human36M", BODY)
-    pose_trees.muco(root / "MuCo", BODY)
-    pose_trees.coco(root / "COCO", BODY)
-    pose_trees.pw3d(root / "PW3D")
-    pose_trees.surreal(root / "SURREAL")
-    pose_trees.freihand(root / "FreiHAND")
+    pose_trees.every(root, BODY)
     return root
 
 
