@@ -23,7 +23,8 @@ from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.lab.bake.compact_i2l import OUTPUTS, Mirrored, export_run, folded, shrink_betas, variance_line
 from openhmr.lab.cli import main as lab
 from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
-from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, JointVolume, VertexHead, near, six_d
+from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, six_d
+from openhmr.lab.models.i2l_meshnet.compact_parts import JointVolume, VertexHead, near
 from openhmr.lab.synth.crops import Pictures
 from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, fresh, restore
 from openhmr.lab.training.fit import Schedule, Trainer

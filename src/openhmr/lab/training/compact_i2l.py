@@ -17,7 +17,8 @@ from openhmr.joints import COCO, HUMAN36, SMPL
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.device import is_first, place
 from openhmr.lab.evaluation.metrics import mpjpe, pa_mpjpe
-from openhmr.lab.models.i2l_meshnet.compact import LIXELS, CompactI2L, CompactI2LConfig
+from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig
+from openhmr.lab.models.i2l_meshnet.compact_parts import LIXELS
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.lab.synth.crops import DEPTH_M, NONE, PATCH, Augmentation, CropBatch, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
