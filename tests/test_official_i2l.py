@@ -66,6 +66,14 @@ def test_both_stages(tiny_body, tmp_path: Path) -> None:
         assert torch.equal(value, later[name]), name
 
 
+def test_a_test_set_without_truth_makes_no_best(tiny_body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FreiHAND's truth is its server's: there are no errors to compare, after the first epoch as after the second."""
+    lixel = work(tiny_body, end_epoch=2, lr_dec_epoch=[5])
+    monkeypatch.setattr(lixel, "errors", dict)
+    train(lixel, tmp_path)
+    assert (tmp_path / "final.safetensors").exists() and not (tmp_path / "best.safetensors").exists()
+
+
 def test_a_param_stage_without_a_lixel_stage_is_refused(tiny_body, tmp_path) -> None:
     alone = work(tiny_body, stage="param")
     with pytest.raises(InputError, match="set continue_from"):

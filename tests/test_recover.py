@@ -213,7 +213,8 @@ def test_bad_focal_lengths(recoverer: Recoverer) -> None:
 
 
 def test_bad_camera_matrices(recoverer: Recoverer) -> None:
-    for K in (np.eye(4), np.zeros((3, 3)), np.full((3, 3), np.nan), [700, 320, 240], "q", [[1], [2, 3]]):
+    turned = np.diag([7, 7, 1]) + np.eye(3)[::-1]
+    for K in (np.eye(4), np.zeros((3, 3)), np.full((3, 3), np.nan), [700, 320, 240], "q", [[1], [2, 3]], turned):
         with pytest.raises(InputError, match="camera matrix"):
             recoverer(photo(), BOX, K=K)  # type: ignore[arg-type]
 

@@ -62,13 +62,15 @@ def test_recover_writes_all_files(jpeg: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_without_a_box_and_with_the_other_meshes(jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = {}
+    files, unsure = {}, set()
     for more in ([], ["--param"], ["--lift"]):
         assert main(["recover", str(jpeg), "--focal", "600", "--out", str(tmp_path / "out"), "--json", *more]) == 0
         summary = json.loads(capsys.readouterr().out)
         assert abs(summary["boxes"][0][3] - BOX[3]) < 10 and summary["focal_px"] == 600 and summary["focal_from"] == "--focal"
         files[" ".join(more)] = (tmp_path / "out" / "mesh.obj").read_text()
-    assert len(set(files.values())) == 3
+        unsure.add(summary["joints_sigma_mm"][0])
+    # How sure the network itself is tells whether somebody is there, and does not hang on what is shown.
+    assert len(set(files.values())) == 3 and len(unsure) == 1
 
 
 def test_average_weighs_by_variance(tiny_body: Body) -> None:

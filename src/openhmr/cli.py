@@ -224,11 +224,12 @@ def _recover(options: argparse.Namespace) -> None:
     boxes = detect_people(image).boxes if options.detect else options.box and check_boxes(options.box, image.shape[:2])
     recoverer = openhmr.load("i2l-body")
     recovered = recoverer(image, boxes, focal)
+    # The network's own: an average is surer of what is not there, too.
+    sigma_mm = 1000 * np.median(np.linalg.norm(recovered.joints_sigma, axis=-1), axis=-1)
     if options.lift:
         lifted = openhmr.load("pose2mesh-coco")(recovered.pose2d, focal, recovered.image_size)
         recovered = average(recovered, lifted, recoverer.body)
     shown = recovered.parametric() if options.param else recovered
-    sigma_mm = 1000 * np.median(np.linalg.norm(recovered.joints_sigma, axis=-1), axis=-1)
     for i, sigma in enumerate(sigma_mm):
         if sigma > UNSURE_MM:
             print(f"warning: person {i} is uncertain by {sigma:.0f} mm (median of the joints); maybe nobody is there", file=sys.stderr)

@@ -39,8 +39,8 @@ def intrinsics(image_size: tuple[int, int], focal_px: float | None = None) -> ND
 
     Raises :class:`InputError` for a focal length that no camera has, and for what is no size.
     """
-    number = isinstance(image_size, tuple | list | np.ndarray) and len(image_size) == 2 and all(isinstance(n, NUMBER) for n in image_size)
-    if not number or not all(1 <= n <= 1e5 for n in image_size):
+    sized = isinstance(image_size, tuple | list | np.ndarray) and len(image_size) == 2 and all(isinstance(n, NUMBER) for n in image_size)
+    if not sized or not all(1 <= n <= 1e5 for n in image_size):
         raise InputError(f"image_size is {image_size!r}; (height, width) of the picture is needed, each 1 to 100,000 pixels")
     height, width = image_size
     shortest = SHORTEST_FOCAL * max(height, width)

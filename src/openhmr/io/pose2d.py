@@ -66,7 +66,10 @@ def check_pose2d(pose: ArrayLike, joint_set: JointSet, name: str = "pose") -> ND
     taken: Pelvis and Neck are the midpoints of hips and shoulders, present only if both are. Raises :class:`InputError`,
     whose sentence starts with ``name``.
     """
-    array = np.asarray(pose)
+    try:
+        array = np.asarray(pose)
+    except ValueError:
+        raise InputError(f"{name} has rows of different lengths; give all joints of everybody, each as x, y or x, y, confidence") from None
     counts = (_NUM_COCO17, COCO.size) if joint_set.name == COCO.name else (joint_set.size,)
     allowed = f"({'|'.join(map(str, counts))}, 2|3) or (N, {'|'.join(map(str, counts))}, 2|3)"
     if array.dtype.kind not in "iuf":

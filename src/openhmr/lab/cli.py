@@ -15,7 +15,7 @@ from openhmr.cli import Parser
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab import cli_official
-from openhmr.lab.config import read_run
+from openhmr.lab.config import check_same_network, read_run
 from openhmr.lab.device import is_first, joined, place
 from openhmr.lab.evaluation.real import SYSTEMS
 from openhmr.lab.synth.motion import TEST_SUBJECTS
@@ -37,6 +37,13 @@ EXAMPLES = """examples:
 WEIGHTS = Path(__file__).parents[1] / "assets" / "weights"
 
 
+def positive(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is given, a whole number above 0 is needed")
+    return int(text)
+
+
 def bake_body(args: argparse.Namespace) -> int:
     from openhmr.lab.bake.body import bake
 
@@ -54,7 +61,7 @@ def check_body(args: argparse.Namespace) -> int:
 
     body = open_body("render")
     rotations = load_motion(args.motion, open_body()).rotations
-    chosen = np.random.default_rng(1).choice(len(rotations), args.poses, replace=False)
+    chosen = np.random.default_rng(1).choice(len(rotations), min(args.poses, len(rotations)), replace=False)
     print(json.dumps(measure(body, rotations[chosen].astype(np.float64)), indent=1))
     return 0
 
@@ -83,6 +90,7 @@ def train(args: argparse.Namespace) -> int:
             raise InputError("recipe pose2mesh trains in one process; start it without torchrun")
         work = Training(config, device)
         if is_first():
+            check_same_network(out, dataclasses.asdict(config))
             out.mkdir(parents=True, exist_ok=True)
             settings = dataclasses.asdict(config) | {
                 "torch": torch.__version__,
@@ -202,13 +210,13 @@ def parser() -> Parser:
     one.set_defaults(run=bake_body)
     one = bake.add_parser("check", help="measure the open body against anny itself")
     one.add_argument("--motion", required=True, metavar="PACK")
-    one.add_argument("--poses", type=int, default=100, help="people and poses (default: 100)")
+    one.add_argument("--poses", type=positive, default=100, help="people and poses (default: 100)")
     one.set_defaults(run=check_body)
     data = commands.add_parser("data", help="look at a data set").add_subparsers(metavar="WHAT", required=True)
     one = data.add_parser("check", help="is a copy of a data set complete and as the readers expect? exit code 1 if not")
     one.add_argument("name", metavar="NAME", help="Human36M, MuCo, MSCOCO, COCO, PW3D, FreiHAND, AMASS or SURREAL")
     one.add_argument("root", metavar="ROOT", help="its folder, in the official layout")
-    one.add_argument("--samples", type=int, default=200, metavar="N", help="samples looked at per split (default: 200)")
+    one.add_argument("--samples", type=positive, default=200, metavar="N", help="samples looked at per split (default: 200)")
     cli_official.add_body_options(one)
     one.set_defaults(run=data_check)
     synth = commands.add_parser("synth", help="make training data").add_subparsers(metavar="WHAT", required=True)
@@ -218,12 +226,12 @@ def parser() -> Parser:
     one.add_argument("--backgrounds", required=True, metavar="DIR", help="panoramas and their light.npz")
     one.add_argument("--wardrobe", default=".cache/wardrobe.npz", metavar="FILE", help="clothes fitted to the body; made if missing")
     one.add_argument("--out", required=True, metavar="DIR")
-    one.add_argument("--count", type=int, default=1000, metavar="N")
+    one.add_argument("--count", type=positive, default=1000, metavar="N")
     one.add_argument("--split", choices=("train", "validation", "test"), default="train")
     one.add_argument("--seed", type=int, default=1)
-    one.add_argument("--size", type=int, default=320, metavar="PX")
+    one.add_argument("--size", type=positive, default=320, metavar="PX")
     one.add_argument("--first-shard", type=int, default=0, metavar="N", help="number of the first shard, to add to a folder")
-    one.add_argument("--workers", type=int, default=1)
+    one.add_argument("--workers", type=positive, default=1)
     one.add_argument("--sheet", metavar="FILE.jpg", help="also write a contact sheet of 64 pictures")
     one.set_defaults(run=synth_images)
     one = commands.add_parser("train", help="train a model; running it again resumes")
@@ -262,7 +270,7 @@ def parser() -> Parser:
     one.set_defaults(run=test)
     one = commands.add_parser("test-recover", help="errors of the image network on synthetic pictures")
     one.add_argument("--images", required=True, metavar="DIR", help="folder of `openhmr lab synth images --split test`")
-    one.add_argument("--count", type=int, default=1000, metavar="N")
+    one.add_argument("--count", type=positive, default=1000, metavar="N")
     one.add_argument("--model", metavar="FILE.onnx", help="default: the shipped weights")
     one.add_argument("--search", action="store_true", help="also without boxes (slow)")
     one.add_argument("--sheet", metavar="FILE.jpg", help="also write overlays on 48 pictures, from the best to the worst")

@@ -1,6 +1,7 @@
 """The commands of ``openhmr lab`` on official configs: names to data sets, bodies, networks and files."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.readers import read_body
 from openhmr.errors import InputError
 from openhmr.joints.mano import MANO_PARENTS
-from openhmr.lab.config import PRESETS, build, override, read_yaml
+from openhmr.lab.config import PRESETS, build, check_same_network, override, read_yaml
 from openhmr.lab.data import regressors
 from openhmr.lab.device import is_first, joined, read_device
 from openhmr.lab.training.i2l import I2LTraining
@@ -91,7 +92,9 @@ def run_training(data: dict[str, Any], args: argparse.Namespace) -> int:
         work = training(config, args)
         folder = Path(args.out)
         if is_first():
-            write_run_config(folder, config, {"system": system_of(config), "body": work.body.content_hash()})
+            facts = {"system": system_of(config), "body": work.body.content_hash()}
+            check_same_network(folder, {"config": asdict(config), **facts})
+            write_run_config(folder, config, facts)
         _train(work, folder)
     return 0
 

@@ -57,6 +57,28 @@ def read_run(folder: Path) -> dict[str, Any]:
     return data
 
 
+NETWORK_KEYS = (
+    "recipe", "model", "joint_set", "system", "body", "config.stage", "config.resnet_type", "config.MODEL.name",
+    "config.DATASET.input_joint_set",
+)  # fmt: skip
+"""What in a run's ``config.json`` says which network its weights belong to."""
+
+
+def check_same_network(folder: Path, facts: dict[str, Any]) -> None:
+    """Raises :class:`InputError` if ``folder`` is a run of another network than that of ``facts``, which would overwrite it."""
+    if not (folder / "config.json").is_file():
+        return
+    found, wanted = read_run(folder), json.loads(json.dumps(facts))
+    for key in NETWORK_KEYS:
+        old: Any = found
+        new: Any = wanted
+        for name in key.split("."):
+            old, new = (d.get(name) if isinstance(d, dict) else None for d in (old, new))
+        if old != new:
+            said = f"{key} {old!r}, not {new!r}"
+            raise InputError(f"{folder} is a run of another network ({said:.300}); choose another folder with --out")
+
+
 def override(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     """``data`` with ``key.sub=value`` assignments (values as YAML) applied to it."""
     for assignment in assignments:

@@ -32,9 +32,11 @@ def joined(name: str) -> Iterator[torch.device]:
         distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(hours=12))
         if gpu:
             name = f"cuda:{os.environ['LOCAL_RANK']}"
-            torch.cuda.set_device(name)
     try:
-        yield read_device(name)
+        device = read_device(name)
+        if device.type == "cuda" and distributed.is_initialized():
+            torch.cuda.set_device(device)
+        yield device
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()

@@ -13,7 +13,6 @@ from openhmr.geometry.camera_fit import assumed_image_size, fit_translation, int
 from openhmr.io.pose2d import check_pose2d
 from openhmr.joints import COCO, HUMAN36, JointSet
 from openhmr.predict.coarse_mesh import CoarseMesh
-from openhmr.predict.coarse_mesh import coarse_regressor as coarse_regressor
 from openhmr.predict.result import Result
 from openhmr.predict.session import open_session
 
@@ -52,7 +51,7 @@ class Lifter:
         as 52 degrees, without a size the people are taken to stand in the picture's middle. Raises :class:`InputError`.
         """
         pose = check_pose2d(pose2d, self.joint_set)
-        size = image_size or assumed_image_size(pose)
+        size = assumed_image_size(pose) if image_size is None else image_size
         K = intrinsics(size, focal)
         for i, person in enumerate(pose):
             x, y = person[person[:, 2] > 0, :2].T

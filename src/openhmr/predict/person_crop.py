@@ -13,7 +13,9 @@ from openhmr.errors import InputError
 from openhmr.geometry.camera import gaze_rotation
 
 PATCH, LIXELS = 256, 64
-"""Sides of the crop and of the lixel grid."""
+"""Sides of the crop and of the lixel grid: a lixel is four pixels wide."""
+DEPTH_M = 2.0
+"""What the 64 lixels of depth span, about the pelvis."""
 ENLARGE = 1.25
 MAX_BOXES = 100
 MIN_SIDE_PX = 2.0
@@ -25,7 +27,10 @@ def check_boxes(boxes: ArrayLike, image_size: tuple[int, int]) -> NDArray[np.flo
 
     They may stick out of the picture. Raises :class:`InputError` for other shapes, empty boxes, and boxes wholly outside.
     """
-    out = np.asarray(boxes)
+    try:
+        out = np.asarray(boxes)
+    except ValueError:  # rows of different lengths
+        out = np.asarray("")
     if out.dtype.kind not in "iuf" or out.ndim not in (1, 2) or out.shape[-1] != 4 or not 1 <= np.atleast_2d(out).shape[0] <= MAX_BOXES:
         given = f"of shape {out.shape}" if out.dtype.kind in "iuf" else f"of type {out.dtype}"
         raise InputError(f"boxes are an array {given}; needed are 1 to {MAX_BOXES} rows of x, y, width, height in pixels")

@@ -13,15 +13,13 @@ from openhmr.geometry.camera_fit import NEAR_M, fit_translation, intrinsics
 from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.joints import COCO
 from openhmr.predict.coarse_mesh import CoarseMesh, joint_regressors
-from openhmr.predict.person_crop import LIXELS, check_boxes, cut, picture_px, squares, virtual_cameras
+from openhmr.predict.person_crop import DEPTH_M, LIXELS, check_boxes, cut, picture_px, squares, virtual_cameras
 from openhmr.predict.pose_fit import PoseFit
 from openhmr.predict.result import Recovered
 from openhmr.predict.search import find_person
 from openhmr.predict.session import open_session
 
 KIND = "i2l-body"
-DEPTH_M = 2.0
-"""What the 64 lixels of depth span, about the pelvis."""
 CHUNK = 8
 """Crops per network call; bounds the memory of a crowd."""
 HALF_CONFIDENCE_M = 0.10
@@ -114,8 +112,8 @@ def camera_matrix(K: ArrayLike) -> NDArray[np.float64]:
         camera = np.asarray(K, np.float64)
     except (TypeError, ValueError):
         camera = np.zeros(0)
-    if camera.shape != (3, 3) or not np.isfinite(camera).all() or min(camera[0, 0], camera[1, 1]) <= 0:
-        raise InputError(f"K is {K!r}; a 3 x 3 camera matrix with positive focal lengths in pixels is needed")
+    if camera.shape != (3, 3) or not np.isfinite(camera).all() or min(camera[0, 0], camera[1, 1]) <= 0 or (camera[2] != (0, 0, 1)).any():
+        raise InputError(f"K is {K!r}; a 3 x 3 camera matrix with positive focal lengths in pixels and a last row of 0, 0, 1 is needed")
     return camera
 
 

@@ -22,11 +22,11 @@ from openhmr.lab.bake.onnx import HALF_FROM, OPSET
 from openhmr.lab.config import build, read_run
 from openhmr.lab.models.checkpoint import load_average, save_average
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig, six_d
-from openhmr.lab.models.i2l_meshnet.compact_parts import LIXELS
 from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l import fresh
-from openhmr.predict.lift import coarse_regressor
+from openhmr.predict.coarse_mesh import coarse_regressor
+from openhmr.predict.person_crop import LIXELS
 
 OUTPUTS = ("joints_lixel", "joints_sigma", "vertices_lixel", "vertices_sigma", "scale_m", "rotations", "betas")
 

@@ -57,7 +57,7 @@ def numbers(record: Any, key: str, shape: tuple[int, ...], where: object) -> NDA
     value = entry(record, key, where)
     try:
         array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: {key} holds no {shape} numbers; download the annotations again") from None
     if array.shape != shape:
         raise InputError(f"{where}: {key} has shape {array.shape}; {shape} is needed: check that the file belongs to this data set")
@@ -170,7 +170,7 @@ def pixels_of(keypoints: Any, joints: int, where: object) -> NDArray[np.float64]
     """The first two columns of detected ``keypoints (joints, 2 or more)``."""
     try:
         array = np.asarray(keypoints, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.zeros(0)
     if array.ndim != 2 or len(array) != joints or array.shape[1] < 2 or not np.isfinite(array[:, :2]).all():
         raise InputError(f"{where}: keypoints are no {joints} rows of finite x, y; check that the file belongs to this data set")

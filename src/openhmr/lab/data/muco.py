@@ -79,5 +79,5 @@ class MuCoPoses(MuCo):
 def _finite(fit: Record, where: str) -> bool:
     try:
         return all(np.isfinite(np.asarray(entry(fit, key, where), np.float64)).all() for key in ("pose", "shape", "trans"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: the fit holds something else than numbers; download the fits again") from None

@@ -23,7 +23,7 @@ def read_truth(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Ground truth ``(N, points, 3)`` of one of FreiHAND's JSON lists (metres). Raises :class:`InputError`."""
     try:
         truth = np.array(json.loads(path.read_text()), np.float64)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         reason = str(error)[:60]
         raise InputError(f"{path} is no list of points ({reason}); give FreiHAND's evaluation_xyz.json or evaluation_verts.json") from None
     if truth.shape != shape:

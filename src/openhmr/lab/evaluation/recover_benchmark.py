@@ -13,19 +13,15 @@ from tqdm import tqdm
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.io.arrays import read_npz
 from openhmr.joints import HUMAN36
 from openhmr.lab.evaluation.metrics import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
 from openhmr.lab.evaluation.real import TILES, Shown, tile, write_sheet
+from openhmr.lab.synth.shards import AGAIN, ARRAYS, pictures, read_shards
 from openhmr.predict.average import average
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 from openhmr.predict.result import Recovered, Result
 
-MAX_NUMBERS = 50_000_000
-ARRAYS = {"K": (3, 3), "pose": (24, 3), "betas": (10,), "translation": (3,), "box_xywh": (4,)}
-"""What is read of a shard's arrays, with the shape of a row."""
-AGAIN = "make the shard again with `openhmr lab synth images`"
 MIN_PERSON_PX = 16
 """People of whom less is inside the picture are left out."""
 COLUMNS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "distance %", "overlay %", "error / sigma")
@@ -42,42 +38,11 @@ class Item:
     vertices: NDArray
 
 
-def read_shards(folder: Path, count: int) -> list[tuple[Path, dict[str, NDArray]]]:
-    """The tar files that hold the first ``count`` pictures of a folder, each with its arrays; both are checked to be whole."""
-    shards = sorted(folder.glob("images-*.tar"))
-    if not shards:
-        raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --split test --out {folder}`")
-    out = []
-    for shard in shards:
-        if count <= 0:
-            break
-        arrays = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS, ARRAYS)
-        missing = [name for name in ARRAYS if name not in arrays]
-        if missing:
-            raise InputError(f"{shard.with_suffix('.npz')} lacks {', '.join(missing)}; {AGAIN}")
-        try:
-            with tarfile.open(shard) as tar:
-                rows = len(_pictures(tar))
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-            raise InputError(f"{shard} is damaged ({error}); {AGAIN}") from None
-        for name, shape in ARRAYS.items():
-            if arrays[name].shape != (rows, *shape) or arrays[name].dtype.kind not in "fiu":
-                found = arrays[name].shape
-                raise InputError(f"{shard} holds {rows} pictures, its {name} has shape {found}, not {(rows, *shape)}; {AGAIN}")
-        count -= rows
-        out.append((shard, arrays))
-    return out
-
-
-def _pictures(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    return [m for m in tar.getmembers() if m.isfile() and m.name.endswith(".jpg")]
-
-
 def items(folder: Path, body: Body, count: int) -> Iterator[Item]:
     """The people of the first ``count`` pictures of a folder of ``openhmr lab synth images``. Raises :class:`InputError` if it is none."""
     for shard, arrays in read_shards(folder, count):
         with tarfile.open(shard) as tar:
-            for i, member in enumerate(_pictures(tar)):
+            for i, member in enumerate(pictures(tar)):
                 if count <= 0:
                     return
                 count -= 1

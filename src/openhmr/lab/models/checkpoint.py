@@ -118,14 +118,13 @@ def describe_official(path: str | Path) -> OfficialFile:
     raise InputError(f"{path} holds the weights of neither Pose2Mesh nor I2L-MeshNet; give an unchanged .pth.tar file of one of them")
 
 
-def import_official_i2l(path: str | Path, module: nn.Module) -> int:
-    """Load an official I2L-MeshNet ``snapshot_N.pth.tar`` into the network of the same body; returns its epoch N.
+def import_official_i2l(path: str | Path, module: nn.Module) -> None:
+    """Load an official I2L-MeshNet ``snapshot_N.pth.tar`` into the network of the same body.
 
     The body model's arrays that the file carries are dropped. Raises :class:`InputError`.
     """
     state = {k: v for k, v in read_official(path, I2L_KEY).items() if not k.startswith(BODY_ARRAYS)}
     take_state(path, module, state)
-    return trained_epoch(path)
 
 
 def export_official(path: str | Path, module: nn.Module, key: str, epoch: int) -> None:
@@ -251,8 +250,8 @@ def load_average(state: Path, module: nn.Module) -> dict[str, float]:
 
 
 def save_average(folder: Path, module: nn.Module, facts: Mapping[str, object]) -> None:
-    """A checkpoint to start from: the weights in half precision, as :func:`read_average` reads them."""
+    """A checkpoint to start from, as :func:`read_average` reads it: weights in half precision, vectors (statistics may be large) whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    half = {AVERAGE + k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in module.state_dict().items()}
+    half = {AVERAGE + k: (v.half() if v.is_floating_point() and v.ndim > 1 else v).contiguous() for k, v in module.state_dict().items()}
     with atomic_path(folder / "state.safetensors") as temporary:
         save_file(half, temporary, {k: str(v) for k, v in facts.items()})

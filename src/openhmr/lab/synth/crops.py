@@ -11,43 +11,28 @@ from torch import Tensor
 
 from openhmr.errors import InputError
 from openhmr.geometry.camera import gaze_rotation
-from openhmr.io.arrays import read_npz
 from openhmr.lab.synth.pairs import Skeleton
-from openhmr.predict.person_crop import LIXELS
+from openhmr.lab.synth.shards import ARRAYS, pictures, read_shards
+from openhmr.predict.person_crop import DEPTH_M, ENLARGE, LIXELS, PATCH
 
-PATCH = 256
-ENLARGE = 1.25
-"""Side of the crop over the longer side of the box, as the original has it."""
-DEPTH_M = 2.0
-"""What the 64 depth lixels span."""
 SMALLEST_PX = 80
-MAX_NUMBERS = 50_000_000
-ARRAYS = ("K", "pose", "betas", "translation", "box_xywh")
 
 
 class Pictures:
     """The pictures of a folder of shards in memory (as JPEG) with their arrays: ``image(i) -> (H,W,3) uint8 RGB``."""
 
     def __init__(self, folder: str | Path) -> None:
-        shards = sorted(Path(folder).glob("images-*.tar"))
-        if not shards:
-            raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --out {folder}`")
+        shards = read_shards(Path(folder))
         self.jpegs: list[bytes] = []
-        arrays: dict[str, list[np.ndarray]] = {k: [] for k in ARRAYS}
-        for shard in shards:
+        for shard, _ in shards:
             with tarfile.open(shard) as tar:
-                self.jpegs += [tar.extractfile(m).read() for m in tar if m.name.endswith(".jpg")]  # type: ignore[union-attr]
-            pack = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS)
-            for name in ARRAYS:
-                arrays[name].append(pack[name].astype(np.float32))
-        self.K, self.pose, self.betas, self.translation, self.box = (np.concatenate(arrays[k]) for k in ARRAYS)
-        if len(self.K) != len(self.jpegs):
-            raise InputError(f"{folder} holds {len(self.jpegs)} pictures but annotations of {len(self.K)}; make the shards again")
+                self.jpegs += [tar.extractfile(m).read() for m in pictures(tar)]  # type: ignore[union-attr]
+        columns = (np.concatenate([arrays[name] for _, arrays in shards]).astype(np.float32) for name in ARRAYS)
+        self.K, self.pose, self.betas, self.translation, self.box = columns
         # A person of a few pixels teaches nothing.
         self.usable = np.nonzero(self.box[:, 2:].max(1) >= SMALLEST_PX)[0]
-
-    def __len__(self) -> int:
-        return len(self.usable)
+        if not len(self.usable):
+            raise InputError(f"nobody in the pictures of {folder} is {SMALLEST_PX} pixels large; make larger ones, or more")
 
     def image(self, i: int) -> np.ndarray:
         """Picture ``i`` of all; those worth using are ``usable``."""

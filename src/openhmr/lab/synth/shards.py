@@ -2,16 +2,24 @@
 
 import io
 import json
+import math
 import tarfile
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from openhmr.errors import InputError
+from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
 from openhmr.joints.coco import COCO, COCO17
 
 Row = dict[str, np.ndarray | str]
+MAX_NUMBERS = 50_000_000
+ARRAYS = {"K": (3, 3), "pose": (24, 3), "betas": (10,), "translation": (3,), "box_xywh": (4,)}
+"""What is read of a shard's arrays, with the shape of a row."""
+AGAIN = "make the shard again with `openhmr lab synth images`"
 
 
 def shard_paths(folder: Path, shard: int) -> tuple[Path, Path]:
@@ -79,3 +87,35 @@ def read_pictures(tar_path: Path, count: int) -> list[np.ndarray]:
             assert image is not None
             out.append(image[..., ::-1])
     return out
+
+
+def read_shards(folder: Path, count: float = math.inf) -> list[tuple[Path, dict[str, NDArray]]]:
+    """The tar files that hold the first ``count`` pictures of a folder, each with its arrays; both are checked to be whole."""
+    shards = sorted(folder.glob("images-*.tar"))
+    if not shards:
+        raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --out {folder}`")
+    out = []
+    for shard in shards:
+        if count <= 0:
+            break
+        arrays = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS, ARRAYS)
+        missing = [name for name in ARRAYS if name not in arrays]
+        if missing:
+            raise InputError(f"{shard.with_suffix('.npz')} lacks {', '.join(missing)}; {AGAIN}")
+        try:
+            with tarfile.open(shard) as tar:
+                rows = len(pictures(tar))
+        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+            raise InputError(f"{shard} is damaged ({error}); {AGAIN}") from None
+        for name, shape in ARRAYS.items():
+            if arrays[name].shape != (rows, *shape) or arrays[name].dtype.kind not in "fiu":
+                found = arrays[name].shape
+                raise InputError(f"{shard} holds {rows} pictures, its {name} has shape {found}, not {(rows, *shape)}; {AGAIN}")
+        count -= rows
+        out.append((shard, arrays))
+    return out
+
+
+def pictures(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """The members of a shard that are pictures, in order."""
+    return [m for m in tar.getmembers() if m.isfile() and m.name.endswith(".jpg")]

@@ -20,7 +20,7 @@ from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Cameras, PairSource, Skeleton
 from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights
 from openhmr.lab.training.fit import Schedule, Trainer
-from openhmr.predict.lift import coarse_regressor
+from openhmr.predict.coarse_mesh import coarse_regressor
 
 log = logging.getLogger(__name__)
 

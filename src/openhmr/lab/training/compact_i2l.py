@@ -18,13 +18,13 @@ from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.device import is_first, place
 from openhmr.lab.evaluation.metrics import mpjpe, pa_mpjpe
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig
-from openhmr.lab.models.i2l_meshnet.compact_parts import LIXELS
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
-from openhmr.lab.synth.crops import DEPTH_M, NONE, PATCH, Augmentation, CropBatch, CropSource, Pictures, cut
+from openhmr.lab.synth.crops import NONE, Augmentation, CropBatch, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact import start_from
 from openhmr.lab.training.fit import Schedule, Trainer
-from openhmr.predict.lift import coarse_regressor
+from openhmr.predict.coarse_mesh import coarse_regressor
+from openhmr.predict.person_crop import DEPTH_M, LIXELS, PATCH
 
 log = logging.getLogger(__name__)
 
@@ -95,22 +95,32 @@ class CompactI2LTraining:
         tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)  # noqa: E731
         human36 = coarse_regressor(body, body.joint_regressors["human36"])
         coco = coarse_regressor(body, add_pelvis_neck(body.joint_regressors["coco"]))
-        self.skeleton = Skeleton(body)
+        self.skeleton = Skeleton(body).to(device)
         self.human36, self.regressor = tensor(human36).to(device), tensor(np.concatenate([human36, coco])).to(device)
-        source = lambda folder, a: CropSource(Pictures(folder), self.skeleton, tensor(human36), SMPL.flip_permutation, a)  # noqa: E731
+        # Targets are made on the CPU, while the device trains.
+        own = Skeleton(body)
+        source = lambda folder, a: CropSource(Pictures(folder), own, tensor(human36), SMPL.flip_permutation, a)  # noqa: E731
         self.source, held = source(recipe.pictures, recipe.augmentation), source(recipe.validation, NONE)
         ids = held.pictures.usable[: recipe.validation_crops]
         rng = np.random.default_rng(0)
         self.held = held.targets(ids, [cut(held.pictures, int(i), NONE, rng) for i in ids])
         self.network = fresh(body, recipe.model)
         if recipe.start_from:
-            start_from(self.network, Path(recipe.start_from))
+            missing = start_from(self.network, Path(recipe.start_from))
+            if any(name.startswith(("trunk.", "lifter.")) for name in missing):
+                raise InputError(f"start_from {recipe.start_from} is no compact I2L-MeshNet (no {missing[0]}); try checkpoints/compact_i2l")
+            if missing:
+                log.warning("%d tensors are not in %s and start at random: %s ...", len(missing), recipe.start_from, missing[0])
+        elif not recipe.lifter:
+            raise InputError("a Pose2Mesh lifts inside; set start_from=checkpoints/compact_i2l or lifter=checkpoints/compact_coco")
         else:
             self.network.load_pretrained()
         if recipe.lifter:
             missing = start_from(self.network.lifter, Path(recipe.lifter))
             if missing:
                 raise InputError(f"lifter {recipe.lifter} is no compact coco Pose2Mesh (no {missing[0]}); try checkpoints/compact_coco")
+        if recipe.schedule.batch % place()[1]:
+            raise InputError(f"a batch of {recipe.schedule.batch} cannot be shared by {place()[1]} processes; make it a multiple")
         self.network.trunk.freeze(recipe.model.frozen_blocks)
         self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.damp(recipe.trunk_step)
@@ -166,7 +176,7 @@ class CompactI2LTraining:
         }
 
     def evaluate(self) -> dict[str, float]:
-        """MPJPE and PA-MPJPE (mm, 14 Human3.6M joints) of the lixel and the parametric mesh on whole validation crops."""
+        """MPJPE and PA-MPJPE (mm, 14 Human3.6M joints) of the lixel and the parametric mesh on plain validation crops."""
         held = self.held
         lixel, param = [], []
         numbers: dict[str, float] = {}
@@ -190,10 +200,10 @@ def train(work: CompactI2LTraining, folder: Path, until: int | None = None) -> N
     trainer = Trainer(work.network, recipe.schedule, folder, recipe.seed, work.device)
     if trainer.resume():
         log.info("continuing at step %d", trainer.step)
-    finished = trainer.step >= recipe.schedule.steps
     trainer.run(lambda step, _: work.loss(trainer.model, step), work.evaluate, until)
     work.network.load_state_dict(trainer.average)
-    if trainer.step >= recipe.schedule.steps and not finished:
+    # Also where the run is at its end already: it may have been stopped in between.
+    if trainer.step >= recipe.schedule.steps:
         refresh_statistics(work)
         trainer.average = {k: v.detach().clone() for k, v in work.network.state_dict().items()}
         if is_first():

@@ -59,6 +59,10 @@ class Running:
     limit: int = 0
     """Samples to use of each data set, to try things out; 0: all."""
 
+    def __post_init__(self) -> None:
+        if min(self.clip_norm, self.checkpoint_every, self.limit) < 0:
+            raise InputError("config keys clip_norm, checkpoint_every and limit of RUN must be 0 or more")
+
 
 PLAIN = Running()
 
@@ -169,17 +173,23 @@ class Trainer:
             self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self.state_path} is no readable training state ({error}); delete it, or choose another folder") from None
+        refused = f"{self.state_path} belongs to another network or config"
         part = lambda name: {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(name + ".")}  # noqa: E731
         try:
             self.network.load_state_dict(part("network"))
         except RuntimeError as error:
-            raise InputError(f"{self.state_path} belongs to another network or config ({error}); choose another run folder") from None
+            raise InputError(f"{refused} ({error}); choose another run folder") from None
+        average, trained = part("average"), [p for group in self.optimizer.param_groups for p in group["params"]]
+        if (self.schedule.average and average.keys() != self.average.keys()) or "generator" not in tensors:
+            raise InputError(f"{refused} (no average, or another one); choose another run folder")
         if self.schedule.average:
-            self.average = {k: v.to(self.average[k].device) for k, v in part("average").items()}
+            self.average = {k: v.to(self.average[k].device) for k, v in average.items()}
         states: dict[int, dict[str, Tensor]] = {}
         for key, value in part("optimizer").items():
             index, name = key.split(".", 1)
             states.setdefault(int(index), {})[name] = value
+            if int(index) >= len(trained) or (value.ndim and value.shape != trained[int(index)].shape):
+                raise InputError(f"{refused} (it trained other layers); choose another run folder")
         self.optimizer.load_state_dict({"state": states, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.generator.set_state(tensors["generator"])
         torch.set_rng_state(tensors["torch_rng"])
@@ -264,9 +274,7 @@ class Trainer:
 
     def history(self) -> list[dict[str, float]]:
         """The rows recorded so far, up to this step: a run that stopped after its last checkpoint repeats some."""
-        file = self.folder / "metrics.jsonl"
-        rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-        return [row for row in rows if row["step"] < self.step]
+        return [row for row in read_metrics(self.folder) if row["step"] < self.step]
 
     def _record(self, numbers: dict[str, float]) -> None:
         row = {"step": self.step, "seconds": round(self.seconds, 1)} | {k: round(v, 6) for k, v in numbers.items()}
@@ -276,6 +284,17 @@ class Trainer:
         plot_metrics(self.folder)
 
 
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """Rows of ``metrics.jsonl``, but those that a killed process left unfinished."""
+    file, rows = folder / "metrics.jsonl", []
+    for line in file.read_text().splitlines() if file.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            log.warning("%s has a line that cannot be read: %.40s", file, line)
+    return rows
+
+
 def plot_metrics(folder: Path) -> None:
     """Draw every column of ``metrics.jsonl`` against the step into ``metrics.png``."""
     import matplotlib
@@ -283,7 +302,7 @@ def plot_metrics(folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows = read_metrics(folder)
     names = [k for k in rows[-1] if k not in ("step", "seconds")]
     figure, axes = pyplot.subplots(1, len(names), figsize=(3 * len(names), 2.6), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):

@@ -70,8 +70,8 @@ def train(work: Work, folder: Path, until: int | None = None) -> float:
         if work.test is not None:
             numbers |= work.errors()
             best = min((row[work.best] for row in trainer.history() if work.best in row), default=float("inf"))
-            # A hand's error is always zero, and makes no best.
-            if epoch > 1 and 0 < numbers[work.best] < best:
+            # A hand's error is zero or unknown, and makes no best.
+            if epoch > 1 and 0 < numbers.get(work.best, 0) < best:
                 work.save(folder / "best.safetensors", epoch - 1)
             trainer.events.picture("sample", work.save_sample(folder / "samples", epoch), trainer.step)
         work.save(folder / "last.safetensors", epoch - 1)

@@ -7,6 +7,7 @@ oddities are kept.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from openhmr.errors import InputError
 from openhmr.lab.models.i2l_meshnet.inputs import InputQuirks
 from openhmr.lab.models.pose2mesh.inputs import PoseQuirks
 from openhmr.lab.training.fit import Running
@@ -25,6 +26,16 @@ class DatasetSection:
     target_joint_set: JointSetName = "human36"
     workers: int = 16
     use_gt_input: bool = True
+
+    def __post_init__(self) -> None:
+        at_least(self, workers=0)
+
+
+def at_least(section: object, **lowest: int) -> None:
+    """Raises :class:`InputError` if a number of a config section is smaller than may be."""
+    for name, least in lowest.items():
+        if getattr(section, name) < least:
+            raise InputError(f"config key {name} is {getattr(section, name)}; it must be {least} or more")
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,9 @@ class TrainSection:
     lr_factor: float = 0.1
     optimizer: Literal["rmsprop", "adam"] = "rmsprop"
 
+    def __post_init__(self) -> None:
+        at_least(self, batch_size=1, end_epoch=0)
+
 
 @dataclass(frozen=True)
 class AugSection:
@@ -67,6 +81,9 @@ class TestSection:
     shuffle: Literal[False] = False
     weight_path: str = ""
     vis: bool = False
+
+    def __post_init__(self) -> None:
+        at_least(self, batch_size=1)
 
 
 @dataclass(frozen=True)
@@ -139,6 +156,9 @@ class I2LConfig:
     """Run folder or snapshot to go on from, as ``--continue`` does: the lixel run of a param run."""
     RUN: Running = field(default_factory=Running)
     QUIRKS: I2LQuirks = field(default_factory=I2LQuirks)
+
+    def __post_init__(self) -> None:
+        at_least(self, train_batch_size=1, test_batch_size=1, num_thread=0, end_epoch=0)
 
     @property
     def kind(self) -> Literal["body", "hand"]:

@@ -82,8 +82,8 @@ class Pair(nn.Module):
 
 
 class BlazePose(nn.Module):
-    """``forward(image (B,3,256,256) RGB in [0,1])`` -> dict of features ``fine (B,48,64,64)``, ``middle (B,48,16,16)``,
-    ``deep (B,88,16,16)``, ``coarse (B,864,8,8)``, ``tower (B,1152)``, of ``heat (B,39,64,64)`` (logits) and of
+    """``forward(image (B,3,256,256) RGB in [0,1])`` -> dict of features ``fine (B,48,64,64)`` (of which ``heat`` makes the
+    landmarks' heatmaps), ``deep (B,88,16,16)``, ``coarse (B,864,8,8)`` and ``tower (B,1152)``, of
     ``landmarks (B,39,5)``: x, y, z in pixels of the crop (z from the hips' middle), and the logits of visibility and presence, and
     ``world (B,39,3)`` metres from the hips' middle."""
 
@@ -117,13 +117,11 @@ class BlazePose(nn.Module):
         for layer in self.last[:2]:
             x = F.relu6(layer(x))
         y = F.relu6(self.top(F.relu6(self.last[2](x))))
-        merged = []
         for i in reversed(LATERALS):
             y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.laterals[str(i)](taps[i])
-            merged.append(y)
         tower = self.tower(self.enter(x))
         return {
-            "fine": y, "middle": merged[0], "deep": taps[9], "coarse": x, "tower": tower.flatten(1), "heat": self.heat(y),
+            "fine": y, "deep": taps[9], "coarse": x, "tower": tower.flatten(1),
             "landmarks": self.landmarks(tower).view(-1, LANDMARKS, 5), "world": self.world(tower).view(-1, LANDMARKS, 3),
         }  # fmt: skip
 

@@ -22,8 +22,6 @@ from openhmr.bodies.body import Body
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.models.i2l_meshnet.blazepose import COCO_LANDMARKS, LANDMARKS, PYRAMID, BlazePose
 from openhmr.lab.models.i2l_meshnet.compact_parts import (
-    DEPTH_M,
-    LIXELS,
     Inverted,
     JointHead,
     JointVolume,
@@ -34,7 +32,8 @@ from openhmr.lab.models.i2l_meshnet.compact_parts import (
     norm_act,
 )  # fmt: skip
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
-from openhmr.predict.lift import coarse_regressor
+from openhmr.predict.coarse_mesh import coarse_regressor
+from openhmr.predict.person_crop import DEPTH_M, LIXELS
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openhmr.lab.models.i2l_meshnet.blazepose import PYRAMID
-
-LIXELS = 64
-"""Bins of a heatmap; a crop of 256 pixels has four pixels a lixel, the depth of two metres 31 mm a lixel."""
-DEPTH_M = 2.0
-"""What the 64 depth lixels span."""
+from openhmr.predict.person_crop import LIXELS
 
 
 def norm_act(channels: int) -> nn.Sequential:

@@ -45,7 +45,7 @@ def lean_stem(image: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
 
 
 def usable(x: Tensor) -> bool:
-    """Whether the two functions apply: gradients are wanted, in one precision."""
+    """Whether these functions apply: gradients are wanted, in one precision."""
     kind = "cpu" if x.is_meta else x.device.type
     return torch.is_grad_enabled() and not torch.is_autocast_enabled(kind) and not torch.compiler.is_compiling()
 
