@@ -21,7 +21,8 @@ from openhmr.bodies.skinning import skin
 from openhmr.cli import main as user
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import matrix_to_axis_angle
-from openhmr.lab.bake.compact_i2l import OUTPUTS, Mirrored, export_run, folded, shrink_betas, variance_line
+from openhmr.lab.bake.compact_i2l import Mirrored, export_run, folded, shrink_betas, variance_line
+from openhmr.lab.bake.onnx import RECOVER_OUTPUTS as OUTPUTS
 from openhmr.lab.cli import main as lab
 from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, six_d

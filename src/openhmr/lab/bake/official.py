@@ -5,21 +5,18 @@ this package, and an I2L-MeshNet has no calibrated uncertainty, so the plain spr
 """
 
 import dataclasses
-import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
 from openhmr.bodies.body import Body, Level
 from openhmr.errors import InputError
-from openhmr.io.atomic import atomic_path
 from openhmr.joints import JointSet
-from openhmr.lab.bake.onnx import OPSET
+from openhmr.lab.bake.onnx import RECOVER_OUTPUTS, save_model, traced
 from openhmr.lab.models.i2l_meshnet.heads import LIXELS, LixelHead
 from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet
 from openhmr.lab.models.i2l_meshnet.param import rotation_6d_to_matrix
@@ -30,7 +27,6 @@ from openhmr.lab.models.pose2mesh.tables import GraphLevel, SparseMatrix
 from openhmr.predict.coarse_mesh import joint_regressors
 
 LIFT_OUTPUTS = ("vertices", "pose3d", "mesh")
-RECOVER_OUTPUTS = ("joints_lixel", "joints_sigma", "vertices_lixel", "vertices_sigma", "scale_m", "rotations", "betas")
 
 
 def with_coarse(body: Body) -> Body:
@@ -178,7 +174,7 @@ def export_pose2mesh(network: Pose2Mesh | PoseNet, body: Body, joint_set: JointS
     example = torch.randn(2, joint_set.size, 3)
     # The neighbours of all nodes are laid out at once: 0.2 GB a pose on a mesh like SMPL's.
     metadata = {"joint_set": joint_set.name, "body": body.content_hash(), "poses_at_once": "4"}
-    _write(_Lift(network.eval(), coarse), path, example, "pose2d", LIFT_OUTPUTS, metadata)
+    save_model(traced(_Lift(network.eval(), coarse), example, "pose2d", LIFT_OUTPUTS), path, metadata)
 
 
 def export_i2l(network: I2LMeshNet, body: Body, path: Path) -> None:
@@ -186,19 +182,4 @@ def export_i2l(network: I2LMeshNet, body: Body, path: Path) -> None:
     if network.stage != "param" or network.unit != 1:
         raise InputError("recovery needs a body's param stage, which tells size and pose; export such a run")
     metadata = {"kind": "i2l-body", "body": body.content_hash(), "joint_set": "coco"}
-    _write(_Recover(network.eval(), with_coarse(body)), path, torch.rand(2, 3, 256, 256), "image", RECOVER_OUTPUTS, metadata)
-
-
-def _write(module: nn.Module, path: Path, example: Tensor, name: str, outputs: tuple[str, ...], metadata: dict[str, str]) -> None:
-    with atomic_path(path) as temporary:
-        with warnings.catch_warnings():
-            # The tracing exporter is marked as old, but leaves the batch free.
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module.eval(), (example,), str(temporary), input_names=[name], output_names=list(outputs), opset_version=OPSET,
-                dynamic_axes={n: {0: "batch"} for n in (name, *outputs)}, dynamo=False,
-            )  # fmt: skip
-        model = onnx.load(str(temporary))
-        onnx.helper.set_model_props(model, metadata)
-        model.producer_name = "openhmr"
-        onnx.save(model, str(temporary))
+    save_model(traced(_Recover(network.eval(), with_coarse(body)), torch.rand(2, 3, 256, 256), "image", RECOVER_OUTPUTS), path, metadata)

@@ -1,8 +1,11 @@
 """Write a trained compact network as ONNX: written node by node, so that every number in the file is one we chose to store."""
 
+import io
 import json
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -16,6 +19,37 @@ from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh, Girth, GraphC
 OPSET = 17
 HALF_FROM = 4096
 """Constants with at least so many numbers are stored as float16 (and widened once, when a session loads)."""
+
+
+RECOVER_OUTPUTS = ("joints_lixel", "joints_sigma", "vertices_lixel", "vertices_sigma", "scale_m", "rotations", "betas")
+"""What the runtime reads of a network that sees pictures (:class:`openhmr.predict.recover.Recoverer`)."""
+
+
+def traced(module: torch.nn.Module, example: torch.Tensor, name: str, outputs: tuple[str, ...]) -> onnx.ModelProto:
+    """``module`` in evaluation mode as ONNX, with the input ``name`` shaped as ``example`` but for a free batch size."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        # The tracing exporter is marked as old; the new one cannot leave the batch free through the joints' volume.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(), (example,), cast(Any, file), input_names=[name], output_names=list(outputs), opset_version=OPSET,
+            dynamic_axes={n: {0: "batch"} for n in (name, *outputs)}, dynamo=False,
+        )  # fmt: skip
+    return onnx.load_from_string(file.getvalue())
+
+
+def described(model: onnx.ModelProto, metadata: Mapping[str, object]) -> onnx.ModelProto:
+    """``model``, checked, with ``metadata`` (JSON but for texts)."""
+    helper.set_model_props(model, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
+    model.producer_name = "openhmr"
+    onnx.checker.check_model(model)
+    return model
+
+
+def save_model(model: onnx.ModelProto, path: Path, metadata: Mapping[str, object]) -> None:
+    """Write :func:`described` atomically."""
+    with atomic_path(path) as temporary:
+        onnx.save(described(model, metadata), str(temporary))
 
 
 class _Graph:
@@ -139,10 +173,7 @@ def build(network: CompactPose2Mesh, body: Body, metadata: dict[str, object]) ->
     graph = helper.make_graph(
         g.nodes, "pose2mesh", [value("pose2d", joints)], [value("vertices", count), value("pose3d", joints)], g.constants
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="openhmr")
-    helper.set_model_props(model, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
-    onnx.checker.check_model(model)
-    return model
+    return described(helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8), metadata)
 
 
 def export(network: CompactPose2Mesh, body: Body, path: Path, metadata: dict[str, object]) -> None:

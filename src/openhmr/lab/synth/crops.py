@@ -12,6 +12,7 @@ from torch import Tensor
 from openhmr.errors import InputError
 from openhmr.geometry.camera import gaze_rotation
 from openhmr.lab.synth.pairs import Skeleton
+from openhmr.lab.synth.poses import exp_map
 from openhmr.lab.synth.shards import ARRAYS, pictures, read_shards
 from openhmr.predict.person_crop import DEPTH_M, ENLARGE, LIXELS, PATCH
 
@@ -141,14 +142,6 @@ class CropBatch:
     affine: Tensor
 
 
-def axis_angle_matrix(v: Tensor) -> Tensor:
-    """Rotation matrices ``(...,3,3)`` of axis-angle vectors ``(...,3)`` (Rodrigues)."""
-    zero = torch.zeros_like(v[..., 0])
-    x, y, z = v.unbind(-1)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    return torch.linalg.matrix_exp(skew)
-
-
 MIRROR = torch.tensor([1.0, -1.0, -1.0])
 
 
@@ -171,7 +164,7 @@ class CropSource:
         pose, place = tensor(p.pose[ids]), tensor(p.translation[ids])
         pose = torch.where(mirrored[:, None, None], pose[:, self.flip] * MIRROR, pose)
         place = torch.where(mirrored[:, None], place * torch.tensor([-1.0, 1.0, 1.0]), place)
-        local, betas = axis_angle_matrix(pose), tensor(p.betas[ids])
+        local, betas = exp_map(pose), tensor(p.betas[ids])
         r, t = self.skeleton.transforms(local, betas)
         t = t + place[:, None]
         vertices, joints = self.skeleton.vertices(r, t, betas), self.skeleton.joints("coco", r, t, betas)

@@ -100,9 +100,9 @@ class _Positions(torch.utils.data.Dataset[Any]):
     def __init__(self, sets: Sequence[ItemSet], mix: BalancedMix | GroupMix, seed: int, skip_bad: bool) -> None:
         self.sets, self.mix, self.seed, self.skip_bad = sets, mix, seed, skip_bad
 
-    def __getitem__(self, place: tuple[int, int]) -> Item | InputError:
+    def __getitem__(self, at: tuple[int, int]) -> Item | InputError:
         """The item at (epoch, position). An error is handed over, since one raised in a loading process would be a traceback."""
-        epoch, position = place
+        epoch, position = at
         for attempt in range(TRIES if self.skip_bad else 1):
             rng, picker = seeded(self.seed, epoch, position, attempt)
             which, index = self.mix.pick(position, picker)

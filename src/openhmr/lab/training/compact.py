@@ -49,7 +49,7 @@ class CompactRecipe:
     """Folder of one-frame BVH poses of the MakeHuman rig to draw from as well."""
     single_pose_share: float = 0.03
     start_from: str | None = None
-    """Run folder whose averaged weights initialise this one wherever shapes agree (say the other joint set's)."""
+    """Folder with averaged weights that initialise this one wherever shapes agree: a run's stage1 or stage2, or a checkpoint."""
 
 
 class Evaluator:
