@@ -170,7 +170,11 @@ def test_gradient_reaches_what_trains_and_nothing_else(training: CompactI2LTrain
     assert without - shift - unused == frozen and all(n.startswith("trunk.") for n in frozen)
 
 
-def test_training_resumes_to_the_bit_and_exports(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_resumes_to_the_bit_and_exports(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Views of random weights contradict each other, and are equally sure but for rounding.
+    monkeypatch.setattr(Mirrored, "APART", 1e3)
     from openhmr.lab.training.compact_i2l import train
 
     whole = CompactI2LTraining(recipe(shards), torch.device("cpu"))
@@ -243,6 +247,26 @@ def test_a_mirrored_crop_gives_the_mirrored_body() -> None:
     left, right = (skin(body, p, np.zeros((2, 10)))[0][:, ids] for p in pose)
     root = 2 * skin(body, pose[0], np.zeros((2, 10)))[1][:, :1]
     np.testing.assert_allclose(right[:, network.across["vertices"]] * [-1, 1, 1] + root * [1, 0, 0], left, atol=1e-3)
+
+
+def test_contradicting_views_are_not_averaged() -> None:
+    """Both say where the body is but not which side is left: the surer one is taken whole, with what belongs to it."""
+    body = open_body()
+    network = fresh(body, CompactI2LConfig(**SMALL)).eval()
+    with torch.no_grad():
+        good = network(torch.rand(1, 3, 256, 256))
+    mirrored = Mirrored(network, body)
+    across = mirrored.across["vertices"]
+    back = lambda x: torch.cat([64 - x[..., :1], x[..., 1:]], -1)  # noqa: E731
+    template = torch.as_tensor(body.v_template[body.level("coarse").vertex_ids], dtype=torch.float32)
+    mesh = torch.rand(1, len(across), 3) + template * 30 + 32
+    plain = good | {"vertices_lixel": mesh, "vertices_sigma": torch.full_like(mesh, 2.0)}
+    for turned, sigma, expected in ((False, 1.0, 2.5**0.5), (True, 1.0, 1.0), (True, 3.0, 2.0)):
+        mirror = plain | {"vertices_lixel": back(mesh) if turned else back(mesh)[:, across], "vertices_sigma": torch.full_like(mesh, sigma)}
+        network.forward = lambda _, m=mirror: {k: torch.cat([plain[k], m[k]]) for k in plain}  # type: ignore[method-assign]
+        out = dict(zip(OUTPUTS, mirrored(torch.zeros(1, 3, 256, 256)), strict=True))
+        torch.testing.assert_close(out["vertices_sigma"], torch.full_like(mesh, expected))
+        torch.testing.assert_close(out["vertices_lixel"], mesh[:, across] if expected == 1 else mesh)
 
 
 def test_variance_line_finds_the_line_errors_were_drawn_from() -> None:
