@@ -322,6 +322,18 @@ def test_a_start_without_lifter_or_of_another_network_is_refused(shards: Path, t
         CompactI2LTraining(recipe(shards, start_from=str(tmp_path)), torch.device("cpu"))
 
 
+@pytest.mark.parametrize(
+    "change", ["schedule.batch=0", "schedule.evaluate_every=0", "schedule.lr=.nan", "schedule.lr=-1", "schedule.steps=-1",
+               "validation_crops=0", "model.mesh_channels=0"]
+)  # fmt: skip
+def test_numbers_that_cannot_be_are_refused_before_anything_is_written(
+    change: str, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["lab", "train", "compact_i2l", "--pictures", str(shards), "--validation", str(shards), "--out", str(tmp_path / "run")]
+    assert user([*command, "--set", f"start_from={shards / 'start'}", "--set", change]) == 2
+    assert "config key" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
 def test_training_leaves_the_run_of_another_network_alone(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = {"recipe": "pose2mesh", "joint_set": "coco", "model": {"hidden": 8}}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -344,7 +356,7 @@ def test_a_state_of_other_layers_and_a_cut_line_of_metrics(tmp_path: Path, caplo
     Trainer(layers, Schedule(steps=4, batch=1, average=0), tmp_path, 1, torch.device("cpu")).save()
     with pytest.raises(InputError, match="no average"):
         Trainer(layers, plan, tmp_path, 1, torch.device("cpu")).resume()
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "a": 2}\n{"step": 2, "a"')
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1, "a": 2}\n\xff\xfe\x00\n{"step": 2, "a"')
     assert read_metrics(tmp_path) == [{"step": 1, "a": 2}] and "cannot be read" in caplog.text
 
 

@@ -59,7 +59,7 @@ class Recoverer:
         """
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             given = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise InputError(f"image is {given}; RGB uint8 of shape (height, width, 3) is needed: read it with openhmr.io.images")
+            raise InputError(f"image is {given}; RGB uint8 of shape (height, width, 3) is needed: openhmr.io.images.read_photo(path).image")
         size = (image.shape[0], image.shape[1])
         camera = intrinsics(size, focal) if K is None else camera_matrix(K)
         found = find_person(self.run, image) if boxes is None else check_boxes(boxes, size)

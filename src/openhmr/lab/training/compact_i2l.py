@@ -66,6 +66,10 @@ class CompactI2LRecipe:
     start_from: str | None = None
     """Folder with weights that initialise the network wherever shapes agree; without it the trunk starts from BlazePose."""
 
+    def __post_init__(self) -> None:
+        if self.validation_crops < 1 or self.trunk_step < 0:
+            raise InputError("config key validation_crops must be 1 or more, trunk_step 0 or more")
+
 
 def fresh(body: Body, config: CompactI2LConfig) -> CompactI2L:
     """The network with random weights."""

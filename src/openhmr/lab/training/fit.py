@@ -83,6 +83,12 @@ class Schedule:
 
     log_every = 0
 
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.evaluate_every, self.checkpoint_every) < 1 or min(self.warmup, self.weight_decay) < 0:
+            raise InputError("config keys steps, batch, evaluate_every and checkpoint_every of a schedule must be 1 or more, the others 0")
+        if not (0 < self.lr < 1 and 0 <= self.average < 1):
+            raise InputError(f"config keys lr {self.lr} and average {self.average} of a schedule must lie between 0 and 1")
+
     def lr_at(self, step: int) -> float:
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
@@ -287,11 +293,11 @@ class Trainer:
 def read_metrics(folder: Path) -> list[dict[str, float]]:
     """Rows of ``metrics.jsonl``, but those that a killed process left unfinished."""
     file, rows = folder / "metrics.jsonl", []
-    for line in file.read_text().splitlines() if file.exists() else ():
+    for line in file.read_bytes().splitlines() if file.exists() else ():
         try:
             rows.append(json.loads(line))
         except ValueError:
-            log.warning("%s has a line that cannot be read: %.40s", file, line)
+            log.warning("%s has a line that cannot be read: %.40r", file, line)
     return rows
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
+from openhmr.errors import InputError
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.models.i2l_meshnet.blazepose import COCO_LANDMARKS, LANDMARKS, PYRAMID, BlazePose
 from openhmr.lab.models.i2l_meshnet.compact_parts import (
@@ -50,6 +51,10 @@ class CompactI2LConfig:
     regressor_width: int = 384
     sigma: float = 2.5
     frozen_blocks: int = 7
+
+    def __post_init__(self) -> None:
+        if min(vars(self).values()) < 0 or not all(value for name, value in vars(self).items() if name != "frozen_blocks"):
+            raise InputError("config keys of the model must be above 0, frozen_blocks 0 or more")
 
 
 class CompactI2L(nn.Module):
