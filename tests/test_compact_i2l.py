@@ -112,7 +112,7 @@ def test_joint_volume_equals_the_convolution_over_the_volume() -> None:
 def test_prior_is_a_gaussian_but_for_what_softmax_does_not_see() -> None:
     bins, guess, width = torch.arange(64.0), torch.tensor([[3.0, 60.0, 31.0]]), torch.tensor([[0.1], [1.0], [2.0]])
     expected = torch.softmax(-0.5 * ((bins - guess[..., None]) / width.exp()) ** 2, -1)
-    torch.testing.assert_close(torch.matmul(*near(bins, guess, width)).softmax(-1), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(near(bins, guess, width).softmax(-1), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_points_outside_of_the_crop_stay_where_they_were_lifted_to() -> None:

@@ -29,7 +29,7 @@ from tests.tiny_recover import write_tiny_recoverer
 pytest.importorskip("torch")
 from openhmr.lab.evaluation import real
 from openhmr.lab.evaluation.recover_benchmark import COLUMNS, Item, errors, evaluate, items, predictions
-from openhmr.lab.synth.shards import write_shard
+from openhmr.lab.synth.shards import read_shards, write_shard
 
 K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 
@@ -89,7 +89,7 @@ def test_truth_has_no_error(models: tuple[Recoverer, Lifter], shards: Path, tiny
     recoverer, lifter = models
     rows = [dict(np.load(p)) for p in sorted(shards.glob("*.npz"))]
     flat = [{k: v[i] for k, v in part.items()} for part in rows for i in range(len(part["K"]))]
-    for item, row in zip(items(shards, tiny_body, 99), flat, strict=True):
+    for item, row in zip(items(read_shards(shards), tiny_body, 99), flat, strict=True):
         assert_allclose(item.vertices, skin(tiny_body, row["pose"], row["betas"], row["translation"])[0], atol=1e-5)
         monkeypatch.setattr(recoverer, "run", knowing(item, row, tiny_body))
         results = predictions(recoverer, lifter, item)

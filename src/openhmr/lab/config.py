@@ -57,6 +57,13 @@ def read_run(folder: Path) -> dict[str, Any]:
     return data
 
 
+def at_least(section: object, **lowest: float) -> None:
+    """Raises :class:`InputError` if a number of a config section is smaller than may be."""
+    for name, least in lowest.items():
+        if not getattr(section, name) >= least:
+            raise InputError(f"config key {name} is {getattr(section, name)}; it must be {least} or more")
+
+
 NETWORK_KEYS = (
     "recipe", "model", "joint_set", "system", "body", "config.stage", "config.resnet_type", "config.MODEL.name",
     "config.DATASET.input_joint_set",

@@ -38,9 +38,9 @@ class Item:
     vertices: NDArray
 
 
-def items(folder: Path, body: Body, count: int) -> Iterator[Item]:
-    """The people of the first ``count`` pictures of a folder of ``openhmr lab synth images``. Raises :class:`InputError` if it is none."""
-    for shard, arrays in read_shards(folder, count):
+def items(shards: list[tuple[Path, dict[str, NDArray]]], body: Body, count: int) -> Iterator[Item]:
+    """The people of the first ``count`` pictures of :func:`read_shards`. Raises :class:`InputError` for a damaged picture."""
+    for shard, arrays in shards:
         with tarfile.open(shard) as tar:
             for i, member in enumerate(pictures(tar)):
                 if count <= 0:
@@ -104,8 +104,9 @@ def evaluate(
     """
     table: dict[str, list[tuple[float, ...]]] = {}
     tiles: list[tuple[float, NDArray[np.uint8]]] = []
-    count = min(count, sum(len(arrays["K"]) for _, arrays in read_shards(folder, count)))
-    for i, item in enumerate(tqdm(items(folder, recoverer.body, count), total=count, desc="pictures")):
+    shards = read_shards(folder, count)
+    count = min(count, sum(len(arrays["K"]) for _, arrays in shards))
+    for i, item in enumerate(tqdm(items(shards, recoverer.body, count), total=count, desc="pictures")):
         results = predictions(recoverer, lifter, item)
         if search:
             results["lixel, no box given"] = recoverer(item.image, K=item.K)

@@ -15,6 +15,7 @@ from openhmr.bodies.open_body import open_body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, SMPL
 from openhmr.joints.coco import add_pelvis_neck
+from openhmr.lab.config import at_least
 from openhmr.lab.device import is_first, place
 from openhmr.lab.evaluation.metrics import mpjpe, pa_mpjpe
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig
@@ -67,8 +68,7 @@ class CompactI2LRecipe:
     """Folder with weights that initialise the network wherever shapes agree; without it the trunk starts from BlazePose."""
 
     def __post_init__(self) -> None:
-        if self.validation_crops < 1 or self.trunk_step < 0:
-            raise InputError("config key validation_crops must be 1 or more, trunk_step 0 or more")
+        at_least(self, validation_crops=1, trunk_step=0)
 
 
 def fresh(body: Body, config: CompactI2LConfig) -> CompactI2L:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
+from openhmr.lab.config import at_least
 from openhmr.lab.device import is_first
 from openhmr.lab.training.events import EventFile
 
@@ -60,8 +61,7 @@ class Running:
     """Samples to use of each data set, to try things out; 0: all."""
 
     def __post_init__(self) -> None:
-        if min(self.clip_norm, self.checkpoint_every, self.limit) < 0:
-            raise InputError("config keys clip_norm, checkpoint_every and limit of RUN must be 0 or more")
+        at_least(self, clip_norm=0, checkpoint_every=0, limit=0)
 
 
 PLAIN = Running()
@@ -84,8 +84,7 @@ class Schedule:
     log_every = 0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.evaluate_every, self.checkpoint_every) < 1 or min(self.warmup, self.weight_decay) < 0:
-            raise InputError("config keys steps, batch, evaluate_every and checkpoint_every of a schedule must be 1 or more, the others 0")
+        at_least(self, steps=1, batch=1, evaluate_every=1, checkpoint_every=1, warmup=0, weight_decay=0)
         if not (0 < self.lr < 1 and 0 <= self.average < 1):
             raise InputError(f"config keys lr {self.lr} and average {self.average} of a schedule must lie between 0 and 1")
 

@@ -7,7 +7,7 @@ oddities are kept.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openhmr.errors import InputError
+from openhmr.lab.config import at_least
 from openhmr.lab.models.i2l_meshnet.inputs import InputQuirks
 from openhmr.lab.models.pose2mesh.inputs import PoseQuirks
 from openhmr.lab.training.fit import Running
@@ -29,13 +29,6 @@ class DatasetSection:
 
     def __post_init__(self) -> None:
         at_least(self, workers=0)
-
-
-def at_least(section: object, **lowest: int) -> None:
-    """Raises :class:`InputError` if a number of a config section is smaller than may be."""
-    for name, least in lowest.items():
-        if getattr(section, name) < least:
-            raise InputError(f"config key {name} is {getattr(section, name)}; it must be {least} or more")
 
 
 @dataclass(frozen=True)

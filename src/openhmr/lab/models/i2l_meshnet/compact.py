@@ -19,19 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
-from openhmr.errors import InputError
 from openhmr.joints.coco import add_pelvis_neck
+from openhmr.lab.config import at_least
 from openhmr.lab.models.i2l_meshnet.blazepose import COCO_LANDMARKS, LANDMARKS, PYRAMID, BlazePose
-from openhmr.lab.models.i2l_meshnet.compact_parts import (
-    Inverted,
-    JointHead,
-    JointVolume,
-    Pyramid,
-    SecondLook,
-    VertexHead,
-    mixed,
-    norm_act,
-)  # fmt: skip
+from openhmr.lab.models.i2l_meshnet.compact_parts import Inverted, JointHead, JointVolume, Pyramid, SecondLook, VertexHead, mixed, norm_act
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import DEPTH_M, LIXELS
@@ -53,8 +44,8 @@ class CompactI2LConfig:
     frozen_blocks: int = 7
 
     def __post_init__(self) -> None:
-        if min(vars(self).values()) < 0 or not all(value for name, value in vars(self).items() if name != "frozen_blocks"):
-            raise InputError("config keys of the model must be above 0, frozen_blocks 0 or more")
+        widths = {name: 1 for name in vars(self) if name not in ("sigma", "frozen_blocks")}
+        at_least(self, **widths, sigma=0.1, frozen_blocks=0)
 
 
 class CompactI2L(nn.Module):

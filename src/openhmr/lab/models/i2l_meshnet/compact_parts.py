@@ -95,12 +95,18 @@ class Moments(nn.Module):
         return torch.stack([mean, ((square - mean * mean).clamp(min=0) + 1e-2).sqrt()], -1)
 
 
-def near(bins: Tensor, guess: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
-    """Factors ``(B,N,2)`` and ``(2,bins)`` of the logits of Gaussians about ``guess (B,N)`` lixels with widths ``exp(width (N,1))``,
-    but for what is the same in all bins, which a softmax does not see: a product to add instead of five passes over heatmaps."""
+def near(bins: Tensor, guess: Tensor, width: Tensor) -> Tensor:
+    """Logits ``(B,N,bins)`` of Gaussians about ``guess (B,N)`` lixels with widths ``exp(width (N,1))``, but for what is the same in
+    all bins, which a softmax does not see: one product instead of five passes over heatmaps."""
     bins, guess = bins - LIXELS / 2, guess - LIXELS / 2
     sharp = (-2 * width[:, 0]).exp()
-    return torch.stack([(-0.5 * sharp).expand_as(guess), sharp * guess], -1), torch.stack([bins * bins, bins])
+    return torch.stack([(-0.5 * sharp).expand_as(guess), sharp * guess], -1) @ torch.stack([bins * bins, bins])
+
+
+def plane_heat(logits: Tensor, bins: Tensor, guess: Tensor, width: Tensor) -> Tensor:
+    """Heatmaps ``(B,N,bins,bins)`` over the picture plane: softmax of ``logits`` and of the priors :func:`near` ``guess (B,N,2 or 3)``."""
+    x, y = (near(bins, guess[..., i], width[:, i]) for i in range(2))
+    return (logits + x[:, :, None] + y[..., None]).flatten(2).softmax(-1).view_as(logits)
 
 
 def beyond(guess: Tensor) -> Tensor:
@@ -125,10 +131,8 @@ class JointHead(nn.Module):
     def forward(self, features: Tensor, pooled: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
         bins, width, out_of_crop = self.moments.bins, self.guess_width, beyond(guess)
         guess = guess - out_of_crop
-        x, y, z = (torch.matmul(*near(bins, guess[..., i], width[:, i])) for i in range(3))
-        logits = self.plane(features) + x[:, :, None] + y[..., None]
-        heat = logits.flatten(2).softmax(-1).view_as(logits)
-        depth = (self.depth(pooled) + z).softmax(-1)
+        heat = plane_heat(self.plane(features), bins, guess, width)
+        depth = (self.depth(pooled) + near(bins, guess[..., 2], width[:, 2])).softmax(-1)
         mean, spread = torch.stack([self.moments(h) for h in (heat.sum(2), heat.sum(3), depth)], 2).unbind(-1)
         return mean + out_of_crop, spread
 
@@ -157,8 +161,7 @@ class VertexHead(nn.Module):
         logits.append(self.depth(pooled))
         bins, width, out_of_crop = self.moments.bins, self.guess_width, beyond(guess)
         guess = guess - out_of_crop
-        priors = (near(bins, guess[..., i], width[:, i]) for i in range(3))
-        heat = [(x + factor @ powers).softmax(-1) for x, (factor, powers) in zip(logits, priors, strict=True)]
+        heat = [(x + near(bins, guess[..., i], width[:, i])).softmax(-1) for i, x in enumerate(logits)]
         mean, spread = torch.stack([self.moments(h) for h in heat], 2).unbind(-1)
         return mean + out_of_crop, spread
 
@@ -202,18 +205,15 @@ class SecondLook(nn.Module):
         nn.init.zeros_(self.move.bias)
 
     def forward(self, fine: Tensor, features: Tensor, view: Tensor, joints: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        bins, width, guess = self.moments.bins, self.guess_width, joints.clamp(0, LIXELS - 1)
-        x, y = (torch.matmul(*near(bins, guess[..., i], width[:, i])) for i in range(2))
         half = torch.autocast(features.device.type, torch.bfloat16, enabled=self.training)
         with half:
             logits = self.plane(features)
-        heat = (logits.float() + x[:, :, None] + y[..., None]).flatten(2).softmax(-1)
-        plane = heat.view(*heat.shape[:2], len(bins), len(bins))
-        mean, deviation = self.moments(torch.stack([plane.sum(2), plane.sum(3)], 2)).unbind(-1)
+        heat = plane_heat(logits.float(), self.moments.bins, joints.clamp(0, LIXELS - 1), self.guess_width)
+        mean, deviation = self.moments(torch.stack([heat.sum(2), heat.sum(3)], 2)).unbind(-1)
         again = torch.cat([mean + beyond(joints[..., :2]), joints[..., 2:]], -1)
         spread = torch.cat([deviation, spread[..., 2:]], -1)
         with half:
-            around = heat @ torch.cat([features, F.avg_pool2d(fine, 2).to(features.dtype)], 1).flatten(2).transpose(1, 2)
+            around = heat.flatten(2) @ torch.cat([features, F.avg_pool2d(fine, 2).to(features.dtype)], 1).flatten(2).transpose(1, 2)
         tokens = self.enter(torch.cat([around.float(), (again - 32) / 16, spread.log()], -1))
         tokens = self.layers(tokens + self.view(view)[:, None] + self.names)
         return again + self.move(tokens), spread, self.out(tokens).flatten(1)
