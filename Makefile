@@ -21,7 +21,8 @@ demo: .venv/runtime
 	$(BIN)/python examples/demo.py out/demo
 
 lint: .venv/lab
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 test: lint

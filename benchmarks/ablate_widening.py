@@ -1,6 +1,8 @@
-"""Which widening of poses helps: a small network trained alike on each, errors on the validation subjects (mm).
+"""Which widening of poses helps: a small network trained alike on each, errors on the validation subjects
+(mm).
 
-python benchmarks/ablate_widening.py MOTION.npz [--poses FOLDER] [--steps 1200]      about 40 s a row on two cores
+python benchmarks/ablate_widening.py MOTION.npz [--poses FOLDER] [--steps 1200]      about 40 s a row on two
+cores
 """
 
 import argparse
@@ -14,7 +16,7 @@ import torch
 from openhmr.lab.models.pose2mesh.compact import CompactConfig
 from openhmr.lab.synth.poses import AS_RECORDED, Widening
 from openhmr.lab.training.compact import CompactRecipe, CompactTraining
-from openhmr.lab.training.fit import Schedule, Trainer
+from openhmr.lab.training.trainer import Schedule, Trainer
 
 FULL = Widening()
 
@@ -34,15 +36,21 @@ def variants(poses: str | None) -> dict[str, dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("motion")
     parser.add_argument("--poses")
     parser.add_argument("--steps", type=int, default=1200)
     args = parser.parse_args()
-    schedule = Schedule(steps=args.steps, batch=512, warmup=100, evaluate_every=args.steps, checkpoint_every=args.steps)
+    schedule = Schedule(
+        steps=args.steps, batch=512, warmup=100, evaluate_every=args.steps, checkpoint_every=args.steps
+    )
     print("| poses | MPJPE | PA-MPJPE | noisy MPJPE | noisy PA-MPJPE |\n|---|---|---|---|---|")
     for name, changes in variants(args.poses).items():
-        recipe = CompactRecipe("coco", args.motion, model=CompactConfig(hidden=512), stage1=schedule, **changes)  # type: ignore[arg-type]
+        recipe = CompactRecipe(
+            "coco", args.motion, model=CompactConfig(hidden=512), stage1=schedule, **changes
+        )  # type: ignore[arg-type]
         work = CompactTraining(recipe, torch.device("cpu"))
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(work.network, schedule, Path(folder) / "run", 1, torch.device("cpu"))

@@ -2,8 +2,9 @@
 
     python benchmarks/bench_i2l_meshnet.py [--kind hand] [--batch 1 8] [--threads 2] [--train]
 
-The body is a stand-in of the official size, since only sizes matter. Memory of a training step is measured in a process of its
-own for each form: what the step adds to parameters, gradients and the optimiser's moments, all of which are there before.
+The body is a stand-in of the official size, since only sizes matter. Memory of a training step is measured in
+a process of its own for each form: what the step adds to parameters, gradients and the optimiser's moments,
+all of which are there before.
 """
 
 import argparse
@@ -32,10 +33,14 @@ def stand_in(kind: str) -> Body:
     vertices, faces, parents = SIZES[kind]
     rng, joints = np.random.default_rng(0), len(parents)
     return Body(
-        v_template=rng.normal(size=(vertices, 3)), shapedirs=rng.normal(size=(vertices, 3, 10)), posedirs=np.zeros((vertices, 3, 0)),
-        J_regressor=rng.dirichlet(np.ones(vertices), joints), weights=rng.dirichlet(np.ones(joints), vertices),
-        parents=np.array(parents), faces=(rng.integers(0, vertices, (faces, 1)) + np.arange(3)) % vertices,
-    )  # fmt: skip
+        v_template=rng.normal(size=(vertices, 3)),
+        shapedirs=rng.normal(size=(vertices, 3, 10)),
+        posedirs=np.zeros((vertices, 3, 0)),
+        J_regressor=rng.dirichlet(np.ones(vertices), joints),
+        weights=rng.dirichlet(np.ones(joints), vertices),
+        parents=np.array(parents),
+        faces=(rng.integers(0, vertices, (faces, 1)) + np.arange(3)) % vertices,
+    )
 
 
 def build(kind: str, backbone: int, plain: bool) -> I2LMeshNet:
@@ -67,7 +72,10 @@ def evaluation(networks: list[I2LMeshNet], batch: int, repeats: int) -> None:
         plain, fast = (network(image) for network in networks)
         difference = max((plain[k] - fast[k]).abs().max().item() for k in plain)
         slow_s, fast_s = alternate([lambda n=n: n(image) for n in networks], repeats)
-    print(f"evaluation, batch {batch}: plain {1e3 * slow_s:7.1f} ms   fast {1e3 * fast_s:7.1f} ms   {slow_s / fast_s:5.2f} times as fast")
+    print(
+        f"evaluation, batch {batch}: plain {1e3 * slow_s:7.1f} ms   fast {1e3 * fast_s:7.1f} ms   "
+        f"{slow_s / fast_s:5.2f} times as fast"
+    )
     print(f"  largest difference {difference:.1e} lixel")
 
 
@@ -75,7 +83,9 @@ def targets(network: I2LMeshNet, body: Body, batch: int) -> dict[str, torch.Tens
     joints, vertices = len(network.joint_regressor), body.num_vertices
     points = {"orig_joint_img": joints, "fit_joint_img": joints, "fit_mesh_img": vertices}
     masks = {"orig_joint_trunc": joints, "fit_joint_trunc": joints, "fit_mesh_trunc": vertices}
-    out = {k: torch.rand(batch, n, 3) * 64 for k, n in points.items()} | {k: torch.ones(batch, n, 1) for k, n in masks.items()}
+    out = {k: torch.rand(batch, n, 3) * 64 for k, n in points.items()} | {
+        k: torch.ones(batch, n, 1) for k, n in masks.items()
+    }
     return out | {"is_valid_fit": torch.ones(batch), "is_3D": torch.ones(batch)}
 
 
@@ -90,7 +100,11 @@ def training_child(kind: str, backbone: int, batch: int, repeats: int, plain: bo
     for parameter in network.trainable_parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
-    image, target, faces = torch.rand(batch, 3, 256, 256), targets(network, body, batch), torch.as_tensor(body.faces).long()
+    image, target, faces = (
+        torch.rand(batch, 3, 256, 256),
+        targets(network, body, batch),
+        torch.as_tensor(body.faces).long(),
+    )
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=False)
@@ -106,13 +120,35 @@ def training_child(kind: str, backbone: int, batch: int, repeats: int, plain: bo
 def training(arguments: argparse.Namespace, batch: int) -> None:
     numbers = []
     for form in ("plain", "fast"):
-        command = [sys.executable, __file__, "--child", form, "--kind", arguments.kind, "--backbone", str(arguments.backbone)]
-        command += ["--batch", str(batch), "--threads", str(arguments.threads), "--repeats", str(arguments.repeats)]
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            form,
+            "--kind",
+            arguments.kind,
+            "--backbone",
+            str(arguments.backbone),
+        ]
+        command += [
+            "--batch",
+            str(batch),
+            "--threads",
+            str(arguments.threads),
+            "--repeats",
+            str(arguments.repeats),
+        ]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         numbers.append([float(n) for n in done.stdout.split()])
     (slow_bytes, slow_s), (fast_bytes, fast_s) = numbers
-    print(f"training step, batch {batch}: plain {slow_s:6.2f} s   fast {fast_s:6.2f} s   {slow_s / fast_s:5.2f} times as fast")
-    print(f"  adds to the model's memory: plain {slow_bytes / 1e6:.0f} MB, fast {fast_bytes / 1e6:.0f} MB: {fast_bytes / slow_bytes:.2f}")
+    print(
+        f"training step, batch {batch}: plain {slow_s:6.2f} s   fast {fast_s:6.2f} s   "
+        f"{slow_s / fast_s:5.2f} times as fast"
+    )
+    print(
+        f"  adds to the model's memory: plain {slow_bytes / 1e6:.0f} MB, fast {fast_bytes / 1e6:.0f} MB: "
+        f"{fast_bytes / slow_bytes:.2f}"
+    )
 
 
 def main() -> None:
@@ -122,7 +158,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--train", action="store_true", help="measure a lixel training step too, at the largest batch")
+    parser.add_argument(
+        "--train", action="store_true", help="measure a lixel training step too, at the largest batch"
+    )
     parser.add_argument("--child", choices=["plain", "fast"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

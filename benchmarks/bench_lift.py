@@ -1,5 +1,6 @@
-"""Speed of `openhmr lift` without its pictures: poses a second, where the time goes, the cold start, and the camera fit beside
-the original's (1,500 Adam steps on three parameters; Pose2Mesh, demo).   python benchmarks/bench_lift.py [--joints coco]"""
+"""Speed of `openhmr lift` without its pictures: poses a second, where the time goes, the cold start, and the
+camera fit beside the original's (1,500 Adam steps on three parameters; Pose2Mesh, demo).   python
+benchmarks/bench_lift.py [--joints coco]"""
 
 import argparse
 import subprocess
@@ -31,7 +32,8 @@ def median_ms(run: Callable[[], object], repeats: int = 300) -> float:
 
 
 def adam_fit(points: np.ndarray, pixels: np.ndarray, steps: int = 1500) -> np.ndarray:
-    """The original's weak-perspective fit: L1 over the joints in a 500-pixel crop, Adam, rate 0.1, 0.05 and 0.001."""
+    """The original's weak-perspective fit: L1 over the joints in a 500-pixel crop, Adam, rate 0.1, 0.05 and
+    0.001."""
     low, high = pixels.min(0), pixels.max(0)
     target = (pixels - (low + high) / 2) / (high - low).max() * 400 + 250
     x, m, v = np.random.default_rng(0).random(3), np.zeros(3), np.zeros(3)
@@ -46,29 +48,37 @@ def adam_fit(points: np.ndarray, pixels: np.ndarray, steps: int = 1500) -> np.nd
 
 
 def flops(path: Path) -> tuple[float, float]:
-    """Multiply-adds times two of the matrix products for one pose, and stored parameters, from the ONNX file itself."""
+    """Multiply-adds times two of the matrix products for one pose, and stored parameters, from the ONNX file
+    itself."""
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
     widened = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Cast"}
     sizes = {t.name: t.dims for t in model.graph.initializer}
     total = 0.0
-    vertices = next(v.type.tensor_type.shape.dim[1].dim_value for v in model.graph.output if v.name == "vertices")
+    vertices = next(
+        v.type.tensor_type.shape.dim[1].dim_value for v in model.graph.output if v.name == "vertices"
+    )
     for node in model.graph.node:
         dims = sizes.get(widened.get(node.input[1], node.input[1])) if node.op_type == "MatMul" else None
         if dims is None or len(dims) != 2:
             continue
-        # PoseNet sees the pose and its mirror image; decoding has 3 or 16 rows, graph layers one row a vertex.
+        # PoseNet sees the pose and its mirror image; decoding has 3 or 16 rows, graph layers one row a
+        # vertex.
         rows = vertices if dims[0] < 32 and dims[1] < 100 else 16 if dims[1] == vertices else 2
         total += 2.0 * rows * dims[0] * dims[1]
     return total, float(sum(np.prod(d) for d in sizes.values()))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--joints", choices=("coco", "human36"), default="coco")
     joints = parser.parse_args().joints
     lifter = openhmr.load(f"pose2mesh-{joints}")
     size = (1000, 1000)
-    points = lifter(np.load(ROOT / "examples" / "human36_pose.npy") if joints == "human36" else _coco(), image_size=size)
+    points = lifter(
+        np.load(ROOT / "examples" / "human36_pose.npy") if joints == "human36" else _coco(), image_size=size
+    )
     pose = points.pose2d
     K = intrinsics(size)
     checked = check_pose2d(pose, lifter.joint_set)
@@ -83,8 +93,13 @@ def main() -> None:
     for name, ms in parts.items():
         print(f"  {name}: {ms:.2f} ms")
     adam = median_ms(lambda: adam_fit(local[0], pose[0, :, :2]), 5)
-    print(f"camera fit of the original, 1,500 Adam steps in NumPy: {adam:.1f} ms, {adam / parts['camera fit']:.0f} times ours")
-    operations, parameters = flops(ROOT / "src" / "openhmr" / "assets" / "weights" / f"pose2mesh-{joints}.onnx")
+    print(
+        f"camera fit of the original, 1,500 Adam steps in NumPy: {adam:.1f} ms, "
+        f"{adam / parts['camera fit']:.0f} times ours"
+    )
+    operations, parameters = flops(
+        ROOT / "src" / "openhmr" / "assets" / "weights" / f"pose2mesh-{joints}.onnx"
+    )
     print(f"network: {operations / 1e9:.3f} GFLOP a pose, {parameters / 1e6:.1f} M stored numbers")
     path = ROOT / "examples" / "human36_pose.npy"
     start = time.perf_counter()

@@ -1,10 +1,12 @@
-"""Does loading keep training fed? Both official systems train on the tests' miniature Human3.6M with a loading process beside them.
+"""Does loading keep training fed? Both official systems train on the tests' miniature Human3.6M with a
+loading process beside them.
 
     python benchmarks/bench_loading.py [--workers 1] [--batch 8] [--steps 4] [--threads 1]
 
-A body of SMPL's size, COCO joints with a detector's errors for Pose2Mesh; augmented crops of real pictures for I2L-MeshNet with
-ResNet-50. Printed: processor time of a sample, and the share of the time that training waited for its batches. ``--pace`` takes a
-step's place by so many seconds of idling, to ask the same of a quicker machine.
+A body of SMPL's size, COCO joints with a detector's errors for Pose2Mesh; augmented crops of real pictures
+for I2L-MeshNet with ResNet-50. Printed: processor time of a sample, and the share of the time that training
+waited for its batches. ``--pace`` takes a step's place by so many seconds of idling, to ask the same of a
+quicker machine.
 """
 
 import argparse
@@ -20,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from openhmr.joints import COCO
 from openhmr.lab.data.human36m import Human36M, Human36MPoses
+from openhmr.lab.items.i2l_meshnet import I2LItems, Preparation
+from openhmr.lab.items.pose2mesh import PoseItems
 from openhmr.lab.models.i2l_meshnet import official as official_i2l
-from openhmr.lab.models.i2l_meshnet.inputs import I2LItems, Preparation
 from openhmr.lab.models.i2l_meshnet.losses import lixel_losses, total_loss
-from openhmr.lab.models.pose2mesh.inputs import PoseItems
 from openhmr.lab.models.pose2mesh.losses import LossConfig, pose2mesh_loss
 from openhmr.lab.models.pose2mesh.network import official as official_pose2mesh
 from openhmr.lab.training.batches import BalancedMix, Batches, ItemSet, seeded
@@ -42,11 +44,20 @@ def body():
 def pose2mesh() -> tuple[ItemSet, torch.optim.Optimizer, Step]:
     person = body()
     network = official_pose2mesh(COCO, person.faces, cache_dir=".cache").train()
-    faces, regressor = torch.as_tensor(person.faces).long(), torch.as_tensor(person.joint_regressors["human36"])
+    faces, regressor = (
+        torch.as_tensor(person.faces).long(),
+        torch.as_tensor(person.joint_regressors["human36"]),
+    )
 
     def loss(batch: dict[str, Tensor]) -> Tensor:
         nodes, pose3d = network(batch["pose2d"])
-        return torch.stack(list(pose2mesh_loss(network.vertices(nodes), pose3d, batch, faces, regressor, 9, LossConfig()).values())).sum()
+        return torch.stack(
+            list(
+                pose2mesh_loss(
+                    network.vertices(nodes), pose3d, batch, faces, regressor, 9, LossConfig()
+                ).values()
+            )
+        ).sum()
 
     items = PoseItems(Human36MPoses(MINI / "Human36M", "train", person), COCO, person)
     return items, torch.optim.RMSprop(network.parameters(), 1e-4), loss
@@ -74,7 +85,9 @@ class Repeated:
         return self.items.item(index % len(self.items), rng, picker)
 
 
-def measure(name: str, make: Callable[[], tuple[ItemSet, torch.optim.Optimizer, Step]], args: argparse.Namespace) -> None:
+def measure(
+    name: str, make: Callable[[], tuple[ItemSet, torch.optim.Optimizer, Step]], args: argparse.Namespace
+) -> None:
     items, optimizer, loss = make()
     items.item(0, *seeded(0))
     started = time.process_time()
@@ -95,13 +108,16 @@ def measure(name: str, make: Callable[[], tuple[ItemSet, torch.optim.Optimizer, 
         optimizer.step()
     seconds = time.perf_counter() - started
     print(
-        f"{name}: a sample takes {1000 * sample:.1f} ms; batches of {args.batch} beside {args.workers} loading process(es): "
+        f"{name}: a sample takes {1000 * sample:.1f} ms; batches of {args.batch} beside {args.workers} "
+        f"loading process(es): "
         f"{seconds / args.steps:.2f} s a step, {batches.waited / seconds:.1%} of it waiting"
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=4)

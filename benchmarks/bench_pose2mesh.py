@@ -19,7 +19,7 @@ from openhmr.joints import COCO
 from openhmr.lab.graphs.mesh_graph import build
 from openhmr.lab.models.pose2mesh.losses import LossConfig, pose2mesh_loss
 from openhmr.lab.models.pose2mesh.network import Pose2Mesh
-from openhmr.lab.models.pose2mesh.tables import ORDER, SparseMatrix
+from openhmr.lab.models.pose2mesh.sparse import ORDER, SparseMatrix
 
 MESHES = Path(__file__).parents[1] / "tests" / "data" / "pose2mesh" / "meshes.npz"
 
@@ -30,9 +30,12 @@ def read_faces(path: Path) -> np.ndarray:
 
 
 def count_flops(model: Pose2Mesh) -> tuple[float, float, float]:
-    """FLOPs of one body's evaluation: PoseNet and fc, then the graph convolutions of the plain and of the fast form."""
+    """FLOPs of one body's evaluation: PoseNet and fc, then the graph convolutions of the plain and of the
+    fast form."""
     mesh, graph = model.pose2mesh, model.graph
-    dense = 2 * sum(m.weight.numel() for m in (*model.pose_lifter.modules(), mesh.fc) if isinstance(m, torch.nn.Linear))
+    dense = 2 * sum(
+        m.weight.numel() for m in (*model.pose_lifter.modules(), mesh.fc) if isinstance(m, torch.nn.Linear)
+    )
     laplacians = [graph.laplacians[-1], *reversed(graph.laplacians[: graph.levels - 1])]
     plain = fast = 0.0
     for i, channels in enumerate(mesh.blocks):
@@ -46,8 +49,11 @@ def count_flops(model: Pose2Mesh) -> tuple[float, float, float]:
     return dense, plain, fast
 
 
-def compare(plain: Callable[[], object], fast: Callable[[], object], repeats: int) -> tuple[float, float, float]:
-    """Median milliseconds of both and the median of their ratios, taken in turns so that other load strikes both."""
+def compare(
+    plain: Callable[[], object], fast: Callable[[], object], repeats: int
+) -> tuple[float, float, float]:
+    """Median milliseconds of both and the median of their ratios, taken in turns so that other load strikes
+    both."""
     times = []
     for call in range(repeats + 1):
         pair = []
@@ -57,7 +63,11 @@ def compare(plain: Callable[[], object], fast: Callable[[], object], repeats: in
             pair.append(1e3 * (time.perf_counter() - start))
         if call:
             times.append(pair)
-    return statistics.median(t[0] for t in times), statistics.median(t[1] for t in times), statistics.median(a / b for a, b in times)
+    return (
+        statistics.median(t[0] for t in times),
+        statistics.median(t[1] for t in times),
+        statistics.median(a / b for a, b in times),
+    )
 
 
 def evaluation(plain: Pose2Mesh, fast: Pose2Mesh, batch: int, repeats: int) -> None:
@@ -67,7 +77,9 @@ def evaluation(plain: Pose2Mesh, fast: Pose2Mesh, batch: int, repeats: int) -> N
         difference = (plain.predict(x)[0] - fast.predict(x)[0]).abs().max().item()
         full = compare(lambda: plain.predict(x), lambda: fast.predict(x), repeats)
         nodes = compare(lambda: plain(x), lambda: fast(x), repeats)
-        mesh = compare(lambda: plain.pose2mesh.vertices(joints), lambda: fast.pose2mesh.vertices(joints), repeats)
+        mesh = compare(
+            lambda: plain.pose2mesh.vertices(joints), lambda: fast.pose2mesh.vertices(joints), repeats
+        )
     print(f"evaluation, batch {batch}: largest difference of the vertices {difference:.1e} m")
     for name, (a, b, ratio) in (("vertices", full), ("all nodes", nodes), ("MeshNet alone", mesh)):
         print(f"  {name:14} plain {a:8.1f} ms   fast {b:8.1f} ms   {ratio:5.2f} times as fast")
@@ -88,7 +100,11 @@ def training(plain: Pose2Mesh, fast: Pose2Mesh, faces: np.ndarray, batch: int, r
         def step() -> None:
             nodes, pose3d = model(x)
             optimizer.zero_grad()
-            sum(pose2mesh_loss(model.vertices(nodes), pose3d, target, triangles, regressor, 9, LossConfig()).values()).backward()
+            sum(
+                pose2mesh_loss(
+                    model.vertices(nodes), pose3d, target, triangles, regressor, 9, LossConfig()
+                ).values()
+            ).backward()
             optimizer.step()
 
         return step
@@ -113,7 +129,10 @@ def main() -> None:
     plain.load_state_dict(fast.state_dict())
     dense, slow_flops, fast_flops = count_flops(fast)
     print(f"{graph.real[0]} vertices, {len(graph.orders[0])} nodes; {args.threads} threads")
-    print(f"GFLOP a body: PoseNet and fc {dense / 1e9:.2f}; graph convolutions plain {slow_flops / 1e9:.2f}, fast {fast_flops / 1e9:.2f}")
+    print(
+        f"GFLOP a body: PoseNet and fc {dense / 1e9:.2f}; graph convolutions plain {slow_flops / 1e9:.2f}, "
+        f"fast {fast_flops / 1e9:.2f}"
+    )
     for batch in args.batch:
         evaluation(plain, fast, batch, args.repeats)
     if args.train:

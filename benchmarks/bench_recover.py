@@ -1,5 +1,6 @@
-"""Speed of `openhmr recover` without its pictures: photos a second (box given, one at a time), where the time goes, and the cold
-start.   python benchmarks/bench_recover.py [--model FILE.onnx] [--photo FILE]      (taskset -c 0,1 limits it to two cores)"""
+"""Speed of `openhmr recover` without its pictures: photos a second (box given, one at a time), where the time
+goes, and the cold start.   python benchmarks/bench_recover.py [--model FILE.onnx] [--photo FILE]
+(taskset -c 0,1 limits it to two cores)"""
 
 import argparse
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.io.images import read_image
 from openhmr.predict.person_crop import cut, squares
@@ -21,7 +22,7 @@ from openhmr.predict.search import find_person
 SHIPPED = Path(__file__).parents[1] / "src" / "openhmr" / "assets" / "weights" / "i2l-body.onnx"
 COLD = """
 import numpy as np
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.predict.recover import Recoverer
 Recoverer({0!r}, open_body())(np.zeros((480, 640, 3), np.uint8), (200, 100, 150, 300))
 """
@@ -38,14 +39,20 @@ def median_ms(run: Callable[[], object], seconds: float = 8.0) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", type=Path, default=SHIPPED)
     parser.add_argument("--photo", type=Path, help="default: noise of 480 x 640")
     args = parser.parse_args()
     if not args.model.is_file():
         print(f"{args.model} is not there; nothing to measure")
         return
-    image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8) if args.photo is None else read_image(args.photo)
+    image = (
+        np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+        if args.photo is None
+        else read_image(args.photo)
+    )
     height, width = image.shape[:2]
     box = np.array([[0.3 * width, 0.1 * height, 0.4 * width, 0.8 * height]])
     body = open_body()
@@ -63,7 +70,9 @@ def main() -> None:
     }
     for name, run in parts.items():
         print(f"  {name}: {median_ms(run, 4):.1f} ms")
-    print(f"search of the person, no box given: {median_ms(lambda: find_person(recoverer.run, image)):.0f} ms")
+    print(
+        f"search of the person, no box given: {median_ms(lambda: find_person(recoverer.run, image)):.0f} ms"
+    )
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", COLD.format(str(args.model))], check=True)
     print(f"cold start, import to first mesh: {time.perf_counter() - start:.2f} s")

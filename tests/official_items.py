@@ -29,16 +29,22 @@ class LiftItems:
         angle = 2 * np.pi * ((index + 0.37 * self.seed) / self.count)
         turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, -1, 0], [np.sin(angle), 0, -np.cos(angle)]])
         mesh = self.body.v_template @ turn.T
-        inputs, targets = target_regressor(self.body, self.joint_set) @ mesh, target_regressor(self.body, self.target_set) @ mesh
+        inputs, targets = (
+            target_regressor(self.body, self.joint_set) @ mesh,
+            target_regressor(self.body, self.target_set) @ mesh,
+        )
         xy = inputs[:, :2] + rng.normal(size=(len(inputs), 2)) * self.noise
         root = targets[self.target_set.root]
         ones = lambda n: np.ones((n, 1), np.float32)  # noqa: E731
         return {
             "pose2d": ((xy - xy.mean(0)) / xy.std(0)).astype(np.float32),
-            "mesh": mesh - root, "mesh_valid": ones(len(mesh)),
-            "reg_pose3d": (targets - root) * 1000, "reg_pose3d_valid": ones(len(targets)),
-            "lift_pose3d": (inputs - inputs[self.joint_set.root]) * 1000, "lift_pose3d_valid": ones(len(inputs)),
-        }  # fmt: skip
+            "mesh": mesh - root,
+            "mesh_valid": ones(len(mesh)),
+            "reg_pose3d": (targets - root) * 1000,
+            "reg_pose3d_valid": ones(len(targets)),
+            "lift_pose3d": (inputs - inputs[self.joint_set.root]) * 1000,
+            "lift_pose3d_valid": ones(len(inputs)),
+        }
 
 
 @dataclass
@@ -63,15 +69,26 @@ class ImageItems:
         image = np.random.default_rng(index).random((3, 256, 256), np.float32)
         n, v = len(joints), len(mesh)
         return {
-            "img": image, "orig_joint_img": lixel(joints), "fit_joint_img": lixel(joints), "fit_mesh_img": lixel(mesh),
-            "orig_joint_cam": joints - joints[0], "fit_joint_cam": joints - joints[0],
-            "pose_param": np.zeros(72), "shape_param": np.zeros(10),
-            "orig_joint_valid": ones(n), "orig_joint_trunc": ones(n), "fit_joint_trunc": ones(n), "fit_mesh_trunc": ones(v),
-            "is_valid_fit": np.float64(1), "is_3D": np.float64(self.has_3d),
-        }  # fmt: skip
+            "img": image,
+            "orig_joint_img": lixel(joints),
+            "fit_joint_img": lixel(joints),
+            "fit_mesh_img": lixel(mesh),
+            "orig_joint_cam": joints - joints[0],
+            "fit_joint_cam": joints - joints[0],
+            "pose_param": np.zeros(72),
+            "shape_param": np.zeros(10),
+            "orig_joint_valid": ones(n),
+            "orig_joint_trunc": ones(n),
+            "fit_joint_trunc": ones(n),
+            "fit_mesh_trunc": ones(v),
+            "is_valid_fit": np.float64(1),
+            "is_3D": np.float64(self.has_3d),
+        }
 
     def errors(self, index: int, item: dict, prediction: dict) -> dict[str, float]:
         out = {"mpjpe_lixel": float(np.abs(prediction["mesh_coord_img"] - item["fit_mesh_img"]).mean())}
         if "mesh_coord_cam" in prediction:
-            out["mpjpe_param"] = float(np.abs(prediction["joint_coord_cam"] - item["fit_joint_cam"]).mean() * 1000)
+            out["mpjpe_param"] = float(
+                np.abs(prediction["joint_coord_cam"] - item["fit_joint_cam"]).mean() * 1000
+            )
         return out

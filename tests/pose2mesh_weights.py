@@ -1,4 +1,5 @@
-"""The recorded networks' weights, drawn as the recordings drew them: each tensor from a generator seeded by its name."""
+"""The recorded networks' weights, drawn as the recordings drew them: each tensor from a generator seeded by
+its name."""
 
 import zlib
 
@@ -21,7 +22,8 @@ def draw(key: str, shape: tuple[int, ...]) -> np.ndarray:
 
 @torch.no_grad()
 def fill(module: nn.Module, prefix: str = "") -> None:
-    """Overwrite ``module``, whose state_dict keys follow ``prefix`` in the whole network, with weights of gain 1."""
+    """Overwrite ``module``, whose state_dict keys follow ``prefix`` in the whole network, with weights of
+    gain 1."""
     for key, value in module.state_dict().items():
         if value.is_floating_point():
             value.copy_(torch.as_tensor(draw(prefix + key, tuple(value.shape)).astype(np.float32)))

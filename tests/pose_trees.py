@@ -1,4 +1,5 @@
-"""Miniature trees of Pose2Mesh's data sets in their official layout, around a tiny body whose every place is known."""
+"""Miniature trees of Pose2Mesh's data sets in their official layout, around a tiny body whose every place is
+known."""
 
 import json
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ T_MM = np.array([120.0, -80.0, 4500.0])
 
 
 def human36m(root: Path, body: Body, off_mm: dict[int, float] | None = None) -> dict[int, Person]:
-    """Subjects 1 (frames 0, 3, 5, 10, 15; 10 without a fit) and 9 (0, 50, 100; 50 without one); annotated joints are the fits' own.
+    """Subjects 1 (frames 0, 3, 5, 10, 15; 10 without a fit) and 9 (0, 50, 100; 50 without one); annotated
+    joints are the fits' own.
 
     ``off_mm`` moves the joints of a frame to and fro. The people are in world axes.
     """
@@ -68,28 +70,48 @@ def human36m(root: Path, body: Body, off_mm: dict[int, float] | None = None) -> 
             # Listed backwards, so that the order of names is another one.
             number = subject * 1000 - i
             name = f"s_{subject:02d}_act_02_subact_01_ca_01/s_{subject:02d}_act_02_subact_01_ca_01_{frame:06d}.jpg"
-            facts = {"subject": subject, "action_idx": 2, "subaction_idx": 1, "cam_idx": 1, "frame_idx": frame}
+            facts = {
+                "subject": subject,
+                "action_idx": 2,
+                "subaction_idx": 1,
+                "cam_idx": 1,
+                "frame_idx": frame,
+            }
             images.insert(0, image(number, file_name=name, **facts))
             annotations.insert(0, annotation(number, number))
-            moved = np.where(np.arange(17)[:, None] % 2, 1, -1) * (off_mm or {}).get(frame, 0) * np.array([1, 0, 0])
+            moved = (
+                np.where(np.arange(17)[:, None] % 2, 1, -1)
+                * (off_mm or {}).get(frame, 0)
+                * np.array([1, 0, 0])
+            )
             joints[str(frame)] = body.joint_regressors["human36"] @ person.mesh(body) * 1000 + moved
             if frame != gap:
                 fits[str(frame)] = person.record()
         at = root / "annotations"
         write(at / f"Human36M_subject{subject}_data.json", {"images": images, "annotations": annotations})
-        write(at / f"Human36M_subject{subject}_camera.json", {"1": {"R": R, "t": T_MM, "f": FOCAL, "c": PRINCIPAL}})
+        write(
+            at / f"Human36M_subject{subject}_camera.json",
+            {"1": {"R": R, "t": T_MM, "f": FOCAL, "c": PRINCIPAL}},
+        )
         write(at / f"Human36M_subject{subject}_joint_3d.json", {"2": {"1": joints}})
         write(at / f"Human36M_subject{subject}_smpl_param.json", {"2": {"1": fits}})
     for subject in (5, 6, 7, 8, 11):
         for what in ("data", "camera", "joint_3d", "smpl_param"):
-            write(root / "annotations" / f"Human36M_subject{subject}_{what}.json", {"images": [], "annotations": []})
+            write(
+                root / "annotations" / f"Human36M_subject{subject}_{what}.json",
+                {"images": [], "annotations": []},
+            )
     name = "s_09_act_02_subact_01_ca_01_{:06d}.jpg"
-    write(root / "absnet_output_on_testset.json", {name.format(f): np.arange(34).reshape(17, 2) ** 1.5 + f for f in (100, 0, 50)})
+    write(
+        root / "absnet_output_on_testset.json",
+        {name.format(f): np.arange(34).reshape(17, 2) ** 1.5 + f for f in (100, 0, 50)},
+    )
     return people
 
 
 def muco(root: Path, body: Body) -> list[Person]:
-    """Pictures 0 (two people, the second nearer; a third, nearest, has no fit) and 1 (one with NaN parameters), 2 (one person)."""
+    """Pictures 0 (two people, the second nearer; a third, nearest, has no fit) and 1 (one with NaN
+    parameters), 2 (one person)."""
     people = [Person.drawn(i, depth=z) for i, z in enumerate((5.0, 4.0, 3.0, 4.0, 4.5))]
     pictures, annotations = (0, 0, 0, 1, 2), []
     for i, (person, picture) in enumerate(zip(people, pictures, strict=True)):
@@ -100,26 +122,42 @@ def muco(root: Path, body: Body) -> list[Person]:
         annotations.append(annotation(i, picture, keypoints_cam=joints, keypoints_img=project(joints)))
     fits = {str(i): p.record() for i, p in enumerate(people) if i != 2}
     fits["3"] = people[3].record(shape=[float("nan")] * 10)
-    write(root / "data" / "MuCo-3DHP.json", {"images": [image(i, f=FOCAL, c=PRINCIPAL) for i in range(3)], "annotations": annotations})
+    write(
+        root / "data" / "MuCo-3DHP.json",
+        {"images": [image(i, f=FOCAL, c=PRINCIPAL) for i in range(3)], "annotations": annotations},
+    )
     write(root / "data" / "smpl_param.json", fits)
     return people
 
 
 def coco(root: Path, body: Body, off_px: float = 0.0) -> list[Person]:
-    """Five annotations: 0 good, 1 a crowd, 2 without keypoints, 3 without a fit, 4 good with some joints hidden."""
+    """Five annotations: 0 good, 1 a crowd, 2 without keypoints, 3 without a fit, 4 good with some joints
+    hidden."""
     people, annotations, fits = [Person.drawn(i) for i in range(5)], [], {}
     for i, person in enumerate(people):
         mesh = skin(body, person.pose, person.shape)[0]
-        keypoints = np.concatenate([weak(body.joint_regressors["coco"] @ mesh), np.full((17, 1), 2.0)], axis=1)
+        keypoints = np.concatenate(
+            [weak(body.joint_regressors["coco"] @ mesh), np.full((17, 1), 2.0)], axis=1
+        )
         keypoints[:, 0] += off_px
         if i == 4:
             keypoints[3:6] = 0
-        more = {"iscrowd": int(i == 1), "num_keypoints": 0 if i == 2 else 14, "keypoints": keypoints.reshape(-1)}
+        more = {
+            "iscrowd": int(i == 1),
+            "num_keypoints": 0 if i == 2 else 14,
+            "keypoints": keypoints.reshape(-1),
+        }
         annotations.append(annotation(i, i, **more))
         if i != 3:
             parameters = {"pose": person.pose.reshape(-1), "shape": person.shape}
-            fits[str(i)] = {"smpl_param": parameters, "cam_param": {"s": 200.0 if i else [200.0, 200.0], "t": [310.0, 330.0]}}
-    write(root / "annotations" / "person_keypoints_train2017.json", {"images": [image(i) for i in range(5)], "annotations": annotations})
+            fits[str(i)] = {
+                "smpl_param": parameters,
+                "cam_param": {"s": 200.0 if i else [200.0, 200.0], "t": [310.0, 330.0]},
+            }
+    write(
+        root / "annotations" / "person_keypoints_train2017.json",
+        {"images": [image(i) for i in range(5)], "annotations": annotations},
+    )
     write(root / "annotations" / "coco_smplify_train.json", fits)
     return people
 
@@ -137,8 +175,12 @@ def pw3d(root: Path) -> list[Person]:
     for i, (person_id, sequence) in enumerate(((1, "b"), (0, "b"), (0, "a"))):
         images.append(image(i, sequence=sequence, cam_param=camera))
         gender = ("male", "female", "neutral")[i]
-        annotations.append(annotation(i + 10, i, person_id=person_id, smpl_param=people[i].record(gender=gender)))
-        found.insert(0, {"annotation_id": i + 10, "keypoints": np.random.default_rng(i).uniform(100, 400, (17, 3))})
+        annotations.append(
+            annotation(i + 10, i, person_id=person_id, smpl_param=people[i].record(gender=gender))
+        )
+        found.insert(
+            0, {"annotation_id": i + 10, "keypoints": np.random.default_rng(i).uniform(100, 400, (17, 3))}
+        )
     write(root / "data" / "3DPW_latest_test.json", {"images": images, "annotations": annotations})
     write(root / "data" / "darkpose_3dpw_testset_output.json", found)
     return people
@@ -148,7 +190,10 @@ def surreal(root: Path) -> list[Person]:
     """Pictures 2, 0, 1, the last with two people; detections are the annotations' numbers."""
     people, camera = [Person.drawn(i) for i in range(4)], {"focal": [600, 600], "princpt": [160, 120]}
     rows = list(zip((2, 0, 1, 1), people, strict=True))
-    annotations = [annotation(i, n, smpl_param=p.record(gender=("male", "female")[i % 2])) for i, (n, p) in enumerate(rows)]
+    annotations = [
+        annotation(i, n, smpl_param=p.record(gender=("male", "female")[i % 2]))
+        for i, (n, p) in enumerate(rows)
+    ]
     images = [image(n, cam_param=camera, width=320, height=240) for n in (2, 0, 1)]
     found = [
         {"image_id": n, "annotation_id": i, "keypoints": np.random.default_rng(i).uniform(0, 200, (24, 3))}
@@ -166,13 +211,25 @@ def freihand(root: Path) -> list[Person]:
     camera = {"R": R, "t": [0.05, 0.02, 0.7], "focal": FOCAL, "princpt": PRINCIPAL}
     images = [image(i, db_idx=i) for i in range(3)]
     for part, split in (("train", "train"), ("eval", "test")):
-        annotations = [annotation(i, i, bbox=[5, 5, 0, 10] if i == 0 else [100, 100, 90, 80]) for i in range(3)]
+        annotations = [
+            annotation(i, i, bbox=[5, 5, 0, 10] if i == 0 else [100, 100, 90, 80]) for i in range(3)
+        ]
         write(root / "data" / f"freihand_{part}_coco.json", {"images": images, "annotations": annotations})
         hand = lambda p: {"pose": p.pose.reshape(-1), "shape": p.shape}  # noqa: E731
         joints = np.random.default_rng(3).uniform(0.4, 0.6, (21, 3))
-        truth = {str(i): {"cam_param": camera, "mano_param": hand(p), "joint_3d": joints} for i, p in enumerate(people)}
+        truth = {
+            str(i): {"cam_param": camera, "mano_param": hand(p), "joint_3d": joints}
+            for i, p in enumerate(people)
+        }
         write(root / "data" / f"freihand_{part}_data.json", truth)
-        found = [{"image_id": i, "annotation_id": i, "keypoints": np.random.default_rng(i).uniform(0, 200, (21, 2))} for i in range(3)]
+        found = [
+            {
+                "image_id": i,
+                "annotation_id": i,
+                "keypoints": np.random.default_rng(i).uniform(0, 200, (21, 2)),
+            }
+            for i in range(3)
+        ]
         write(root / "data" / f"hrnet_output_on_{split}set.json", found)
     return people
 
@@ -184,7 +241,14 @@ def amass(root: Path, subset: str = "CMU") -> np.ndarray:
     for name in (subset, "Other"):
         path = root / "data" / name / "01" / "01_01_poses.npz"
         path.parent.mkdir(parents=True)
-        np.savez(path, poses=poses, betas=rng.normal(size=16), trans=np.zeros((130, 3)), dmpls=np.zeros((130, 8)), gender="male")
+        np.savez(
+            path,
+            poses=poses,
+            betas=rng.normal(size=16),
+            trans=np.zeros((130, 3)),
+            dmpls=np.zeros((130, 8)),
+            gender="male",
+        )
     return poses
 
 

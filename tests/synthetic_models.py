@@ -9,7 +9,10 @@ from openhmr.joints.smpl import SMPL_PARENTS
 def _ellipsoid(rings: int, segments: int, axes: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
     polar = np.pi * (np.arange(rings) + 1)[:, None] / (rings + 1)
     azimuth = 2 * np.pi * np.arange(segments) / segments
-    points = np.stack(np.broadcast_arrays(np.sin(polar) * np.cos(azimuth), np.cos(polar), np.sin(polar) * np.sin(azimuth)), -1)
+    points = np.stack(
+        np.broadcast_arrays(np.sin(polar) * np.cos(azimuth), np.cos(polar), np.sin(polar) * np.sin(azimuth)),
+        -1,
+    )
     vertices = np.concatenate([[(0, 1, 0)], points.reshape(-1, 3), [(0, -1, 0)]]) * axes
     k = np.arange(segments)
     after = (k + 1) % segments
@@ -43,5 +46,8 @@ def model(seed: int, hand: bool) -> dict[str, np.ndarray]:
     out |= {"J_regressor": regressor, "weights": weights / weights.sum(1, keepdims=True)}
     out["kintree_table"] = np.stack([parents, np.arange(joints)]).astype(np.int64).astype(np.uint32)
     if hand:
-        out |= {"hands_components": rng.standard_normal((45, 45)) * 0.2, "hands_mean": rng.standard_normal(45) * 0.2}
+        out |= {
+            "hands_components": rng.standard_normal((45, 45)) * 0.2,
+            "hands_mean": rng.standard_normal(45) * 0.2,
+        }
     return out

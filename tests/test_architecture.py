@@ -37,24 +37,42 @@ def test_runtime_imports_only_the_runtime() -> None:
 
 def test_networks_and_datasets_do_not_know_each_other() -> None:
     for path in (SOURCE / "lab" / "models").rglob("*.py"):
-        # What a sample is and how noisy a 2D pose is they may know (design: data.types -> models), where it comes from not.
+        # What a sample is and how noisy a 2D pose is they may know (design: data.types -> models), where it
+        # comes from not.
         known = imports(path) - {"openhmr.lab.data.types", "openhmr.lab.data.noise"}
-        assert not any(n.startswith(("openhmr.lab.data", "openhmr.lab.synth", "openhmr.lab.training")) for n in known), path
+        assert not any(
+            n.startswith(("openhmr.lab.data", "openhmr.lab.synth", "openhmr.lab.training")) for n in known
+        ), path
     for folder in ("data", "synth"):
         for path in (SOURCE / "lab" / folder).rglob("*.py"):
-            assert not any(n.startswith(("openhmr.lab.models", "openhmr.lab.training")) for n in imports(path)), path
+            assert not any(
+                n.startswith(("openhmr.lab.models", "openhmr.lab.training")) for n in imports(path)
+            ), path
 
 
 def test_importing_has_no_effect() -> None:
     code = "import sys, openhmr; assert not {'torch', 'onnxruntime', 'cv2', 'PIL'} & set(sys.modules)"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd="/")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd="/"
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(out),
+        str(ROOT),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return next(out.glob("openhmr-*.whl"))
@@ -66,11 +84,30 @@ def test_wheel_is_small_and_runs_the_demo_without_torch(wheel: Path, tmp_path: P
     venv.create(tmp_path / "env", with_pip=False)
     python = tmp_path / "env" / "bin" / "python"
     site = next((tmp_path / "env" / "lib").glob("python*/site-packages"))
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(site),
+        str(wheel),
+    ]
     subprocess.run(install, check=True, capture_output=True)
     # The dependencies themselves are linked in from this environment, so that the test needs no network.
     own = Path(os.path.dirname(os.path.dirname(__import__("numpy").__file__)))
-    for name in ("numpy", "numpy.libs", "onnxruntime", "PIL", "pillow.libs", "cv2", "opencv_python_headless.libs", "flatbuffers"):
+    for name in (
+        "numpy",
+        "numpy.libs",
+        "onnxruntime",
+        "PIL",
+        "pillow.libs",
+        "cv2",
+        "opencv_python_headless.libs",
+        "flatbuffers",
+    ):
         if (own / name).exists():
             (site / name).symlink_to(own / name)
     pose = ROOT / "examples" / "coco_skier.json"
@@ -82,6 +119,16 @@ def test_wheel_is_small_and_runs_the_demo_without_torch(wheel: Path, tmp_path: P
     command = [str(python), "-I", "-c", code, "lift", str(pose), "--joints", "coco", "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert {p.name for p in out.iterdir()} == {"mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png"}
+    assert {p.name for p in out.iterdir()} == {
+        "mesh.obj",
+        "mesh.glb",
+        "result.npz",
+        "pose2d.png",
+        "overlay.png",
+    }
     missing = subprocess.run([*command[:4], "lab", "test"], capture_output=True, text=True)
-    assert missing.returncode == 2 and missing.stderr.startswith("error: ") and "openhmr[train]" in missing.stderr
+    assert (
+        missing.returncode == 2
+        and missing.stderr.startswith("error: ")
+        and "openhmr[train]" in missing.stderr
+    )

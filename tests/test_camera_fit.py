@@ -46,7 +46,9 @@ def test_a_batch_equals_its_rows() -> None:
     points, pixels, weights, _, K = scenes(5)
     pixels += np.random.default_rng(2).normal(size=pixels.shape) * 5
     together = fit_translation(points, pixels, weights, K)
-    assert_allclose(together, [fit_translation(*row, K) for row in zip(points, pixels, weights, strict=True)], rtol=1e-9)
+    assert_allclose(
+        together, [fit_translation(*row, K) for row in zip(points, pixels, weights, strict=True)], rtol=1e-9
+    )
 
 
 def test_noisy_fit_is_a_minimum_of_the_reprojection_error_nearby() -> None:
@@ -71,7 +73,9 @@ def test_weak_perspective_is_exact_and_matches_least_squares() -> None:
     assert_allclose([s, *t], [120, 30, -7])
     pixels = 120 * points[:, :2] + rng.normal(size=(19, 2)) * 9
     s, t = fit_weak_perspective(points, pixels, weights)
-    rows = np.concatenate([np.stack([points[:, i], np.full(19, i == 0), np.full(19, i == 1)], -1) for i in (0, 1)])
+    rows = np.concatenate(
+        [np.stack([points[:, i], np.full(19, i == 0), np.full(19, i == 1)], -1) for i in (0, 1)]
+    )
     root = np.sqrt(np.tile(weights, 2))
     expected = np.linalg.lstsq(rows * root[:, None], pixels.T.ravel() * root, rcond=None)[0]
     assert_allclose([s, *t], expected)

@@ -13,7 +13,13 @@ from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36
 from openhmr.lab.graphs.mesh_graph import build
 from openhmr.lab.models import checkpoint
-from openhmr.lab.models.checkpoint import CheckpointInfo, import_official, load_checkpoint, read_checkpoint, save_checkpoint
+from openhmr.lab.models.checkpoint import (
+    CheckpointInfo,
+    import_official,
+    load_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 from openhmr.lab.models.pose2mesh.meshnet import MeshNet
 
 INFO = CheckpointInfo("pose2mesh", "human36", "b0d4", "96a7", {"levels": 9, "hidden": 4096})
@@ -37,7 +43,10 @@ def official_content(module: nn.Module, prefix: str = "") -> dict:
     return {
         "epoch": 15,
         "model_state_dict": {prefix + k: v for k, v in module.state_dict().items()},
-        "optim_state_dict": {"state": {0: {"step": 3, "square_avg": torch.zeros(2)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]},
+        "optim_state_dict": {
+            "state": {0: {"step": 3, "square_avg": torch.zeros(2)}},
+            "param_groups": [{"lr": 1e-3, "params": [0]}],
+        },
         "scheduler_state_dict": {"milestones": Counter({12: 1}), "gamma": 0.1, "last_epoch": 15},
         "train_log": [0.5, np.float64(0.25)],
         "test_log": {"surface": [np.float32(90.5)], "joint": [np.float64(60.0)]},
@@ -73,15 +82,21 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("change", [{"graph": "other"}, {"body": "other"}, {"joint_set": "coco"}, {"family": "i2l"}, {"config": {}}])
+@pytest.mark.parametrize(
+    "change",
+    [{"graph": "other"}, {"body": "other"}, {"joint_set": "coco"}, {"family": "i2l"}, {"config": {}}],
+)
 def test_another_networks_checkpoint_is_refused(tmp_path, change):
     save_checkpoint(tmp_path / "a.safetensors", nn.Linear(2, 2), INFO)
     with pytest.raises(InputError, match=f"made for {next(iter(change))}"):
-        load_checkpoint(tmp_path / "a.safetensors", nn.Linear(2, 2), CheckpointInfo(**{**INFO.__dict__, **change}))
+        load_checkpoint(
+            tmp_path / "a.safetensors", nn.Linear(2, 2), CheckpointInfo(**{**INFO.__dict__, **change})
+        )
 
 
 @pytest.mark.parametrize(
-    ("module", "message"), [(nn.Linear(2, 3), "of shape"), (nn.Linear(2, 2, bias=False), "unknown"), (nn.BatchNorm1d(2), "missing")]
+    ("module", "message"),
+    [(nn.Linear(2, 3), "of shape"), (nn.Linear(2, 2, bias=False), "unknown"), (nn.BatchNorm1d(2), "missing")],
 )
 def test_loading_is_strict(tmp_path, module, message):
     save_checkpoint(tmp_path / "a.safetensors", nn.Linear(2, 2), INFO)
@@ -111,7 +126,9 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
 @pytest.mark.parametrize("zipped", [True, False])
 def test_official_import(tmp_path, data, wrapped, prefix, zipped):
     """In today's file format and in that of 2020."""
-    torch.save(official_content(wrapped, prefix), tmp_path / "final.pth.tar", _use_new_zipfile_serialization=zipped)
+    torch.save(
+        official_content(wrapped, prefix), tmp_path / "final.pth.tar", _use_new_zipfile_serialization=zipped
+    )
     other = Wrapped(data)
     import_official(tmp_path / "final.pth.tar", other)
     assert_equal_states(wrapped, other)
@@ -132,7 +149,9 @@ class Evil:
         return print, ("executed",)
 
 
-@pytest.mark.parametrize("content", [{"model_state_dict": Evil()}, {"state_dict": {}}, [1], {"model_state_dict": {"a": 1}}])
+@pytest.mark.parametrize(
+    "content", [{"model_state_dict": Evil()}, {"state_dict": {}}, [1], {"model_state_dict": {"a": 1}}]
+)
 def test_hostile_and_foreign_official_files_are_refused(tmp_path, wrapped, capsys, content):
     torch.save(content, tmp_path / "final.pth.tar")
     with pytest.raises(InputError, match=r"unchanged \.pth\.tar") as caught:

@@ -22,12 +22,16 @@ FILES = {"mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png"}
 
 
 @pytest.fixture(autouse=True)
-def _tiny_models(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, tiny_body: Body) -> None:
+def _tiny_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, tiny_body: Body
+) -> None:
     folder = tmp_path_factory.mktemp("weights")
 
     def load(name: str) -> Lifter:
         joint_set = name.removeprefix("pose2mesh-")
-        path = write_tiny_model(folder / f"{name}.onnx", tiny_body, joint_set, {"coco": 19, "human36": 17}[joint_set])
+        path = write_tiny_model(
+            folder / f"{name}.onnx", tiny_body, joint_set, {"coco": 19, "human36": 17}[joint_set]
+        )
         return Lifter(path, tiny_body)
 
     monkeypatch.setattr(openhmr, "load", load)
@@ -35,9 +39,15 @@ def _tiny_models(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
 
 @pytest.mark.parametrize(
     ("pose", "joints", "size"),
-    [("coco_skier.json", "coco", [425, 640]), ("balancing_detection.json", "coco", [1920, 1080]), ("human36_pose.npy", "human36", None)],
+    [
+        ("coco_skier.json", "coco", [425, 640]),
+        ("balancing_detection.json", "coco", [1920, 1080]),
+        ("human36_pose.npy", "human36", None),
+    ],
 )
-def test_lift_writes_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], pose: str, joints: str, size: list[int] | None) -> None:
+def test_lift_writes_all_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pose: str, joints: str, size: list[int] | None
+) -> None:
     out = tmp_path / "a" / "b"
     assert main(["lift", str(EXAMPLES / pose), "--joints", joints, "--out", str(out), "--json"]) == 0
     assert {p.name for p in out.iterdir()} == FILES
@@ -56,7 +66,14 @@ def test_lift_writes_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_lift_over_a_photograph_with_focal_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (640, 425), "navy").save(tmp_path / "000000000785.jpg")
-    arguments = ["lift", str(EXAMPLES / "coco_skier.json"), "--joints", "coco", "--image", str(tmp_path / "000000000785.jpg")]
+    arguments = [
+        "lift",
+        str(EXAMPLES / "coco_skier.json"),
+        "--joints",
+        "coco",
+        "--image",
+        str(tmp_path / "000000000785.jpg"),
+    ]
     assert main([*arguments, "--focal", "900", "--out", str(tmp_path / "out")]) == 0
     text = capsys.readouterr().out
     assert "focal 900.0 px" in text and "overlay.png" in text
@@ -109,7 +126,9 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     before = sorted(tmp_path.rglob("*"))
-    assert main(["lift", str(tmp_path / name), "--joints", "coco", "--out", str(tmp_path / "out"), *more]) == 2
+    assert (
+        main(["lift", str(tmp_path / name), "--joints", "coco", "--out", str(tmp_path / "out"), *more]) == 2
+    )
     _is_one_sentence(capsys)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -122,18 +141,30 @@ def _is_one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_a_picture_of_another_size_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (30, 20)).save(tmp_path / "p.png")
-    arguments = ["lift", str(EXAMPLES / "coco_skier.json"), "--joints", "coco", "--image", str(tmp_path / "p.png")]
+    arguments = [
+        "lift",
+        str(EXAMPLES / "coco_skier.json"),
+        "--joints",
+        "coco",
+        "--image",
+        str(tmp_path / "p.png"),
+    ]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
     assert "(20, 30)" in _is_one_sentence(capsys)
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["lift"], ["bodies"], ["bodies", "convert", "a"], ["bodies", "convert", "a", "b.npz"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fly"], ["lift"], ["bodies"], ["bodies", "convert", "a"], ["bodies", "convert", "a", "b.npz"]],
+)
 def test_wrong_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     _is_one_sentence(capsys)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["lift", "--help"], ["bodies", "convert", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["lift", "--help"], ["bodies", "convert", "--help"], ["--version"]]
+)
 def test_help_and_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -147,7 +178,9 @@ def test_bodies_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert Body.load(tmp_path / "body.npz").num_vertices == 6890
 
 
-def test_lab_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lab_without_torch_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def absent(name: str) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
@@ -157,14 +190,17 @@ def test_lab_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_awkward_paths_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An over-long path, an empty --out, a folder where a file would go, a pipe as picture: one sentence, exit code 2."""
+    """An over-long path, an empty --out, a folder where a file would go, a pipe as picture: one sentence,
+    exit code 2."""
     pose = str(Path(__file__).parents[1] / "examples" / "coco_skier.json")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "taken" / "mesh.glb").mkdir(parents=True)
     for tail in (
-        ["--out", str(tmp_path / ("a" * 300))], ["--out", ""], ["--out", str(tmp_path / "taken")],
+        ["--out", str(tmp_path / ("a" * 300))],
+        ["--out", ""],
+        ["--out", str(tmp_path / "taken")],
         ["--out", str(tmp_path / "out"), "--image", str(tmp_path / "pipe.png")],
-    ):  # fmt: skip
+    ):
         assert main(["lift", pose, "--joints", "coco", *tail]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and error.count("\n") == 1

@@ -12,16 +12,22 @@ import pytest
 import torch
 
 from openhmr.bodies.body import Body
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.cli import main
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, SMPL
-from openhmr.lab.bake.compact import export_run
-from openhmr.lab.bake.onnx import export
 from openhmr.lab.config import build, override, read_yaml
 from openhmr.lab.device import read_device
 from openhmr.lab.evaluation.lift_benchmark import onnx_predictor
-from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh, Graph, GraphConv, laplacian_table
+from openhmr.lab.export.compact_pose2mesh import export_run
+from openhmr.lab.export.onnx_files import export
+from openhmr.lab.models.pose2mesh.compact import (
+    CompactConfig,
+    CompactPose2Mesh,
+    Graph,
+    GraphConv,
+    laplacian_table,
+)
 from openhmr.lab.synth.noise2d import TRAINING
 from openhmr.lab.training.compact import CompactRecipe, CompactTraining, start_from, train
 from tests.test_synth import random_pack
@@ -82,15 +88,21 @@ def test_skinned_start_is_linear_blend_skinning() -> None:
     from openhmr.lab.synth.poses import exp_map
 
     body = open_body()
-    net, skeleton = CompactPose2Mesh(COCO.flip_permutation, body, SMPL.flip_permutation, SMALL).mesh_net, Skeleton(body)
-    r, t = skeleton.transforms(exp_map(torch.randn(2, 24, 3, generator=torch.Generator().manual_seed(0)) * 0.5), torch.zeros(2, 10))
+    net, skeleton = (
+        CompactPose2Mesh(COCO.flip_permutation, body, SMPL.flip_permutation, SMALL).mesh_net,
+        Skeleton(body),
+    )
+    r, t = skeleton.transforms(
+        exp_map(torch.randn(2, 24, 3, generator=torch.Generator().manual_seed(0)) * 0.5), torch.zeros(2, 10)
+    )
     transforms = net.girth(torch.cat([r, t[..., None]], -1).transpose(1, 2))
     decoded = (transforms.flatten(2) @ net.decode).transpose(1, 2)
     assert (decoded - skeleton.vertices(r, t, torch.zeros(2, 10))).abs().max() < 1e-5
 
 
 def test_girth_keeps_bones_and_restores_what_lies_across() -> None:
-    """Rotations pass unchanged; a shrunken transform keeps its joint and its bone and becomes a rotation across it."""
+    """Rotations pass unchanged; a shrunken transform keeps its joint and its bone and becomes a rotation
+    across it."""
     from openhmr.lab.models.pose2mesh.compact import Girth
     from openhmr.lab.synth.poses import random_rotations
 
@@ -117,7 +129,8 @@ def test_onnx_equals_torch(network, tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     x = poses(5)
     vertices, pose3d = session.run(["vertices", "pose3d"], {"pose2d": x.numpy()})
-    # Constants of 4096 numbers and more are stored in half precision; the oracle uses the same rounded weights.
+    # Constants of 4096 numbers and more are stored in half precision; the oracle uses the same rounded
+    # weights.
     for parameter in network.parameters():
         if parameter.numel() >= 4096:
             parameter.data = parameter.data.half().float()
@@ -145,7 +158,9 @@ def test_gradient_reaches_every_parameter(network) -> None:
     vertices, pose3d = network(poses(6))
     (vertices.square().mean() + pose3d.square().mean()).backward()
     for name, parameter in network.named_parameters():
-        assert (parameter.grad is not None and parameter.grad.abs().max() > 0) or (".linear" in name and name.endswith("bias")), name
+        assert (parameter.grad is not None and parameter.grad.abs().max() > 0) or (
+            ".linear" in name and name.endswith("bias")
+        ), name
 
 
 @pytest.fixture
@@ -156,19 +171,23 @@ def recipe(tmp_path: Path) -> CompactRecipe:
         pack[key] = np.repeat(pack[key], 3, 0)
     np.savez(tmp_path / "pack.npz", **pack)
     data = {
-        "joint_set": "coco", "motion": str(tmp_path / "pack.npz"), "model": dataclasses.asdict(SMALL),
+        "joint_set": "coco",
+        "motion": str(tmp_path / "pack.npz"),
+        "model": dataclasses.asdict(SMALL),
         "stage1": {"steps": 6, "batch": 16, "warmup": 2, "evaluate_every": 100, "checkpoint_every": 3},
         "stage2": {"steps": 3, "batch": 4, "warmup": 1, "evaluate_every": 100, "checkpoint_every": 3},
-    }  # fmt: skip
+    }
     return build(CompactRecipe, data)
 
 
-def test_training_resumes_to_the_bit_and_exports(recipe: CompactRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_resumes_to_the_bit_and_exports(
+    recipe: CompactRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("openhmr.lab.training.compact.EVALUATION_POSES", 64)
-    monkeypatch.setattr("openhmr.lab.training.fit.plot_metrics", lambda folder: None)
+    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
     whole = CompactTraining(recipe, torch.device("cpu"))
     train(whole, tmp_path / "whole")
-    from openhmr.lab.training.fit import Trainer
+    from openhmr.lab.training.trainer import Trainer
 
     work = CompactTraining(recipe, torch.device("cpu"))
     Trainer(work.network, recipe.stage1, tmp_path / "cut" / "stage1", recipe.seed, torch.device("cpu")).run(
@@ -176,7 +195,9 @@ def test_training_resumes_to_the_bit_and_exports(recipe: CompactRecipe, tmp_path
     )
     resumed = CompactTraining(recipe, torch.device("cpu"))
     train(resumed, tmp_path / "cut")
-    for (name, a), b in zip(whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True
+    ):
         if not a.is_sparse_csr:
             assert torch.equal(a, b), name
     (tmp_path / "cut" / "config.json").write_text(json.dumps(dataclasses.asdict(recipe)))
@@ -213,10 +234,13 @@ def test_shipped_presets_are_valid() -> None:
 @pytest.mark.parametrize(
     ("assignments", "message"),
     [
-        (["stage1.stepz=3"], "did you mean stage1.steps"), (["stage1.steps=many"], "must be of type int"), (["noise=3"], "group of keys"),
-        (["nonsense"], "has no '='"), (["cameras.off_centre=[1]"], "list of 2 values"),
+        (["stage1.stepz=3"], "did you mean stage1.steps"),
+        (["stage1.steps=many"], "must be of type int"),
+        (["noise=3"], "group of keys"),
+        (["nonsense"], "has no '='"),
+        (["cameras.off_centre=[1]"], "list of 2 values"),
     ],
-)  # fmt: skip
+)
 def test_wrong_configs_are_refused(assignments: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         build(CompactRecipe, override(read_yaml("compact_coco"), ["motion=x.npz", *assignments]))
@@ -240,9 +264,23 @@ def test_yaml_that_is_no_config(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"5", b"\xff\xfe{}", b"[" * 100_000, b"{}", b'{"recipe": "i2l"}', b'{"joint_set": []}', b'{"system": 1}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"5",
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b"{}",
+        b'{"recipe": "i2l"}',
+        b'{"joint_set": []}',
+        b'{"system": 1}',
+    ],
 )
-def test_damaged_run_folders_are_refused(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_run_folders_are_refused(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "stage1").mkdir()
     for state in (tmp_path / "state.safetensors", tmp_path / "stage1" / "state.safetensors"):
         state.touch()
@@ -260,7 +298,11 @@ def test_devices() -> None:
 
 def test_other_models_are_no_predictors(tmp_path: Path, tiny_body: Body) -> None:
     predict = onnx_predictor(write_tiny_model(tmp_path / "good.onnx", tiny_body, "coco", 19), tiny_body, COCO)
-    assert predict(SimpleNamespace(pose2d=poses(3))).shape == (3, len(tiny_body.level("coarse").vertex_ids), 3)
+    assert predict(SimpleNamespace(pose2d=poses(3))).shape == (
+        3,
+        len(tiny_body.level("coarse").vertex_ids),
+        3,
+    )
     content = (tmp_path / "good.onnx").read_bytes()
     (tmp_path / "cut.onnx").write_bytes(content[: len(content) // 2])
     (tmp_path / "jpeg.onnx").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))

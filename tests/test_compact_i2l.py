@@ -16,23 +16,29 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.cli import main as user
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import matrix_to_axis_angle
-from openhmr.lab.bake.compact_i2l import Mirrored, export_run, folded, shrink_betas, variance_line
-from openhmr.lab.bake.onnx import RECOVER_OUTPUTS as OUTPUTS
 from openhmr.lab.cli import main as lab
+from openhmr.lab.export.compact_i2l import Mirrored, export_run, folded, shrink_betas, variance_line
+from openhmr.lab.export.onnx_files import RECOVER_OUTPUTS as OUTPUTS
 from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, six_d
 from openhmr.lab.models.i2l_meshnet.compact_parts import JointVolume, VertexHead, near
 from openhmr.lab.synth.crops import Pictures
 from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, fresh, restore
-from openhmr.lab.training.fit import Schedule, Trainer, read_metrics
+from openhmr.lab.training.trainer import Schedule, Trainer, read_metrics
 from openhmr.predict.recover import Recoverer
 
-SMALL = {"joint_depth_channels": 2, "mesh_channels": 8, "depth_channels": 2, "global_features": 16, "regressor_width": 16}
+SMALL = {
+    "joint_depth_channels": 2,
+    "mesh_channels": 8,
+    "depth_channels": 2,
+    "global_features": 16,
+    "regressor_width": 16,
+}
 SMALL |= {"token_width": 8, "token_features": 2, "nudge_width": 16}
 
 
@@ -55,12 +61,16 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
         betas = rng.normal(size=(n, 10))
-        np.savez(folder / f"images-{shard:05d}.npz", K=K, pose=pose, betas=betas, translation=place, box_xywh=box)
+        np.savez(
+            folder / f"images-{shard:05d}.npz", K=K, pose=pose, betas=betas, translation=place, box_xywh=box
+        )
     # Random weights to start from, so that nothing needs MediaPipe's.
     torch.manual_seed(3)
     weights = fresh(open_body(), CompactI2LConfig(**SMALL)).state_dict()
     (folder / "start").mkdir()
-    save_file({f"average.{k}": v.contiguous() for k, v in weights.items()}, folder / "start" / "state.safetensors")
+    save_file(
+        {f"average.{k}": v.contiguous() for k, v in weights.items()}, folder / "start" / "state.safetensors"
+    )
     return folder
 
 
@@ -68,7 +78,13 @@ def recipe(shards: Path, **changes: object) -> CompactI2LRecipe:
     from openhmr.lab.config import build
 
     schedule = {"steps": 4, "batch": 3, "warmup": 1, "evaluate_every": 4, "checkpoint_every": 2}
-    data = {"pictures": str(shards), "validation": str(shards), "model": SMALL, "schedule": schedule, "start_from": str(shards / "start")}
+    data = {
+        "pictures": str(shards),
+        "validation": str(shards),
+        "model": SMALL,
+        "schedule": schedule,
+        "start_from": str(shards / "start"),
+    }
     return build(CompactI2LRecipe, data | changes)
 
 
@@ -81,7 +97,12 @@ def test_same_padding_puts_the_odd_pixel_last() -> None:
     conv = SameConv(1, 1, 3, 2, bias=False)
     torch.nn.init.ones_(conv.weight)
     x = torch.arange(16.0).view(1, 1, 4, 4)
-    expected = torch.tensor([[0 + 1 + 2 + 4 + 5 + 6 + 8 + 9 + 10, 2 + 3 + 6 + 7 + 10 + 11], [8 + 9 + 10 + 12 + 13 + 14, 10 + 11 + 14 + 15]])
+    expected = torch.tensor(
+        [
+            [0 + 1 + 2 + 4 + 5 + 6 + 8 + 9 + 10, 2 + 3 + 6 + 7 + 10 + 11],
+            [8 + 9 + 10 + 12 + 13 + 14, 10 + 11 + 14 + 15],
+        ]
+    )
     assert torch.equal(conv(x)[0, 0], expected.float())
 
 
@@ -110,7 +131,11 @@ def test_joint_volume_equals_the_convolution_over_the_volume() -> None:
 
 
 def test_prior_is_a_gaussian_but_for_what_softmax_does_not_see() -> None:
-    bins, guess, width = torch.arange(64.0), torch.tensor([[3.0, 60.0, 31.0]]), torch.tensor([[0.1], [1.0], [2.0]])
+    bins, guess, width = (
+        torch.arange(64.0),
+        torch.tensor([[3.0, 60.0, 31.0]]),
+        torch.tensor([[0.1], [1.0], [2.0]]),
+    )
     expected = torch.softmax(-0.5 * ((bins - guess[..., None]) / width.exp()) ** 2, -1)
     torch.testing.assert_close(near(bins, guess, width).softmax(-1), expected, atol=1e-5, rtol=1e-4)
 
@@ -137,7 +162,8 @@ def test_six_d_gives_rotations_and_keeps_a_rotation() -> None:
 
 
 def test_lixel_targets_lead_back_to_the_mesh(training: CompactI2LTraining) -> None:
-    """Augmented, mirrored, off-centre: restoring the targets gives the posed mesh, and so do the parameter targets."""
+    """Augmented, mirrored, off-centre: restoring the targets gives the posed mesh, and so do the parameter
+    targets."""
     batch = training.source.draw(24, 0, 0)
     restored = restore(batch.vertices, batch.scale_m, batch)
     restored = restored - (training.human36 @ restored)[:, :1]
@@ -163,7 +189,9 @@ def test_gradient_reaches_what_trains_and_nothing_else(training: CompactI2LTrain
     without = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()}
     frozen = {n for n, p in network.named_parameters() if not p.requires_grad}
     # A heatmap does not change when all its logits rise.
-    shift = {n for n in without if n.endswith(("plane.bias", "plane.0.bias", "plane.1.bias", "depth.out.bias"))}
+    shift = {
+        n for n in without if n.endswith(("plane.bias", "plane.0.bias", "plane.1.bias", "depth.out.bias"))
+    }
     # The lifter's own 3D pose and its graph convolutions, and BlazePose's own heatmaps, have no part here.
     idle = ("trunk.heat.", "lifter.mesh_net.conv", "lifter.mesh_net.features.", "lifter.pose_net.output.")
     unused = {n for n in without if n.startswith(idle)}
@@ -182,30 +210,64 @@ def test_training_resumes_to_the_bit_and_exports(
     train(CompactI2LTraining(recipe(shards), torch.device("cpu")), tmp_path / "parts", until=2)
     parts = CompactI2LTraining(recipe(shards), torch.device("cpu"))
     train(parts, tmp_path / "parts")
-    for (name, a), b in zip(whole.network.state_dict().items(), parts.network.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        whole.network.state_dict().items(), parts.network.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b), name
     settings = {"validation": str(shards), "recipe": "i2l", "model": {**vars(CompactI2LConfig()), **SMALL}}
     (tmp_path / "whole" / "config.json").write_text(json.dumps(settings))
-    assert lab(["export", str(tmp_path / "whole"), "--out", str(tmp_path / "m.onnx"), "--checkpoint", str(tmp_path / "c")]) == 0
+    assert (
+        lab(
+            [
+                "export",
+                str(tmp_path / "whole"),
+                "--out",
+                str(tmp_path / "m.onnx"),
+                "--checkpoint",
+                str(tmp_path / "c"),
+            ]
+        )
+        == 0
+    )
     capsys.readouterr()
     session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
     image = np.random.default_rng(0).random((3, 3, 256, 256), np.float32)
-    outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"image": image}), strict=True))
+    outputs = dict(
+        zip([o.name for o in session.get_outputs()], session.run(None, {"image": image}), strict=True)
+    )
     with torch.no_grad():
-        expected = dict(zip(OUTPUTS, Mirrored(whole.network, open_body())(torch.as_tensor(image)), strict=True))
+        expected = dict(
+            zip(OUTPUTS, Mirrored(whole.network, open_body())(torch.as_tensor(image)), strict=True)
+        )
     for name in ("joints_lixel", "vertices_lixel", "rotations", "scale_m"):
         # The file stores half precision: 3 mm on random weights. Its betas are shrunken.
         np.testing.assert_allclose(outputs[name], expected[name].numpy(), atol=0.1, err_msg=name)
     Recoverer(tmp_path / "m.onnx", open_body())
-    continued = CompactI2LTraining(recipe(shards, start_from=str(tmp_path / "c")), torch.device("cpu")).network
+    continued = CompactI2LTraining(
+        recipe(shards, start_from=str(tmp_path / "c")), torch.device("cpu")
+    ).network
     torch.testing.assert_close(continued.rescale.weight, whole.network.rescale.weight, atol=1e-3, rtol=1e-3)
 
 
 def test_two_processes_train_together(shards: Path, tmp_path: Path) -> None:
     """Through the command, under torchrun: each draws pictures of its own, and one of them writes."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "openhmr.cli", "lab", "train"]
+    start = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "openhmr.cli",
+        "lab",
+        "train",
+    ]
     start += ["compact_i2l", "--pictures", str(shards), "--validation", str(shards), "--out", str(tmp_path)]
-    small = {f"model.{k}": v for k, v in SMALL.items()} | {"start_from": shards / "start", "validation_crops": 4}
+    small = {f"model.{k}": v for k, v in SMALL.items()} | {
+        "start_from": shards / "start",
+        "validation_crops": 4,
+    }
     small |= {"schedule.steps": 2, "schedule.batch": 4, "schedule.evaluate_every": 1}
     for key, value in small.items():
         start += ["--set", f"{key}={value}"]
@@ -238,19 +300,27 @@ def test_a_mirrored_crop_gives_the_mirrored_body() -> None:
     with torch.no_grad():
         plain, mirror = (dict(zip(OUTPUTS, network(x), strict=True)) for x in (image, image.flip(3)))
     for name in ("joints", "vertices"):
-        x, y = (out[f"{name}_lixel"][:, across] for out, across in ((plain, slice(None)), (mirror, network.across[name])))
+        x, y = (
+            out[f"{name}_lixel"][:, across]
+            for out, across in ((plain, slice(None)), (mirror, network.across[name]))
+        )
         torch.testing.assert_close(torch.cat([64 - y[..., :1], y[..., 1:]], -1), x, atol=1e-3, rtol=0)
-        torch.testing.assert_close(mirror[f"{name}_sigma"][:, network.across[name]], plain[f"{name}_sigma"], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            mirror[f"{name}_sigma"][:, network.across[name]], plain[f"{name}_sigma"], atol=1e-4, rtol=1e-4
+        )
     # The skinned bodies are each other's mirror images too.
     ids = body.level("coarse").vertex_ids
     pose = [matrix_to_axis_angle(out["rotations"].double().numpy()) for out in (plain, mirror)]
     left, right = (skin(body, p, np.zeros((2, 10)))[0][:, ids] for p in pose)
     root = 2 * skin(body, pose[0], np.zeros((2, 10)))[1][:, :1]
-    np.testing.assert_allclose(right[:, network.across["vertices"]] * [-1, 1, 1] + root * [1, 0, 0], left, atol=1e-3)
+    np.testing.assert_allclose(
+        right[:, network.across["vertices"]] * [-1, 1, 1] + root * [1, 0, 0], left, atol=1e-3
+    )
 
 
 def test_contradicting_views_are_not_averaged() -> None:
-    """Both say where the body is but not which side is left: the surer one is taken whole, with what belongs to it."""
+    """Both say where the body is but not which side is left: the surer one is taken whole, with what belongs
+    to it."""
     body = open_body()
     network = fresh(body, CompactI2LConfig(**SMALL)).eval()
     with torch.no_grad():
@@ -262,7 +332,10 @@ def test_contradicting_views_are_not_averaged() -> None:
     mesh = torch.rand(1, len(across), 3) + template * 30 + 32
     plain = good | {"vertices_lixel": mesh, "vertices_sigma": torch.full_like(mesh, 2.0)}
     for turned, sigma, expected in ((False, 1.0, 2.5**0.5), (True, 1.0, 1.0), (True, 3.0, 2.0)):
-        mirror = plain | {"vertices_lixel": back(mesh) if turned else back(mesh)[:, across], "vertices_sigma": torch.full_like(mesh, sigma)}
+        mirror = plain | {
+            "vertices_lixel": back(mesh) if turned else back(mesh)[:, across],
+            "vertices_sigma": torch.full_like(mesh, sigma),
+        }
         network.forward = lambda _, m=mirror: {k: torch.cat([plain[k], m[k]]) for k in plain}  # type: ignore[method-assign]
         out = dict(zip(OUTPUTS, mirrored(torch.zeros(1, 3, 256, 256)), strict=True))
         torch.testing.assert_close(out["vertices_sigma"], torch.full_like(mesh, expected))
@@ -286,9 +359,15 @@ def test_a_folder_without_shards_and_a_broken_picture_are_refused(tmp_path: Path
         Pictures(damaged)
     (damaged / "images-00001.tar").write_bytes(whole)
     arrays = dict(np.load(shards / "images-00000.npz"))
-    for change, reason in (({"box_xywh": arrays["box_xywh"] * 0.1}, "pixels large"), ({"pose": None}, "lacks pose")):
+    for change, reason in (
+        ({"box_xywh": arrays["box_xywh"] * 0.1}, "pixels large"),
+        ({"pose": None}, "lacks pose"),
+    ):
         for shard in range(2):
-            np.savez(damaged / f"images-{shard:05d}.npz", **{k: v for k, v in (arrays | change).items() if v is not None})
+            np.savez(
+                damaged / f"images-{shard:05d}.npz",
+                **{k: v for k, v in (arrays | change).items() if v is not None},
+            )
         with pytest.raises(InputError, match=reason):
             Pictures(damaged)
     pictures = Pictures(shards)
@@ -304,7 +383,11 @@ def test_a_damaged_state_is_refused(tmp_path: Path, shards: Path, capsys: pytest
     (tmp_path / "config.json").write_text(json.dumps(settings))
     good, state = (shards / "start" / "state.safetensors").read_bytes(), tmp_path / "state.safetensors"
     other = {"average.x": torch.zeros(2)}
-    for damage, reason in ((good[: len(good) // 2], "no readable"), (b"", "no readable"), (save(other), "does not fit the network")):
+    for damage, reason in (
+        (good[: len(good) // 2], "no readable"),
+        (b"", "no readable"),
+        (save(other), "does not fit the network"),
+    ):
         state.write_bytes(damage)
         assert user(["lab", "export", str(tmp_path), "--out", str(tmp_path / "m.onnx")]) == 2
         message = capsys.readouterr().err
@@ -323,27 +406,69 @@ def test_a_start_without_lifter_or_of_another_network_is_refused(shards: Path, t
 
 
 @pytest.mark.parametrize(
-    "change", ["schedule.batch=0", "schedule.evaluate_every=0", "schedule.lr=.nan", "schedule.lr=-1", "schedule.steps=-1",
-               "validation_crops=0", "model.mesh_channels=0"]
-)  # fmt: skip
+    "change",
+    [
+        "schedule.batch=0",
+        "schedule.evaluate_every=0",
+        "schedule.lr=.nan",
+        "schedule.lr=-1",
+        "schedule.steps=-1",
+        "validation_crops=0",
+        "model.mesh_channels=0",
+    ],
+)
 def test_numbers_that_cannot_be_are_refused_before_anything_is_written(
     change: str, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["lab", "train", "compact_i2l", "--pictures", str(shards), "--validation", str(shards), "--out", str(tmp_path / "run")]
+    command = [
+        "lab",
+        "train",
+        "compact_i2l",
+        "--pictures",
+        str(shards),
+        "--validation",
+        str(shards),
+        "--out",
+        str(tmp_path / "run"),
+    ]
     assert user([*command, "--set", f"start_from={shards / 'start'}", "--set", change]) == 2
     assert "config key" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
-def test_training_leaves_the_run_of_another_network_alone(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_leaves_the_run_of_another_network_alone(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = {"recipe": "pose2mesh", "joint_set": "coco", "model": {"hidden": 8}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    command = ["lab", "train", "compact_i2l", "--pictures", str(shards), "--validation", str(shards), "--out", str(tmp_path)]
-    assert user([*command, "--set", f"start_from={shards / 'start'}", *(f"--set=model.{k}={v}" for k, v in SMALL.items())]) == 2
+    command = [
+        "lab",
+        "train",
+        "compact_i2l",
+        "--pictures",
+        str(shards),
+        "--validation",
+        str(shards),
+        "--out",
+        str(tmp_path),
+    ]
+    assert (
+        user(
+            [
+                *command,
+                "--set",
+                f"start_from={shards / 'start'}",
+                *(f"--set=model.{k}={v}" for k, v in SMALL.items()),
+            ]
+        )
+        == 2
+    )
     assert "run of another network" in capsys.readouterr().err
     assert json.loads((tmp_path / "config.json").read_text()) == config
 
 
-def test_a_state_of_other_layers_and_a_cut_line_of_metrics(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_state_of_other_layers_and_a_cut_line_of_metrics(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     plan = Schedule(steps=4, batch=1, average=0.5)
     layers = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 2))
     first = Trainer(layers, plan, tmp_path, 1, torch.device("cpu"))
@@ -381,9 +506,17 @@ def test_a_damped_parameter_moves_by_its_share_of_the_step() -> None:
     """AdamW's first step is the learning rate in every entry, whatever the gradient."""
     layer = torch.nn.Linear(4, 3)
     layer.weight.step_scale = torch.tensor([[0.5], [0.0], [0.1]])  # type: ignore[attr-defined]
-    trainer = Trainer(layer, Schedule(steps=9, batch=1, lr=0.01, warmup=0, average=0), Path("unused"), 1, torch.device("cpu"))
+    trainer = Trainer(
+        layer,
+        Schedule(steps=9, batch=1, lr=0.01, warmup=0, average=0),
+        Path("unused"),
+        1,
+        torch.device("cpu"),
+    )
     before, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
     trainer.optimise({"loss": layer(torch.ones(2, 4)).sum() * 7})
     moved = (before - layer.weight).detach()
-    torch.testing.assert_close(moved, 0.01 * torch.tensor([[0.5], [0.0], [0.1]]).expand(3, 4), atol=1e-7, rtol=0)
+    torch.testing.assert_close(
+        moved, 0.01 * torch.tensor([[0.5], [0.0], [0.1]]).expand(3, 4), atol=1e-7, rtol=0
+    )
     torch.testing.assert_close(bias - layer.bias, torch.full((3,), 0.01), atol=1e-7, rtol=0)

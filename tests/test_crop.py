@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from openhmr.errors import InputError
 from openhmr.geometry.camera import cam2pixel, pixel2cam, world2cam
-from openhmr.geometry.crop import (
+from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
+from openhmr.lab.crops.pose2mesh import (
     CROP_SIZE,
     crop_affine,
     get_bbox,
@@ -18,7 +19,6 @@ from openhmr.geometry.crop import (
     solve_affine,
     standardise,
 )
-from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
 
 SETS = [HUMAN36, COCO, SMPL, MANO]
 
@@ -44,16 +44,21 @@ def test_boxes_are_the_originals_to_the_bit(reference: dict, joint_set: JointSet
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("rotation", [0, 25])
 @pytest.mark.parametrize("joint_set", SETS, ids=lambda s: s.name)
-def test_normalisation_is_the_originals_to_the_bit(reference: dict, joint_set: JointSet, rotation: int, flip: bool) -> None:
+def test_normalisation_is_the_originals_to_the_bit(
+    reference: dict, joint_set: JointSet, rotation: int, flip: bool
+) -> None:
     name, key = joint_set.name, f"{joint_set.name}_r{rotation}_f{int(flip)}"
     pairs = joint_set.flip_pairs or joint_set.extra_edges  # the reference swaps a hand's neighbouring fingers
-    joints, transform = j2d_processing(reference[f"{name}_img"], CROP_SIZE, reference[f"{name}_pbbox"], rotation, flip, pairs)
+    joints, transform = j2d_processing(
+        reference[f"{name}_img"], CROP_SIZE, reference[f"{name}_pbbox"], rotation, flip, pairs
+    )
     assert np.array_equal(transform, reference[f"{key}_trans"])
     joints[:, :2] /= CROP_SIZE
     assert np.array_equal(joints, reference[f"{key}_j2d"])
     assert np.array_equal(standardise(joints[:, :2]), reference[f"{key}_norm"])
     out = j3d_processing(reference[f"{name}_cam"], rotation, flip, pairs)
-    # Products of three terms may be summed in another order by another BLAS: two units in the last place of metres in mm.
+    # Products of three terms may be summed in another order by another BLAS: two units in the last place of
+    # metres in mm.
     np.testing.assert_allclose(out, reference[f"{key}_j3d"], rtol=2.5e-7, atol=2e-4)
 
 
@@ -63,7 +68,9 @@ def test_integer_poses_are_truncated(reference: dict) -> None:
     assert box is not None
     truncated, _ = j2d_processing(points, CROP_SIZE, box, 0, False, ())
     exact, _ = j2d_processing(points.astype(np.float64), CROP_SIZE, box, 0, False, ())
-    assert np.array_equal(truncated, reference["int_out"]) and np.array_equal(exact, reference["int_out_if_float"])
+    assert np.array_equal(truncated, reference["int_out"]) and np.array_equal(
+        exact, reference["int_out_if_float"]
+    )
     assert np.array_equal(truncated, np.trunc(truncated)) and not np.array_equal(truncated, exact)
 
 
@@ -93,7 +100,9 @@ def test_affine_refuses_a_line() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0, 900), st.floats(0, 900), st.floats(5, 500), st.floats(5, 500), st.floats(-180, 180))
-def test_crop_is_a_similarity_that_centres_the_box(x: float, y: float, w: float, h: float, angle: float) -> None:
+def test_crop_is_a_similarity_that_centres_the_box(
+    x: float, y: float, w: float, h: float, angle: float
+) -> None:
     box = process_bbox(np.array([x, y, w, h], np.float32))
     if box is None:
         return
@@ -101,14 +110,18 @@ def test_crop_is_a_similarity_that_centres_the_box(x: float, y: float, w: float,
     scale = CROP_SIZE[0] / box[2]
     np.testing.assert_allclose(m[:, :2] @ m[:, :2].T, scale**2 * np.eye(2), rtol=2e-3, atol=2e-3 * scale**2)
     assert np.linalg.det(m[:, :2]) > 0
-    np.testing.assert_allclose(m @ [box[0] + box[2] / 2, box[1] + box[3] / 2, 1], (144, 192), atol=0.05 * max(1, scale))
+    np.testing.assert_allclose(
+        m @ [box[0] + box[2] / 2, box[1] + box[3] / 2, 1], (144, 192), atol=0.05 * max(1, scale)
+    )
 
 
 @given(st.floats(0.1, 50), st.floats(-500, 500))
 def test_standardise_ignores_place_and_scale(scale: float, shift: float) -> None:
     pose = np.random.default_rng(3).random((17, 2))
     out = standardise(pose)
-    np.testing.assert_allclose(standardise(pose * scale + shift), out, atol=5e-3 + 1e-5 * abs(shift) / scale * 17)
+    np.testing.assert_allclose(
+        standardise(pose * scale + shift), out, atol=5e-3 + 1e-5 * abs(shift) / scale * 17
+    )
     np.testing.assert_allclose(out.mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(out.std(0), 1, atol=1e-6)
 
@@ -124,8 +137,12 @@ def test_camera(reference: dict) -> None:
         projected = cam2pixel(reference[f"{joint_set.name}_cam"], focal, centre)
         assert np.array_equal(projected, reference[f"{joint_set.name}_img"])
     np.testing.assert_allclose(
-        world2cam(reference["w2c_in"], reference["w2c_R"], reference["w2c_t"]), reference["w2c_out"], rtol=1e-14
+        world2cam(reference["w2c_in"], reference["w2c_R"], reference["w2c_t"]),
+        reference["w2c_out"],
+        rtol=1e-14,
     )
-    np.testing.assert_allclose(pixel2cam(reference["p2c_in"], focal, centre), reference["p2c_out"], rtol=1e-13)
+    np.testing.assert_allclose(
+        pixel2cam(reference["p2c_in"], focal, centre), reference["p2c_out"], rtol=1e-13
+    )
     points = np.random.default_rng(0).uniform(0.5, 3, size=(4, 5, 3))
     np.testing.assert_allclose(pixel2cam(cam2pixel(points, focal, centre), focal, centre), points, rtol=1e-12)

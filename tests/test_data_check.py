@@ -32,8 +32,12 @@ def test_whole_tree(tmp_path: Path) -> None:
     (tmp_path / "data" / "augmented_set" / "0.jpg").touch()
     # Of person 3, with parameters that are not numbers, Pose2Mesh's reader takes no notice.
     broken, pictures, *legs = lines("MuCo", tmp_path, "PROBLEM")
-    assert broken.startswith("PROBLEM  I2L-MeshNet train: 1 of 3 samples are broken, the first: MuCo annotation 3: shape holds")
-    assert pictures.startswith("PROBLEM  I2L-MeshNet train: 0 of 2 pictures exist") and pictures.endswith("does not: unpack all pictures")
+    assert broken.startswith(
+        "PROBLEM  I2L-MeshNet train: 1 of 3 samples are broken, the first: MuCo annotation 3: shape holds"
+    )
+    assert pictures.startswith("PROBLEM  I2L-MeshNet train: 0 of 2 pictures exist") and pictures.endswith(
+        "does not: unpack all pictures"
+    )
     # The tiny body's joints lie anywhere.
     assert len(legs) == 2 and all("legs are 0." in line for line in legs)
     assert lines("MuCo", tmp_path, "within") == [
@@ -66,11 +70,18 @@ def test_mistaken_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["COCO", "PW3D", "SURREAL", "AMASS", "Human36M"])
 def test_every_reader_is_asked(tmp_path: Path, name: str) -> None:
-    make = {"COCO": lambda: trees.coco(tmp_path, BODY), "PW3D": lambda: trees.pw3d(tmp_path), "SURREAL": lambda: trees.surreal(tmp_path),
-            "AMASS": lambda: trees.amass(tmp_path), "Human36M": lambda: trees.human36m(tmp_path, BODY)}  # fmt: skip
+    make = {
+        "COCO": lambda: trees.coco(tmp_path, BODY),
+        "PW3D": lambda: trees.pw3d(tmp_path),
+        "SURREAL": lambda: trees.surreal(tmp_path),
+        "AMASS": lambda: trees.amass(tmp_path),
+        "Human36M": lambda: trees.human36m(tmp_path, BODY),
+    }
     make[name]()
     counts = {"COCO": [2], "PW3D": [3], "SURREAL": [4, 3], "AMASS": [12], "Human36M": [3, 2]}[name]
-    found = [line.split(": ")[1] for line in lines(name, tmp_path, "Pose2Mesh t") if line.endswith(" samples")]
+    found = [
+        line.split(": ")[1] for line in lines(name, tmp_path, "Pose2Mesh t") if line.endswith(" samples")
+    ]
     assert found == [f"{n} samples" for n in counts]
 
 
@@ -78,7 +89,10 @@ def test_hands() -> None:
     hand = synthetic_body(True)
     found = check("FreiHAND", MINI / "FreiHAND", hand, {})
     assert any("the original has about 130240" in line for line in found.lines)
-    assert any("PROBLEM  data/hrnet_output_on_trainset.json (Pose2Mesh); missing: it comes from" in line for line in found.lines)
+    assert any(
+        "PROBLEM  data/hrnet_output_on_trainset.json (Pose2Mesh); missing: it comes from" in line
+        for line in found.lines
+    )
 
 
 def test_pictures(tmp_path: Path) -> None:
@@ -96,7 +110,10 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab", "data", "check", "AMASS", str(tmp_path / "AMASS")]) == 0
     assert capsys.readouterr().out.endswith("AMASS: no problems\n")
     BODY.save(tmp_path / "body.npz")
-    assert main(["lab", "data", "check", "AMASS", str(tmp_path / "AMASS"), "--body", str(tmp_path / "body.npz")]) == 0
+    assert (
+        main(["lab", "data", "check", "AMASS", str(tmp_path / "AMASS"), "--body", str(tmp_path / "body.npz")])
+        == 0
+    )
     assert "Pose2Mesh train: 12 samples" in capsys.readouterr().out
     assert main(["lab", "data", "check", "SURREAL", str(tmp_path / "AMASS")]) == 1
     assert "4 problems" in capsys.readouterr().out

@@ -10,8 +10,8 @@ import torch
 from openhmr.cli import main
 from openhmr.errors import InputError
 from openhmr.lab.config import build, override, read_yaml
-from openhmr.lab.sets import pose2mesh_sets
-from openhmr.lab.training.settings import Pose2MeshConfig
+from openhmr.lab.training.datasets import pose2mesh_sets
+from openhmr.lab.training.official_configs import Pose2MeshConfig
 from tests import pose_trees as trees
 from tests.conftest import make_tiny_body
 from tests.test_skinning import synthetic_body
@@ -48,20 +48,56 @@ PRINTED = {
 def test_config(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, config: str) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 16)
-    monkeypatch.setattr("openhmr.lab.training.fit.plot_metrics", lambda folder: None)
+    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
     body = data / ("hand.npz" if "mano" in config else "body.npz")
-    common = ["--data", str(data), "--body", str(body), "--male", str(data / "body.npz"), "--female", str(data / "body.npz")]
-    common += ["--cache", str(tmp_path / "cache"), "--set", "DATASET.workers=0", "--set", "TRAIN.batch_size=6"]
-    more = ["--set", "TRAIN.end_epoch=1", "--set", "RUN.limit=4", "--set", "MODEL.posenet_pretrained=false", "--out", str(tmp_path / "run")]
+    common = [
+        "--data",
+        str(data),
+        "--body",
+        str(body),
+        "--male",
+        str(data / "body.npz"),
+        "--female",
+        str(data / "body.npz"),
+    ]
+    common += [
+        "--cache",
+        str(tmp_path / "cache"),
+        "--set",
+        "DATASET.workers=0",
+        "--set",
+        "TRAIN.batch_size=6",
+    ]
+    more = [
+        "--set",
+        "TRAIN.end_epoch=1",
+        "--set",
+        "RUN.limit=4",
+        "--set",
+        "MODEL.posenet_pretrained=false",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     assert main(["lab", "train", config, *common, *more]) == 0
     capsys.readouterr()
     if not (printed := PRINTED[config]):
         return
-    words = ["lab", "test", config, *common, "--weights", str(tmp_path / "run"), "--out", str(tmp_path / "test")]
+    words = [
+        "lab",
+        "test",
+        config,
+        *common,
+        "--weights",
+        str(tmp_path / "run"),
+        "--out",
+        str(tmp_path / "test"),
+    ]
 
     def tested(*switches: str) -> str:
         assert main([*words, *(word for switch in switches for word in ("--set", switch))]) == 0
-        return next(row for row in capsys.readouterr().out.splitlines() if row.startswith(printed)).removeprefix(printed)
+        return next(
+            row for row in capsys.readouterr().out.splitlines() if row.startswith(printed)
+        ).removeprefix(printed)
 
     if "mano" in config:
         meshes = []
@@ -77,12 +113,17 @@ def test_config(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
 
 
 def sets(data: Path, name: str, **quirks: bool):
-    config = build(Pose2MeshConfig, override(read_yaml(name), [f"QUIRKS.{k}={str(v).lower()}" for k, v in quirks.items()]))
+    config = build(
+        Pose2MeshConfig,
+        override(read_yaml(name), [f"QUIRKS.{k}={str(v).lower()}" for k, v in quirks.items()]),
+    )
     return pose2mesh_sets(config, str(data), BODY, {"neutral": BODY, "male": BODY, "female": BODY}, True)
 
 
 def test_switches_reach_the_data_sets(data: Path) -> None:
-    counts = [len(sets(data, "posenet_smplJ_train_surreal", surreal_repeat_first=on)[0][0]) for on in (True, False)]
+    counts = [
+        len(sets(data, "posenet_smplJ_train_surreal", surreal_repeat_first=on)[0][0]) for on in (True, False)
+    ]
     assert counts == [4, 3]
     amass = data / "AMASS" / "data"
     (amass / "CMU").rename(amass / "cmu")
@@ -97,7 +138,8 @@ def test_switches_reach_the_data_sets(data: Path) -> None:
     trees.write(found, before | {"s_08_more.jpg": np.zeros((17, 2))})
     try:
         by_position, by_name = (
-            sets(data, "posenet_human36J_train_human36", detections_by_position=on)[1].samples[1].detected_px for on in (True, False)
+            sets(data, "posenet_human36J_train_human36", detections_by_position=on)[1].samples[1].detected_px
+            for on in (True, False)
         )
     finally:
         trees.write(found, before)

@@ -1,4 +1,5 @@
-"""Whatever a node of the annotation files is replaced by, readers answer with samples or with one sentence."""
+"""Whatever a node of the annotation files is replaced by, readers answer with samples or with one
+sentence."""
 
 import copy
 import json
@@ -25,18 +26,48 @@ from tests.test_data_recorded import MINI
 BODY: Body = make_tiny_body()
 GENDERED = dict.fromkeys(("neutral", "male", "female"), BODY)
 READERS = {
-    "Human36M-train": lambda root: Human36M(root, "train", BODY), "Human36M-test": lambda root: Human36M(root, "test", BODY),
-    "MuCo": MuCo, "MSCOCO-train": lambda root: MSCOCO(root, "train"), "MSCOCO-test": lambda root: MSCOCO(root, "test"),
-    "PW3D": lambda root: PW3D(root, GENDERED), "PW3D-gt": lambda root: PW3D(root, GENDERED, use_gt_info=True),
-    "FreiHAND-train": lambda root: FreiHAND(root, "train"), "FreiHAND-test": lambda root: FreiHAND(root, "test"),
-}  # fmt: skip
-JUNK = st.sampled_from([None, True, -1, 0, 10**30, 1e300, float("nan"), float("inf"), "", "x", "../..", [], [[]], {}, {"a": 1}, [1, "a"]])
+    "Human36M-train": lambda root: Human36M(root, "train", BODY),
+    "Human36M-test": lambda root: Human36M(root, "test", BODY),
+    "MuCo": MuCo,
+    "MSCOCO-train": lambda root: MSCOCO(root, "train"),
+    "MSCOCO-test": lambda root: MSCOCO(root, "test"),
+    "PW3D": lambda root: PW3D(root, GENDERED),
+    "PW3D-gt": lambda root: PW3D(root, GENDERED, use_gt_info=True),
+    "FreiHAND-train": lambda root: FreiHAND(root, "train"),
+    "FreiHAND-test": lambda root: FreiHAND(root, "test"),
+}
+JUNK = st.sampled_from(
+    [
+        None,
+        True,
+        -1,
+        0,
+        10**30,
+        1e300,
+        float("nan"),
+        float("inf"),
+        "",
+        "x",
+        "../..",
+        [],
+        [[]],
+        {},
+        {"a": 1},
+        [1, "a"],
+    ]
+)
 
 
 def nodes(content: Any, path: tuple = ()) -> list[tuple]:
     """Paths of all nodes, of long number lists only of the first."""
     out = [path] if path else []
-    children = content.items() if isinstance(content, dict) else enumerate(content[:2]) if isinstance(content, list) else ()
+    children = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content[:2])
+        if isinstance(content, list)
+        else ()
+    )
     for key, child in children:
         out += nodes(child, (*path, key))
     return out

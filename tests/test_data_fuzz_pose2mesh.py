@@ -1,4 +1,5 @@
-"""Whatever a node of the files is replaced by, Pose2Mesh's readers answer with samples or with one sentence."""
+"""Whatever a node of the files is replaced by, Pose2Mesh's readers answer with samples or with one
+sentence."""
 
 from pathlib import Path
 
@@ -18,10 +19,15 @@ from tests.test_data_fuzz import check_damage
 
 BODY = make_tiny_body()
 READERS = {
-    "Human36M-train": lambda root: Human36MPoses(root, "train", BODY), "Human36M-test": lambda root: Human36MPoses(root, "test", BODY),
-    "MuCo": MuCoPoses, "COCO": COCO, "PW3D": PW3DPoses, "SURREAL-train": lambda root: SURREAL(root, "train"),
-    "FreiHAND-train": lambda root: FreiHANDPoses(root, "train"), "FreiHAND-test": lambda root: FreiHANDPoses(root, "test"),
-}  # fmt: skip
+    "Human36M-train": lambda root: Human36MPoses(root, "train", BODY),
+    "Human36M-test": lambda root: Human36MPoses(root, "test", BODY),
+    "MuCo": MuCoPoses,
+    "COCO": COCO,
+    "PW3D": PW3DPoses,
+    "SURREAL-train": lambda root: SURREAL(root, "train"),
+    "FreiHAND-train": lambda root: FreiHANDPoses(root, "train"),
+    "FreiHAND-test": lambda root: FreiHANDPoses(root, "test"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 
 from openhmr.joints import MANO
 from openhmr.lab.data.freihand import FreiHANDPoses
-from openhmr.lab.models.pose2mesh.inputs import PoseItems
+from openhmr.lab.items.pose2mesh import PoseItems
+from openhmr.lab.training.official_configs import DatasetSection, ModelSection, Pose2MeshConfig
 from openhmr.lab.training.pose2mesh import Pose2MeshTraining
-from openhmr.lab.training.settings import DatasetSection, ModelSection, Pose2MeshConfig
 from tests import pose_trees as trees
 from tests.test_skinning import synthetic_body
 
@@ -19,7 +19,10 @@ def test_error_without_truth_is_zero(tmp_path: Path, monkeypatch: pytest.MonkeyP
     trees.freihand(tmp_path)
     hand = synthetic_body(True)
     test = PoseItems(FreiHANDPoses(tmp_path, "test"), MANO, hand, train=False)
-    config = Pose2MeshConfig(DATASET=DatasetSection(input_joint_set="mano", target_joint_set="mano"), MODEL=ModelSection(name="posenet"))
+    config = Pose2MeshConfig(
+        DATASET=DatasetSection(input_joint_set="mano", target_joint_set="mano"),
+        MODEL=ModelSection(name="posenet"),
+    )
     work = Pose2MeshTraining(config, hand, [], test)
     assert work.errors() == {"joint": 0.0}
     _, _, pose = next(work.predictions(2))

@@ -11,9 +11,9 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.mano import mano_joints21
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.geometry.crop import get_bbox, j2d_processing, process_bbox
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
 from openhmr.joints.coco import add_pelvis_neck
+from openhmr.lab.crops.pose2mesh import get_bbox, j2d_processing, process_bbox
 from openhmr.lab.data.amass import AMASS, CAMERAS
 from openhmr.lab.data.freihand import FreiHANDPoses
 from openhmr.lab.data.human36m import Human36MPoses
@@ -22,8 +22,8 @@ from openhmr.lab.data.muco import MuCoPoses
 from openhmr.lab.data.noise import box_area, human36_error, synthesize_pose
 from openhmr.lab.data.pw3d import PW3DPoses
 from openhmr.lab.data.surreal import SURREAL
-from openhmr.lab.models.pose2mesh.fits import MUCO_ROWS, centred_error, muco_error, pixel_error
-from openhmr.lab.models.pose2mesh.inputs import PoseItems, PoseQuirks
+from openhmr.lab.items.fit_errors import MUCO_ROWS, centred_error, muco_error, pixel_error
+from openhmr.lab.items.pose2mesh import PoseItems, PoseQuirks
 from tests import pose_trees as trees
 from tests.conftest import make_tiny_body
 from tests.test_skinning import synthetic_body
@@ -41,11 +41,19 @@ def get(items: PoseItems, index: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def clean(samples, joint_set: JointSet, body: Body = BODY, **more) -> PoseItems:
-    return PoseItems(samples, joint_set, body, {"neutral": body, "male": body, "female": body}, use_gt_input=True, **more)
+    return PoseItems(
+        samples, joint_set, body, {"neutral": body, "male": body, "female": body}, use_gt_input=True, **more
+    )
 
 
 def check(
-    item: dict, mesh: np.ndarray, root: np.ndarray, joints: np.ndarray, lift: np.ndarray, pixels: np.ndarray, valid=(1, 1, 1)
+    item: dict,
+    mesh: np.ndarray,
+    root: np.ndarray,
+    joints: np.ndarray,
+    lift: np.ndarray,
+    pixels: np.ndarray,
+    valid=(1, 1, 1),
 ) -> None:
     """All of an item against metres in the camera."""
     np.testing.assert_allclose(item["mesh"], mesh - root, atol=2e-5)
@@ -70,7 +78,12 @@ def test_human36m(tmp_path: Path, joint_set: JointSet) -> None:
     items = clean(samples, joint_set)
     for i, frame in enumerate((0, 5, 15)):
         mesh = in_camera(people[1000 + frame])
-        shift = np.where(np.arange(17)[:, None] % 2, 1, -1) * {5: 30.0, 15: 20.0}.get(frame, 0) / 1000 * trees.R[:, 0]
+        shift = (
+            np.where(np.arange(17)[:, None] % 2, 1, -1)
+            * {5: 30.0, 15: 20.0}.get(frame, 0)
+            / 1000
+            * trees.R[:, 0]
+        )
         joints = BODY.joint_regressors["human36"] @ mesh + shift
         coco = add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh)
         source = joints if joint_set == HUMAN36 else coco
@@ -107,8 +120,11 @@ def test_human36m_detections(tmp_path: Path) -> None:
     extra = {name.format(f): found(f) for f in (0, 50, 100)} | {"s_08_more.jpg": found(7)}
     trees.write(tmp_path / "absnet_output_on_testset.json", extra)
     np.testing.assert_array_equal(Human36MPoses(tmp_path, "test", BODY)[1].detected_px, found(0))
-    np.testing.assert_array_equal(Human36MPoses(tmp_path, "test", BODY, by_position=False)[1].detected_px, found(100))
-    # Only the noise, which tests do not have, and rounding could tell the box of the truth from that of the detection.
+    np.testing.assert_array_equal(
+        Human36MPoses(tmp_path, "test", BODY, by_position=False)[1].detected_px, found(100)
+    )
+    # Only the noise, which tests do not have, and rounding could tell the box of the truth from that of the
+    # detection.
     own = PoseItems(samples, HUMAN36, BODY, train=False, quirks=PoseQuirks(truth_box=False))
     np.testing.assert_allclose(get(own, 1)["pose2d"], item["pose2d"], atol=1e-5)
     assert not np.array_equal(get(own, 1)["pose2d"], item["pose2d"])
@@ -136,7 +152,9 @@ def test_noise_and_flip_follow_the_official_draws(tmp_path: Path, joint_set: Joi
     if joint_set == HUMAN36:
         xy = xy + human36_error(rng) / 256 * [288, 384]
     else:
-        xy[:17] = synthesize_pose(np.column_stack([xy[:17], np.ones(17)]).astype(np.float32), box_area(tight, affine), rng, picker)[:, :2]
+        xy[:17] = synthesize_pose(
+            np.column_stack([xy[:17], np.ones(17)]).astype(np.float32), box_area(tight, affine), rng, picker
+        )[:, :2]
     lift = without["lift_pose3d"]
     if flip:
         swap = joint_set.flip_permutation
@@ -147,10 +165,14 @@ def test_noise_and_flip_follow_the_official_draws(tmp_path: Path, joint_set: Joi
     np.testing.assert_array_equal(item["mesh"], without["mesh"])
     np.testing.assert_array_equal(item["reg_pose3d"], without["reg_pose3d"])
     sane = get(replace(items, quirks=PoseQuirks(turn_lift_only=False)), 0, seed)
-    expected = (without["reg_pose3d"] * (-1, 1, 1))[HUMAN36.flip_permutation] if flip else without["reg_pose3d"]
+    expected = (
+        (without["reg_pose3d"] * (-1, 1, 1))[HUMAN36.flip_permutation] if flip else without["reg_pose3d"]
+    )
     np.testing.assert_allclose(sane["reg_pose3d"], expected, atol=1e-3)
     pelvis = BODY.J_regressor[0] @ without["mesh"]
-    np.testing.assert_allclose(BODY.J_regressor[0] @ sane["mesh"], pelvis * (-1 if flip else 1, 1, 1), atol=1e-5)
+    np.testing.assert_allclose(
+        BODY.J_regressor[0] @ sane["mesh"], pelvis * (-1 if flip else 1, 1, 1), atol=1e-5
+    )
 
 
 def test_turn(tmp_path: Path) -> None:
@@ -161,7 +183,9 @@ def test_turn(tmp_path: Path) -> None:
     angle = np.clip(np.random.RandomState(seed).randn() * 30, -60, 60) * np.pi / 180
     plain, turned = get(replace(items, rotate_factor=0.0), 0), get(items, 0, seed)
     c, s = np.cos(-angle), np.sin(-angle)
-    np.testing.assert_allclose(turned["lift_pose3d"], plain["lift_pose3d"] @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]), atol=1e-2)
+    np.testing.assert_allclose(
+        turned["lift_pose3d"], plain["lift_pose3d"] @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]), atol=1e-2
+    )
     pixels = items.truth(items.samples[0]).pixels
     np.testing.assert_allclose(turned["pose2d"], standard(pixels @ np.array([[c, s], [-s, c]])), atol=1e-4)
 
@@ -174,9 +198,14 @@ def test_muco(tmp_path: Path) -> None:
         items = clean(samples, joint_set, quirks=PoseQuirks(muco_filter="fixed"))
         for i, person in enumerate((people[1], people[4])):
             mesh = person.mesh(BODY)
-            joints, coco = BODY.joint_regressors["human36"] @ mesh, add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh)
+            joints, coco = (
+                BODY.joint_regressors["human36"] @ mesh,
+                add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh),
+            )
             source = joints if joint_set == HUMAN36 else coco
-            check(get(items, i), mesh, joints[0], joints, source - source[joint_set.root], trees.project(source))
+            check(
+                get(items, i), mesh, joints[0], joints, source - source[joint_set.root], trees.project(source)
+            )
         official = get(clean(samples, joint_set), 0)
         assert not any(official[k].any() for k in official if k.endswith("_valid"))
         assert get(clean(samples, joint_set, posenet=True), 0)["lift_pose3d_valid"].all()
@@ -185,7 +214,9 @@ def test_muco(tmp_path: Path) -> None:
 @pytest.mark.parametrize("whole_crop", [True, False])
 def test_muco_flips_before_the_noise_of_the_whole_crop(tmp_path: Path, whole_crop: bool) -> None:
     trees.muco(tmp_path, BODY)
-    items = PoseItems(MuCoPoses(tmp_path), COCO, BODY, flip=True, quirks=PoseQuirks(muco_noise_processed=whole_crop))
+    items = PoseItems(
+        MuCoPoses(tmp_path), COCO, BODY, flip=True, quirks=PoseQuirks(muco_noise_processed=whole_crop)
+    )
     seed = next(s for s in range(9) if random.Random(s).random() <= 0.5)
     rng, picker = np.random.RandomState(seed), random.Random(seed)
     picker.random(), rng.randn(), picker.random()
@@ -203,14 +234,21 @@ def test_muco_flips_before_the_noise_of_the_whole_crop(tmp_path: Path, whole_cro
 def test_recorded_fit_errors(data: Path) -> None:
     with np.load(data / "pose2mesh" / "metrics.npz") as file:
         recorded = dict(file)
-    assert muco_error(*(recorded["muco_fit_joint"],) * 2) == pytest.approx(float(recorded["muco_fit_error_official_call"]), rel=1e-5)
+    assert muco_error(*(recorded["muco_fit_joint"],) * 2) == pytest.approx(
+        float(recorded["muco_fit_error_official_call"]), rel=1e-5
+    )
     names = ("coco_fit_bbox", "coco_fit_dataset", "coco_fit_smpl", "coco_fit_valid")
     box, annotated, fitted, valid = (recorded[k] for k in names)
-    assert pixel_error(box, annotated[:, :2], fitted[:, :2], valid) == pytest.approx(float(recorded["coco_fit_error"]), rel=1e-5)
+    assert pixel_error(box, annotated[:, :2], fitted[:, :2], valid) == pytest.approx(
+        float(recorded["coco_fit_error"]), rel=1e-5
+    )
     regressor = np.zeros((17, 6890))
     rows, columns, weights = recorded["reg_h36m"]
     regressor[rows.astype(int), columns.astype(int)] = weights
-    errors = [centred_error(j, regressor @ m) for j, m in zip(recorded["h36m_gt_joint_cam"], recorded["gt_mesh"], strict=True)]
+    errors = [
+        centred_error(j, regressor @ m)
+        for j, m in zip(recorded["h36m_gt_joint_cam"], recorded["gt_mesh"], strict=True)
+    ]
     np.testing.assert_allclose(errors, recorded["h36m_fit_error"], rtol=1e-4)
     assert [r for r, _ in MUCO_ROWS] == [0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 13, 14, 15, 16]
     assert [r for _, r in MUCO_ROWS] == [14, 8, 9, 10, 11, 12, 13, 16, 5, 6, 7, 2, 3, 4]
@@ -232,7 +270,15 @@ def test_coco(tmp_path: Path, off: float) -> None:
         lift = joints if joint_set == HUMAN36 else source
         if joint_set == HUMAN36 and off:
             continue  # the frame is that of the other joints
-        check(get(items, 0), mesh, joints[0], joints, lift - lift[joint_set.root], trees.weak(lift), (off < 3,) * 3)
+        check(
+            get(items, 0),
+            mesh,
+            joints[0],
+            joints,
+            lift - lift[joint_set.root],
+            trees.weak(lift),
+            (off < 3,) * 3,
+        )
     assert get(clean(samples, COCO, quirks=PoseQuirks(own_lift_root=False)), 0)["lift_pose3d"][17].any()
 
 
@@ -246,7 +292,10 @@ def test_amass(tmp_path: Path) -> None:
         mesh, _ = skin(BODY, poses[i // 4 * 60, :72].reshape(24, 3), betas)
         pelvis = BODY.J_regressor[0] @ (BODY.v_template + BODY.shapedirs @ betas)
         mesh = (mesh - pelvis) @ CAMERAS[i % 4].T + pelvis + (0, 0, 10)
-        joints, coco = BODY.joint_regressors["human36"] @ mesh, add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh)
+        joints, coco = (
+            BODY.joint_regressors["human36"] @ mesh,
+            add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh),
+        )
         pixels = coco[:, :2] / coco[:, 2:] * 1500 + 500
         check(get(items, i), mesh, joints[0], joints, coco - coco[17], pixels)
     with pytest.raises(IndexError):
@@ -263,16 +312,24 @@ def test_amass_folders(tmp_path: Path) -> None:
 
 
 def test_pw3d(tmp_path: Path) -> None:
-    people, others = trees.pw3d(tmp_path), {g: replace(BODY, v_template=BODY.v_template * s) for g, s in (("male", 1.1), ("female", 0.9))}
+    people, others = (
+        trees.pw3d(tmp_path),
+        {g: replace(BODY, v_template=BODY.v_template * s) for g, s in (("male", 1.1), ("female", 0.9))},
+    )
     samples, gendered = PW3DPoses(tmp_path), {"neutral": BODY} | others
     assert [s.sample_id for s in samples] == [12, 11, 10] and [s.video for s in samples] == ["a0", "b0", "b1"]
     items = PoseItems(samples, COCO, BODY, gendered, train=False)
     for at, gender in ((0, "neutral"), (1, "female"), (2, "male")):
         mesh = people[2 - at].mesh(gendered[gender])
-        joints, coco = BODY.joint_regressors["human36"] @ mesh, add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh)
+        joints, coco = (
+            BODY.joint_regressors["human36"] @ mesh,
+            add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh),
+        )
         found = add_pelvis_neck(np.random.default_rng(2 - at).uniform(100, 400, (17, 3))[:, :2])
         check(get(items, at), mesh, joints[0], joints, coco - coco[17], found)
-        given = PoseItems(PW3DPoses(tmp_path, use_gt_input=True), COCO, BODY, gendered, train=False, use_gt_input=True)
+        given = PoseItems(
+            PW3DPoses(tmp_path, use_gt_input=True), COCO, BODY, gendered, train=False, use_gt_input=True
+        )
         np.testing.assert_allclose(get(given, at)["pose2d"], standard(trees.project(coco)), atol=1e-3)
     with pytest.raises(InputError, match="gives the joints coco"):
         get(replace(items, joint_set=HUMAN36), 0)
@@ -289,7 +346,14 @@ def test_surreal(tmp_path: Path) -> None:
     mesh, joints = skin(BODY, people[1].pose, people[1].shape, people[1].trans)
     found = np.random.default_rng(1).uniform(0, 200, (24, 3))[:, :2]
     check(get(items, 0), mesh, joints[0], joints, joints - joints[0], found)
-    given = PoseItems(SURREAL(tmp_path, "test", use_gt_input=True), SMPL, BODY, items.gendered, train=False, use_gt_input=True)
+    given = PoseItems(
+        SURREAL(tmp_path, "test", use_gt_input=True),
+        SMPL,
+        BODY,
+        items.gendered,
+        train=False,
+        use_gt_input=True,
+    )
     pixels = joints[:, :2] / joints[:, 2:] * 600 + (160, 120)
     np.testing.assert_allclose(get(given, 0)["pose2d"], standard(pixels), atol=1e-3)
     trees.write(tmp_path / "data" / "hrnet_output_on_trainset.json", [{"image_id": 0, "keypoints": found}])
@@ -325,8 +389,11 @@ def test_bad_files(tmp_path: Path) -> None:
             _ = PW3DPoses(tmp_path / "PW3D")[0]
     trees.amass(tmp_path / "AMASS")
     motion = tmp_path / "AMASS" / "data" / "CMU" / "01" / "01_01_poses.npz"
-    for arrays, words in (({"poses": np.zeros((3, 9)), "betas": np.zeros(16)}, "156"), ({"betas": np.zeros(9)}, "no poses"),
-                          ({"poses": np.full((3, 156), np.nan), "betas": np.zeros(16)}, "finite")):  # fmt: skip
+    for arrays, words in (
+        ({"poses": np.zeros((3, 9)), "betas": np.zeros(16)}, "156"),
+        ({"betas": np.zeros(9)}, "no poses"),
+        ({"poses": np.full((3, 156), np.nan), "betas": np.zeros(16)}, "finite"),
+    ):
         np.savez(motion, **arrays)
         with pytest.raises(InputError, match=words):
             AMASS(tmp_path / "AMASS")

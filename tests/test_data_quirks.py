@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from openhmr.lab.training.settings import I2LQuirks, Pose2MeshQuirks
+from openhmr.lab.training.official_configs import I2LQuirks, Pose2MeshQuirks
 
 HERE = Path(__file__).parent
 SWITCHES = {f.name for cls in (I2LQuirks, Pose2MeshQuirks) for f in fields(cls)}

@@ -13,8 +13,8 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.geometry.camera import cam2pixel
-from openhmr.geometry.patch import process_bbox
 from openhmr.joints import COCO18, HUMAN36_TOP, MUCO, SMPL29
+from openhmr.lab.crops.i2l_meshnet import process_bbox
 from openhmr.lab.data.freihand import FreiHAND
 from openhmr.lab.data.human36m import Human36M
 from openhmr.lab.data.mscoco import MSCOCO
@@ -22,8 +22,8 @@ from openhmr.lab.data.muco import MuCo
 from openhmr.lab.data.pw3d import PW3D
 from openhmr.lab.data.regressors import add
 from openhmr.lab.data.types import Sample
-from openhmr.lab.models.i2l_meshnet.augmentation import Augmentation
-from openhmr.lab.models.i2l_meshnet.inputs import I2LItems, InputQuirks, Preparation
+from openhmr.lab.items.i2l_augmentation import Augmentation
+from openhmr.lab.items.i2l_meshnet import I2LItems, InputQuirks, Preparation
 from tests.conftest import make_tiny_body
 from tests.test_data_recorded import MINI, smpl, stand_in_regressor  # noqa: F401 (fixture)
 from tests.test_skinning import synthetic_body
@@ -44,7 +44,8 @@ def edit(path: Path, change: Callable) -> None:
 
 
 def tiny() -> Body:
-    """42 vertices with the joint regressors that fits are checked with, and a ``coco`` that begins with the face."""
+    """42 vertices with the joint regressors that fits are checked with, and a ``coco`` that begins with the
+    face."""
     return make_tiny_body()
 
 
@@ -66,10 +67,25 @@ def fitted(body: Body, joint_set=HUMAN36_TOP, seed: int = 0) -> Sample:
         joints = np.concatenate([coco, coco[[11, 12]].mean(0, keepdims=True)])
     pixels = cam2pixel(joints, focal, principal)[:, :2]
     return Sample(
-        "synthetic", 0, MINI / "Human36M/images/s_01/s_01_000000_4.png", (240, 300), np.array([90.0, 20, 150, 200]),
-        np.array([60.0, 10, 230, 230]), focal, principal, 4.0, joint_set, pixels, joints if has_3d else joints * 0,
-        np.ones(size, np.float32), has_3d, pose, betas, trans, True,
-    )  # fmt: skip
+        "synthetic",
+        0,
+        MINI / "Human36M/images/s_01/s_01_000000_4.png",
+        (240, 300),
+        np.array([90.0, 20, 150, 200]),
+        np.array([60.0, 10, 230, 230]),
+        focal,
+        principal,
+        4.0,
+        joint_set,
+        pixels,
+        joints if has_3d else joints * 0,
+        np.ones(size, np.float32),
+        has_3d,
+        pose,
+        betas,
+        trans,
+        True,
+    )
 
 
 @pytest.mark.parametrize("joint_set", [HUMAN36_TOP, MUCO], ids=lambda s: s.name)
@@ -82,7 +98,8 @@ def test_fit_check_in_3d(joint_set) -> None:
         return bool(preparation.train(sample, augmentation)[2]["is_valid_fit"])
 
     assert valid(sample)
-    # The mean position is taken out, not the root's: a root that is 100 mm off costs itself, and all others a little.
+    # The mean position is taken out, not the root's: a root that is 100 mm off costs itself, and all others a
+    # little.
     far = sample.joints_cam_m.copy()
     far[joint_set.root, 1] += 0.1
     assert valid(replace(sample, joints_cam_m=far))
@@ -99,11 +116,14 @@ def test_fit_check_in_3d(joint_set) -> None:
 
 
 def test_mirrored_person_is_the_mirrored_picture() -> None:
-    """On a symmetric body a mirrored fit passes the check, and its joints lie where those of the mirrored picture do."""
+    """On a symmetric body a mirrored fit passes the check, and its joints lie where those of the mirrored
+    picture do."""
     body = symmetric_body()
     # With the principal point in the middle, mirroring about the picture's middle column is exact.
     sample = replace(fitted(body), principal_px=np.array([149.5, 121.0]))
-    sample = replace(sample, joints_px=cam2pixel(sample.joints_cam_m, sample.focal_px, sample.principal_px)[:, :2])
+    sample = replace(
+        sample, joints_px=cam2pixel(sample.joints_cam_m, sample.focal_px, sample.principal_px)[:, :2]
+    )
     preparation = Preparation("body", body)
     plain, mirrored = (preparation.train(sample, a) for a in (Augmentation(), MIRRORED))
     assert plain[2]["is_valid_fit"] == mirrored[2]["is_valid_fit"] == 1
@@ -114,7 +134,11 @@ def test_mirrored_person_is_the_mirrored_picture() -> None:
         expected[:, 0] = 64 - expected[:, 0]
         found = mirrored[1][name][SMPL29.flip_permutation]
         np.testing.assert_allclose(found[present], expected[present], atol=2e-3, err_msg=name)
-    np.testing.assert_allclose(mirrored[1]["fit_joint_cam"][SMPL29.flip_permutation] * (-1, 1, 1), plain[1]["fit_joint_cam"], atol=1e-5)
+    np.testing.assert_allclose(
+        mirrored[1]["fit_joint_cam"][SMPL29.flip_permutation] * (-1, 1, 1),
+        plain[1]["fit_joint_cam"],
+        atol=1e-5,
+    )
 
 
 def symmetric_body() -> Body:
@@ -126,7 +150,10 @@ def symmetric_body() -> Body:
     from openhmr.joints.coco import COCO17
 
     both = lambda matrix, swap: (matrix + matrix[swap][:, twin]) / 2  # noqa: E731
-    sides = [COCO17.index({"L": "R", "R": "L"}[n[0]] + n[1:]) if n[:2] in ("L_", "R_") else i for i, n in enumerate(COCO17)]
+    sides = [
+        COCO17.index({"L": "R", "R": "L"}[n[0]] + n[1:]) if n[:2] in ("L_", "R_") else i
+        for i, n in enumerate(COCO17)
+    ]
     regressors = {
         "human36": both(body.joint_regressors["human36"], HUMAN36.flip_permutation),
         "coco": both(body.joint_regressors["coco"], np.array(sides)),
@@ -136,14 +163,20 @@ def symmetric_body() -> Body:
     shapes = np.moveaxis((directions + directions[:, twin] * (-1, 1, 1)) / 2, 0, -1)
     weights = (body.weights + body.weights[twin][:, swap]) / 2
     return replace(
-        body, joint_regressors=regressors, shapedirs=shapes, weights=weights, J_regressor=both(body.J_regressor, swap),
-        posedirs=np.zeros((42, 3, 0)), levels={},
-    )  # fmt: skip
+        body,
+        joint_regressors=regressors,
+        shapedirs=shapes,
+        weights=weights,
+        J_regressor=both(body.J_regressor, swap),
+        posedirs=np.zeros((42, 3, 0)),
+        levels={},
+    )
 
 
 @pytest.mark.parametrize(("lixels", "expected"), [(2.5, True), (3.5, False)])
 def test_fit_check_in_the_picture(lixels: float, expected: bool) -> None:
-    """Three lixels is the limit; officially the pelvis has the product of the hips' depths and is projected with that."""
+    """Three lixels is the limit; officially the pelvis has the product of the hips' depths and is projected
+    with that."""
     body = tiny()
     sample = fitted(body, COCO18)
     # Joints off by a distance in lixels: 230 px are 64 of them.
@@ -157,15 +190,21 @@ def test_fit_check_in_the_picture(lixels: float, expected: bool) -> None:
     nearly = replace(sample, joints_px=sample.joints_px + np.array([2.9 * 230 / 64, 0]))
     invisible = replace(nearly, joints_valid=np.where(np.arange(18) == 17, 0, 1).astype(np.float32))
     assert bool(official.train(invisible, Augmentation())[2]["is_valid_fit"])
-    assert not official.train(replace(nearly, joints_valid=(np.arange(18) == 17).astype(np.float32)), Augmentation())[2]["is_valid_fit"]
+    assert not official.train(
+        replace(nearly, joints_valid=(np.arange(18) == 17).astype(np.float32)), Augmentation()
+    )[2]["is_valid_fit"]
 
 
 def test_boxes_over_the_border() -> None:
-    """A person half out of the picture: the original looks further into the picture than where the person is."""
+    """A person half out of the picture: the original looks further into the picture than where the person
+    is."""
     box = np.array([-80.0, 20, 161, 161])
     sample = replace(fitted(tiny()), box_xywh=box, crop_xywh=process_bbox(box, (240, 300)))
     quirks = InputQuirks(), InputQuirks(shift_boxes=False)
-    official, cut = (Preparation("body", tiny(), quirks=q).train(sample, Augmentation())[1]["orig_joint_img"] for q in quirks)
+    official, cut = (
+        Preparation("body", tiny(), quirks=q).train(sample, Augmentation())[1]["orig_joint_img"]
+        for q in quirks
+    )
     # Both squares have 200 px; their centres lie at x = 40 and x = 80.
     np.testing.assert_allclose((cut - official)[0], [40 / 200 * 64, 0, 0], atol=1e-3)
     outside = replace(sample, box_xywh=np.array([-80.0, 20, 50, 161]))
@@ -183,7 +222,9 @@ def test_large_shapes() -> None:
 def test_hand_joints_can_be_used() -> None:
     body, samples = synthetic_body(True), FreiHAND(MINI / "FreiHAND", "train")
     official = Preparation("hand", body).train(samples[0], Augmentation())
-    used = Preparation("hand", body, quirks=InputQuirks(ignore_hand_joints=False)).train(samples[0], Augmentation())
+    used = Preparation("hand", body, quirks=InputQuirks(ignore_hand_joints=False)).train(
+        samples[0], Augmentation()
+    )
     assert not official[2]["orig_joint_valid"].any() and not official[1]["orig_joint_img"].any()
     assert used[2]["orig_joint_valid"].all() and used[1]["orig_joint_img"][0, 2] == 32
     with pytest.raises(InputError, match="right"):
@@ -195,14 +236,27 @@ def test_items_draw_from_their_generators(smpl: Body) -> None:  # noqa: F811
 
     items = I2LItems(Human36M(MINI / "Human36M", "train", smpl), Preparation("body", smpl))
     first, again, other = (items.item(0, np.random.RandomState(s), random.Random(s)) for s in (1, 1, 2))
-    assert len(items) == 7 and all(np.array_equal(first[k], again[k]) for k in first) and not np.array_equal(first["img"], other["img"])
+    assert (
+        len(items) == 7
+        and all(np.array_equal(first[k], again[k]) for k in first)
+        and not np.array_equal(first["img"], other["img"])
+    )
     assert all(isinstance(v, np.ndarray) and v.dtype == np.float32 for v in first.values())
 
 
 def test_empty_boxes_are_skipped(tree: Path, smpl: Body) -> None:  # noqa: F811
-    edit(tree / "Human36M/annotations/Human36M_subject5_data.json", lambda c: c["annotations"][0].update(bbox=[10, 10, 0, 50]))
-    edit(tree / "MSCOCO/annotations/person_keypoints_train2017.json", lambda c: c["annotations"][0].update(bbox=[500, 10, 20, 50]))
-    edit(tree / "FreiHAND/data/freihand_train_coco.json", lambda c: c["annotations"][0].update(bbox=[0, 0, -5, 5]))
+    edit(
+        tree / "Human36M/annotations/Human36M_subject5_data.json",
+        lambda c: c["annotations"][0].update(bbox=[10, 10, 0, 50]),
+    )
+    edit(
+        tree / "MSCOCO/annotations/person_keypoints_train2017.json",
+        lambda c: c["annotations"][0].update(bbox=[500, 10, 20, 50]),
+    )
+    edit(
+        tree / "FreiHAND/data/freihand_train_coco.json",
+        lambda c: c["annotations"][0].update(bbox=[0, 0, -5, 5]),
+    )
     assert len(Human36M(tree / "Human36M", "train", smpl)) == 6
     assert len(MSCOCO(tree / "MSCOCO", "train")) == 3 and len(FreiHAND(tree / "FreiHAND", "train")) == 2
 
@@ -210,7 +264,10 @@ def test_empty_boxes_are_skipped(tree: Path, smpl: Body) -> None:  # noqa: F811
 def test_annotated_boxes_and_depths_instead_of_rootnets(tree: Path, smpl: Body) -> None:  # noqa: F811
     shutil.rmtree(tree / "Human36M" / "rootnet_output")
     for sample in Human36M(tree / "Human36M", "test", smpl, use_gt_info=True):
-        assert sample.root_depth_m == pytest.approx(sample.joints_cam_m[0, 2]) and sample.crop_xywh[2] == 149 * 1.25
+        assert (
+            sample.root_depth_m == pytest.approx(sample.joints_cam_m[0, 2])
+            and sample.crop_xywh[2] == 149 * 1.25
+        )
     (sample, *_) = PW3D(tree / "PW3D", dict.fromkeys(("neutral", "male", "female"), smpl), use_gt_info=True)
     mesh, _ = skin(smpl, sample.pose, sample.betas, sample.trans_m)
     assert sample.root_depth_m == pytest.approx(float((smpl.joint_regressors["human36"][0] @ mesh)[2]))
@@ -239,9 +296,12 @@ def bodies(smpl: Body) -> dict[str, Callable[[Path], list]]:  # noqa: F811
 
 
 MAIN = {
-    "Human36M": "annotations/Human36M_subject1_data.json", "MuCo": "data/MuCo-3DHP.json",
-    "MSCOCO": "annotations/person_keypoints_train2017.json", "PW3D": "data/3DPW_test.json", "FreiHAND": "data/freihand_train_coco.json",
-}  # fmt: skip
+    "Human36M": "annotations/Human36M_subject1_data.json",
+    "MuCo": "data/MuCo-3DHP.json",
+    "MSCOCO": "annotations/person_keypoints_train2017.json",
+    "PW3D": "data/3DPW_test.json",
+    "FreiHAND": "data/freihand_train_coco.json",
+}
 
 
 @pytest.mark.parametrize("name", MAIN)
@@ -252,9 +312,11 @@ def test_damaged_annotations(tree: Path, smpl: Body, name: str) -> None:  # noqa
     with pytest.raises(InputError, match="root"):
         read(tree)
     damages = {
-        "complete JSON": good[: len(good) // 2], "no 'annotations'": json.dumps({"images": []}),
-        "whole number as id": json.dumps({"images": [1], "annotations": []}), "no 'images'": "[1, 2]",
-    }  # fmt: skip
+        "complete JSON": good[: len(good) // 2],
+        "no 'annotations'": json.dumps({"images": []}),
+        "whole number as id": json.dumps({"images": [1], "annotations": []}),
+        "no 'images'": "[1, 2]",
+    }
     for message, content in damages.items():
         file.write_text(content)
         with pytest.raises(InputError, match=message):
@@ -275,7 +337,10 @@ def test_damaged_annotations(tree: Path, smpl: Body, name: str) -> None:  # noqa
 
 
 def test_damaged_parameters(tree: Path, smpl: Body) -> None:  # noqa: F811
-    edit(tree / "MuCo/data/smpl_param.json", lambda c: [fit["pose"].__setitem__(3, float("nan")) for fit in c.values()])
+    edit(
+        tree / "MuCo/data/smpl_param.json",
+        lambda c: [fit["pose"].__setitem__(3, float("nan")) for fit in c.values()],
+    )
     with pytest.raises(InputError, match=r"MuCo annotation .*: pose holds numbers that are not finite"):
         list(MuCo(tree / "MuCo"))
     edit(tree / "PW3D/rootnet_output/bbox_root_pw3d_output.json", lambda c: c.pop())
@@ -301,8 +366,14 @@ def test_regressors(tmp_path: Path, smpl: Body) -> None:  # noqa: F811
         Preparation("body", body).train(Human36M(MINI / "Human36M", "train", body)[0], Augmentation())
     matrix = stand_in_regressor(401).astype(np.float64)
     np.save(tmp_path / "good.npy", matrix)
-    assert np.array_equal(add(body, human36=tmp_path / "good.npy").joint_regressors["human36"], smpl.joint_regressors["human36"])
-    for message, wrong in (("belongs", matrix[:, :100]), ("finite", matrix * np.nan), ("shape", matrix.astype(int))):
+    assert np.array_equal(
+        add(body, human36=tmp_path / "good.npy").joint_regressors["human36"], smpl.joint_regressors["human36"]
+    )
+    for message, wrong in (
+        ("belongs", matrix[:, :100]),
+        ("finite", matrix * np.nan),
+        ("shape", matrix.astype(int)),
+    ):
         np.save(tmp_path / "bad.npy", wrong)
         with pytest.raises(InputError, match=message):
             add(body, human36=tmp_path / "bad.npy")

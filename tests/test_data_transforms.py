@@ -12,10 +12,10 @@ from numpy.random import RandomState
 
 from openhmr.geometry.alignment import similarity_transform
 from openhmr.geometry.camera import cam2pixel, pixel2cam, world2cam
-from openhmr.geometry.patch import apply_affine, cut_patch, get_bbox, patch_affines, process_bbox
 from openhmr.joints import COCO18, HUMAN36_TOP, MUCO, SMPL29
 from openhmr.joints.joint_set import transfer
-from openhmr.lab.models.i2l_meshnet.augmentation import Augmentation, draw
+from openhmr.lab.crops.i2l_meshnet import apply_affine, cut_patch, get_bbox, patch_affines, process_bbox
+from openhmr.lab.items.i2l_augmentation import Augmentation, draw
 
 
 @pytest.fixture(scope="module")
@@ -26,37 +26,59 @@ def recorded(data: Path) -> dict:
 
 def test_boxes(recorded: dict) -> None:
     width, height = recorded["pbbox_wh"]
-    for box, none, expected in zip(recorded["pbbox_in"], recorded["pbbox_is_none"], recorded["pbbox_out"], strict=True):
+    for box, none, expected in zip(
+        recorded["pbbox_in"], recorded["pbbox_is_none"], recorded["pbbox_out"], strict=True
+    ):
         found = process_bbox(box, (height, width))
         assert (found is None) == none
         if found is not None:
             np.testing.assert_array_equal(found, expected)
-    for joints, valid, expected in zip(recorded["gbbox_joint"], recorded["gbbox_valid"], recorded["gbbox_out"], strict=True):
+    for joints, valid, expected in zip(
+        recorded["gbbox_joint"], recorded["gbbox_valid"], recorded["gbbox_out"], strict=True
+    ):
         np.testing.assert_allclose(get_bbox(joints, valid), expected, rtol=1e-6, atol=1e-5)
 
 
 def test_box_is_moved_into_the_picture_or_cut() -> None:
     """A box that begins 30 px left of the picture: the original keeps its width, cutting loses 30 of it."""
-    moved, cut = process_bbox([-30, 10, 101, 51], (200, 300)), process_bbox([-30, 10, 101, 51], (200, 300), shift=False)
+    moved, cut = (
+        process_bbox([-30, 10, 101, 51], (200, 300)),
+        process_bbox([-30, 10, 101, 51], (200, 300), shift=False),
+    )
     assert moved is not None and cut is not None
     assert moved[2] == 100 * 1.25 and cut[2] == 70 * 1.25
     assert moved[0] + moved[2] / 2 == 50 and cut[0] + cut[2] / 2 == 35
-    assert process_bbox([-30, 10, 101, 51], (200, 300)).tolist() == process_bbox([0, 10, 101, 51], (200, 300)).tolist()
+    assert (
+        process_bbox([-30, 10, 101, 51], (200, 300)).tolist()
+        == process_bbox([0, 10, 101, 51], (200, 300)).tolist()
+    )
 
 
 def test_patches(data: Path, recorded: dict) -> None:
     image, modern = recorded["warp_img"], int(cv2.__version__.split(".")[0]) >= 5
     with np.load(data / "i2l" / "warp_cv4.npz") as file:
         patches = recorded if modern else dict(file)
-    for i, (box, scale, rotation, flip) in enumerate(zip(*(recorded[f"warp_{k}"] for k in ("bbox", "scale", "rot", "flip")), strict=True)):
+    for i, (box, scale, rotation, flip) in enumerate(
+        zip(*(recorded[f"warp_{k}"] for k in ("bbox", "scale", "rot", "flip")), strict=True)
+    ):
         there, back = patch_affines(box, scale, rotation, image.shape[1] if flip else 0)
         np.testing.assert_allclose(there, recorded[f"img2bb_{i}"], rtol=0, atol=1e-5)
         np.testing.assert_allclose(back, recorded[f"bb2img_{i}"], rtol=0, atol=1e-5)
-        np.testing.assert_allclose(cut_patch(image, there, bool(flip))[::4, ::4], patches[f"patch_{i}"], rtol=0, atol=1e-3)
+        np.testing.assert_allclose(
+            cut_patch(image, there, bool(flip))[::4, ::4], patches[f"patch_{i}"], rtol=0, atol=1e-3
+        )
 
 
-@given(st.floats(-50, 300), st.floats(10, 400), st.floats(0.75, 1.25), st.floats(-60, 60), st.sampled_from([0, 320]))
-def test_patch_maps_are_inverse_and_never_shear(x: float, side: float, scale: float, rotation: float, mirrored: int) -> None:
+@given(
+    st.floats(-50, 300),
+    st.floats(10, 400),
+    st.floats(0.75, 1.25),
+    st.floats(-60, 60),
+    st.sampled_from([0, 320]),
+)
+def test_patch_maps_are_inverse_and_never_shear(
+    x: float, side: float, scale: float, rotation: float, mirrored: int
+) -> None:
     there, back = patch_affines(np.array([x, 20, side, side]), scale, rotation, mirrored)
     points = np.random.default_rng(0).random((5, 2)) * 256
     np.testing.assert_allclose(apply_affine(there, apply_affine(back, points)), points, atol=2e-2)
@@ -69,8 +91,15 @@ def test_patch_maps_are_inverse_and_never_shear(x: float, side: float, scale: fl
 def test_cameras(recorded: dict) -> None:
     pixels = cam2pixel(recorded["cam"], recorded["focal"], recorded["princpt"])
     np.testing.assert_allclose(pixels, recorded["pixel"], rtol=1e-12)
-    np.testing.assert_allclose(pixel2cam(pixels, recorded["focal"], recorded["princpt"]), recorded["pixel_back"], rtol=1e-12, atol=1e-9)
-    np.testing.assert_allclose(world2cam(recorded["cam"], recorded["R"], recorded["t"]), recorded["w2c"], rtol=1e-12)
+    np.testing.assert_allclose(
+        pixel2cam(pixels, recorded["focal"], recorded["princpt"]),
+        recorded["pixel_back"],
+        rtol=1e-12,
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(
+        world2cam(recorded["cam"], recorded["R"], recorded["t"]), recorded["w2c"], rtol=1e-12
+    )
 
 
 def test_procrustes(recorded: dict) -> None:
@@ -105,7 +134,10 @@ def test_joint_sets() -> None:
     assert SMPL29.flip_pairs[-2:] == ((25, 26), (27, 28)) and len(SMPL29.flip_pairs) == 11
     assert COCO18.flip_pairs == tuple((i, i + 1) for i in range(1, 17, 2))
     for joint_set in (MUCO, SMPL29, COCO18, HUMAN36_TOP):
-        assert set(np.ravel(joint_set.skeleton)) <= set(range(joint_set.size)) and len(set(joint_set.names)) == joint_set.size
+        assert (
+            set(np.ravel(joint_set.skeleton)) <= set(range(joint_set.size))
+            and len(set(joint_set.names)) == joint_set.size
+        )
 
 
 def test_transfer_is_by_name() -> None:

@@ -25,7 +25,12 @@ def test_box_holds_all_points_and_the_crown() -> None:
     points[:, :2] = np.random.default_rng(0).uniform((100, 150), (200, 500), (33, 2))
     points[0, :2], points[11, :2], points[12, :2] = (150, 140), (130, 180), (170, 180)
     x, y, w, h = person_box(points)
-    assert y < 140 - 0.75 * 40 < y + 30 and x < points[:, 0].min() and x + w > points[:, 0].max() and y + h > points[:, 1].max()
+    assert (
+        y < 140 - 0.75 * 40 < y + 30
+        and x < points[:, 0].min()
+        and x + w > points[:, 0].max()
+        and y + h > points[:, 1].max()
+    )
     moved = points * [2, 2, 1] + [10, 20, 0]
     assert_allclose(person_box(moved), [2 * x + 10, 2 * y + 20, 2 * w, 2 * h])
 

@@ -52,7 +52,10 @@ def test_glb(tmp_path: Path, result: Result) -> None:
     def read(index: int) -> np.ndarray:
         accessor = document["accessors"][index]
         view = document["bufferViews"][accessor["bufferView"]]
-        width, dtype = {"VEC3": 3, "SCALAR": 1}[accessor["type"]], {5126: "<f4", 5125: "<u4"}[accessor["componentType"]]
+        width, dtype = (
+            {"VEC3": 3, "SCALAR": 1}[accessor["type"]],
+            {5126: "<f4", 5125: "<u4"}[accessor["componentType"]],
+        )
         assert view["byteOffset"] % 4 == 0 and view["byteLength"] == accessor["count"] * width * 4
         out = np.frombuffer(binary, dtype, accessor["count"] * width, view["byteOffset"]).reshape(-1, width)
         if "min" in accessor:
@@ -75,16 +78,28 @@ def test_npz_and_reprojection(tmp_path: Path, result: Result) -> None:
     result.save_npz(tmp_path / "r.npz")
     with np.load(tmp_path / "r.npz", allow_pickle=False) as saved:
         assert set(saved) == {
-            "vertices", "faces", "joints_coco", "joints_smpl", "camera_K", "camera_translation", "image_size", "pose2d", "joint_set",
-        }  # fmt: skip
+            "vertices",
+            "faces",
+            "joints_coco",
+            "joints_smpl",
+            "camera_K",
+            "camera_translation",
+            "image_size",
+            "pose2d",
+            "joint_set",
+        }
         assert_array_equal(saved["vertices"], result.vertices)
         assert_array_equal(saved["camera_K"], result.K)
         assert_array_equal(saved["image_size"], [480, 640])
         assert saved["joint_set"] == "coco"
 
 
-def test_nothing_is_left_behind_when_writing_fails(tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openhmr.io.atomic.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+def test_nothing_is_left_behind_when_writing_fails(
+    tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "openhmr.io.atomic.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+    )
     for write in (write_obj, write_glb):
         with pytest.raises(OSError, match="disk full"):
             write(tmp_path / "m", result)

@@ -78,7 +78,9 @@ def test_rescaled_spectrum(case):
 
 def test_largest_eigenvalue_equals_dense_one(case):
     matrix = laplacian.normalized_laplacian(case[0].adjacencies[3])
-    assert laplacian.largest_eigenvalue(matrix) == pytest.approx(np.linalg.eigvalsh(matrix.toarray()).max(), abs=1e-12)
+    assert laplacian.largest_eigenvalue(matrix) == pytest.approx(
+        np.linalg.eigvalsh(matrix.toarray()).max(), abs=1e-12
+    )
 
 
 def test_introsort_leaves_ties_as_classic_numpy(data):
@@ -111,7 +113,12 @@ def test_adjacency_keeps_the_quirk_of_edges_with_three_faces():
 
 @pytest.mark.parametrize(
     ("faces", "message"),
-    [([[0, 1, 3]], "remove the isolated"), ([[0, 1]], "triangles"), ([[0, 1, -1]], "triangles"), (np.zeros((0, 3), int), "triangles")],
+    [
+        ([[0, 1, 3]], "remove the isolated"),
+        ([[0, 1]], "triangles"),
+        ([[0, 1, -1]], "triangles"),
+        (np.zeros((0, 3), int), "triangles"),
+    ],
 )
 def test_bad_meshes_are_refused(faces, message):
     with pytest.raises(InputError, match=message):
@@ -131,7 +138,10 @@ def test_cache(tmp_path, data, caplog):
     file.write_bytes(file.read_bytes()[:1000])
     assert mesh_graph.load_or_build(faces, HUMAN36, 9, tmp_path).digest == built.digest
     assert "damaged" in caplog.text
-    assert mesh_graph.load_or_build(faces, HUMAN36, 9, tmp_path).digest == built.digest and len(list(tmp_path.iterdir())) == 3
+    assert (
+        mesh_graph.load_or_build(faces, HUMAN36, 9, tmp_path).digest == built.digest
+        and len(list(tmp_path.iterdir())) == 3
+    )
 
 
 def test_building_is_quick(data):

@@ -19,7 +19,10 @@ def network():
     with torch.device("meta"):
         network = official("body", "param", body, 18)
     network.to_empty(device="cpu")
-    network.joint_regressor, network.human_model_layer = torch.as_tensor(KINDS["body"].regressor(body)), SkinningLayer(body)
+    network.joint_regressor, network.human_model_layer = (
+        torch.as_tensor(KINDS["body"].regressor(body)),
+        SkinningLayer(body),
+    )
     fill(network)
     return network.eval()
 
@@ -28,7 +31,11 @@ def content(network, **more) -> dict:
     arrays = {"th_betas": torch.zeros(1, 10), "th_faces": torch.zeros(80, 3, dtype=torch.int64)}
     state = {f"module.{k}": v for k, v in network.state_dict().items()}
     state |= {f"module.human_model_layer.{k}": v for k, v in arrays.items()}
-    return {"epoch": 12, "network": state | more, "optimizer": {"state": {}, "param_groups": [{"lr": 1e-4, "params": [0]}]}}
+    return {
+        "epoch": 12,
+        "network": state | more,
+        "optimizer": {"state": {}, "param_groups": [{"lr": 1e-4, "params": [0]}]},
+    }
 
 
 def test_official_import(tmp_path, network):

@@ -67,11 +67,15 @@ def test_state_dict_keys_and_shapes(data, kind):
 def test_recorded_weights(data, case):
     kind, _, network, _ = case
     state = network.state_dict()
-    for key, (total, magnitude, first, last) in json.loads((data / "i2l" / f"recipe_check_{kind}.json").read_text()).items():
+    for key, (total, magnitude, first, last) in json.loads(
+        (data / "i2l" / f"recipe_check_{kind}.json").read_text()
+    ).items():
         gain = 1.2 / 0.5 if state[key].ndim >= 2 else 1
         values = state[key].numpy().astype(np.float64).ravel()
         found = [values.sum() / gain, abs(values).sum() / gain, values[0] / gain, values[-1] / gain]
-        np.testing.assert_allclose(found, [total, magnitude, first, last], rtol=1e-6, atol=1e-7 * magnitude, err_msg=key)
+        np.testing.assert_allclose(
+            found, [total, magnitude, first, last], rtol=1e-6, atol=1e-7 * magnitude, err_msg=key
+        )
 
 
 def test_recorded_forward_at_gain_1_2(data, case):
@@ -113,11 +117,25 @@ def test_recorded_features_and_heatmaps_of_the_plain_twin(data, case):
         fast = network(image)
     seen["joint_heatmap_s8"] = gaussian_volume(out["joint_coord_img"])
     expected = read(data, f"forward_{kind}_g1.2.npz")
-    strides = {"shared_img_feat_s8": (8, 8, 8), "pose2feat_s8": (8, 8, 8), "pose_img_feat_s32": (32,), "mesh_img_feat_s32": (32,)}
-    strides |= {"pose_deconv_s16": (16, 8, 8), "mesh_deconv_s16": (16, 8, 8), "pose_conv_z_1_s64": (64,), "param_fc_s4": (4,)}
+    strides = {
+        "shared_img_feat_s8": (8, 8, 8),
+        "pose2feat_s8": (8, 8, 8),
+        "pose_img_feat_s32": (32,),
+        "mesh_img_feat_s32": (32,),
+    }
+    strides |= {
+        "pose_deconv_s16": (16, 8, 8),
+        "mesh_deconv_s16": (16, 8, 8),
+        "pose_conv_z_1_s64": (64,),
+        "param_fc_s4": (4,),
+    }
     strides |= {"joint_heatmap_s8": (1, 8, 8, 8)}
     strides |= {f"mesh_heatmap_{axis}_s": (16 if kind == "hand" else 128,) for axis in "xyz"}
-    assert seen.keys() == expected.keys() - out.keys() - {"img_blocks", "mesh_coord_img_s2", "mesh_coord_cam_s2"}
+    assert seen.keys() == expected.keys() - out.keys() - {
+        "img_blocks",
+        "mesh_coord_img_s2",
+        "mesh_coord_cam_s2",
+    }
     for name, value in seen.items():
         found = value.numpy()[(slice(None), *(slice(None, None, s) for s in strides.get(name, ())))]
         # The Gaussians move with the joints, whose own tolerance is 1e-3 lixel.
@@ -132,13 +150,20 @@ def step_targets(data, kind: str, points: int, vertices: int, pose: int) -> dict
     rng = np.random.default_rng(8)
     joints = (2, points, 3)
     draws = {
-        "orig_joint_img": rng.random(joints) * 64, "fit_joint_img": rng.random(joints) * 64,
-        "fit_mesh_img": rng.random((2, vertices, 3)) * 64, "orig_joint_cam": rng.standard_normal(joints) * 0.3,
-        "fit_joint_cam": rng.standard_normal(joints) * 0.3, "pose_param": rng.standard_normal((2, pose)) * 0.5,
-        "shape_param": rng.standard_normal((2, 10)), "orig_joint_valid": rng.random((2, points, 1)) < 0.8,
-        "orig_joint_trunc": rng.random((2, points, 1)) < 0.7, "fit_joint_trunc": rng.random((2, points, 1)) < 0.9,
-        "fit_mesh_trunc": rng.random((2, vertices, 1)) < 0.95, "is_valid_fit": np.ones(2), "is_3D": np.array([1.0, 0]),
-    }  # fmt: skip
+        "orig_joint_img": rng.random(joints) * 64,
+        "fit_joint_img": rng.random(joints) * 64,
+        "fit_mesh_img": rng.random((2, vertices, 3)) * 64,
+        "orig_joint_cam": rng.standard_normal(joints) * 0.3,
+        "fit_joint_cam": rng.standard_normal(joints) * 0.3,
+        "pose_param": rng.standard_normal((2, pose)) * 0.5,
+        "shape_param": rng.standard_normal((2, 10)),
+        "orig_joint_valid": rng.random((2, points, 1)) < 0.8,
+        "orig_joint_trunc": rng.random((2, points, 1)) < 0.7,
+        "fit_joint_trunc": rng.random((2, points, 1)) < 0.9,
+        "fit_mesh_trunc": rng.random((2, vertices, 1)) < 0.95,
+        "is_valid_fit": np.ones(2),
+        "is_3D": np.array([1.0, 0]),
+    }
     return {k: torch.as_tensor(v.astype(np.float32)) for k, v in draws.items()}
 
 
@@ -147,11 +172,14 @@ def compare_statistics(network: nn.Module, expected: dict, skip: str = "-") -> N
         values = network.state_dict()[key].numpy().astype(np.float64)
         found = [values.sum(), abs(values).sum(), values[0], values[-1]]
         if not key.startswith(skip):
-            np.testing.assert_allclose(found, recorded_sums, rtol=1e-3, atol=1e-3 * recorded_sums[1] / values.size, err_msg=key)
+            np.testing.assert_allclose(
+                found, recorded_sums, rtol=1e-3, atol=1e-3 * recorded_sums[1] / values.size, err_msg=key
+            )
 
 
 def test_recorded_lixel_step(data, case, restore):
-    """Statistics of two samples amplify rounding: on another processor the slow twin's gradients, too, are 5 % away."""
+    """Statistics of two samples amplify rounding: on another processor the slow twin's gradients, too, are 5
+    % away."""
     kind, body, network, image = case
     expected = json.loads((data / "i2l" / f"train_step_{kind}.json").read_text())["lixel"]
     network.stage = "lixel"
@@ -165,8 +193,12 @@ def test_recorded_lixel_step(data, case, restore):
     compare_statistics(network, expected["bn_after_sum_abssum_first_last"], skip="param_regressor")
     total.backward()
     named = dict(network.named_parameters())
-    assert sorted(k for k, p in named.items() if p.grad is None and "param_reg" not in k) == sorted(expected["params_without_grad"])
-    norm = lambda parameters: sum(p.grad.double().square().sum().item() for p in parameters if p.grad is not None) ** 0.5  # noqa: E731
+    assert sorted(k for k, p in named.items() if p.grad is None and "param_reg" not in k) == sorted(
+        expected["params_without_grad"]
+    )
+    norm = lambda parameters: (
+        sum(p.grad.double().square().sum().item() for p in parameters if p.grad is not None) ** 0.5
+    )
     for name, value in expected["grad_norm_by_child"].items():
         assert norm(getattr(network, name).parameters()) == pytest.approx(value, rel=0.1), name
     chosen = {k: named[k] for k in expected["grad_norm_by_param"] if not k.endswith("conv_y.0.bias")}
@@ -181,7 +213,8 @@ def test_recorded_lixel_step(data, case, restore):
 
 
 def test_recorded_param_step(data, case, restore):
-    """Ill-conditioned at batch 2, so its numbers are compared loosely; what is pinned is that frozen statistics move."""
+    """Ill-conditioned at batch 2, so its numbers are compared loosely; what is pinned is that frozen
+    statistics move."""
     kind, body, network, image = case
     expected = json.loads((data / "i2l" / f"train_step_{kind}.json").read_text())["param"]
     target = step_targets(data, kind, len(network.joint_regressor), body.num_vertices, 3 * body.num_joints)

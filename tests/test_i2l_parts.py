@@ -1,4 +1,5 @@
-"""The parts of I2L-MeshNet: recorded units and steps, and small networks in float64 against their slow twins."""
+"""The parts of I2L-MeshNet: recorded units and steps, and small networks in float64 against their slow
+twins."""
 
 import json
 
@@ -11,7 +12,11 @@ from openhmr.bodies.smpl import smpl_face_regressor
 from openhmr.errors import InputError
 from openhmr.lab.models.i2l_meshnet import losses, official
 from openhmr.lab.models.i2l_meshnet.heads import LixelHead, soft_argmax
-from openhmr.lab.models.i2l_meshnet.param import matrix_to_quaternion, quaternion_to_axis_angle, rotation_6d_to_matrix
+from openhmr.lab.models.i2l_meshnet.param import (
+    matrix_to_quaternion,
+    quaternion_to_axis_angle,
+    rotation_6d_to_matrix,
+)
 from openhmr.lab.models.i2l_meshnet.plain import PlainLixelHead, PlainPose2Feat, PlainResNet, gaussian_volume
 from openhmr.lab.models.i2l_meshnet.pose2feat import Pose2Feat, gaussian_profiles
 from openhmr.lab.models.i2l_meshnet.resnet import ResNet
@@ -42,8 +47,12 @@ def test_recorded_units(data):
 
 
 def test_gradients_of_the_rotations():
-    x = torch.randn(20, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: quaternion_to_axis_angle(matrix_to_quaternion(rotation_6d_to_matrix(x))), x)
+    x = torch.randn(
+        20, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True
+    )
+    assert torch.autograd.gradcheck(
+        lambda x: quaternion_to_axis_angle(matrix_to_quaternion(rotation_6d_to_matrix(x))), x
+    )
     identity = torch.tensor([[1.0, 0, 0, 1, 0, 0]], requires_grad=True)
     quaternion_to_axis_angle(matrix_to_quaternion(rotation_6d_to_matrix(identity))).sum().backward()
     assert identity.grad.isnan().any(), "as officially"
@@ -54,9 +63,15 @@ def test_recorded_skinning(data, kind):
     recording, layer = read(data, f"layer_{kind}.npz"), SkinningLayer(recorded_body(kind))
     unit, atol = (1000, 1e-2) if kind == "hand" else (1, 1e-5)
     pose, shape, trans = recording["pose"], recording["shape"], recording["trans"]
-    for name, betas, shift in (("pst", shape, trans), ("ps", shape, None), ("p0", torch.zeros_like(shape), None)):
+    for name, betas, shift in (
+        ("pst", shape, trans),
+        ("ps", shape, None),
+        ("p0", torch.zeros_like(shape), None),
+    ):
         vertices, joints = layer(pose, betas, shift)
-        joints = torch.as_tensor(mano_joints21(vertices.numpy(), joints.numpy())) if kind == "hand" else joints
+        joints = (
+            torch.as_tensor(mano_joints21(vertices.numpy(), joints.numpy())) if kind == "hand" else joints
+        )
         assert (vertices[:, ::5] * unit - recording[f"verts_{name}_s5"]).abs().max() < atol
         assert (joints * unit - recording[f"joints_{name}"]).abs().max() < atol
 
@@ -94,11 +109,19 @@ def test_dataset_joints_can_be_left_out(tiny_body):
     generator = torch.Generator().manual_seed(0)
     points = {"joint_coord_img": 29, "mesh_coord_img": 42, "joint_img_from_mesh": 29}
     out = {k: torch.rand(2, n, 3, generator=generator) for k, n in points.items()}
-    target = {k: torch.zeros(2, 29, 3) for k in ("fit_joint_img", "orig_joint_img")} | {"fit_mesh_img": torch.rand(2, 42, 3)}
-    target |= {k: torch.ones(2, n, 1) for k, n in (("fit_joint_trunc", 29), ("orig_joint_trunc", 29), ("fit_mesh_trunc", 42))}
+    target = {k: torch.zeros(2, 29, 3) for k in ("fit_joint_img", "orig_joint_img")} | {
+        "fit_mesh_img": torch.rand(2, 42, 3)
+    }
+    target |= {
+        k: torch.ones(2, n, 1)
+        for k, n in (("fit_joint_trunc", 29), ("orig_joint_trunc", 29), ("fit_mesh_trunc", 42))
+    }
     target |= {"is_valid_fit": torch.ones(2), "is_3D": torch.ones(2)}
     faces = torch.as_tensor(tiny_body.faces).long()
-    every, some = losses.lixel_losses(out, target, faces), losses.lixel_losses(out, target, faces, dataset_joints=False)
+    every, some = (
+        losses.lixel_losses(out, target, faces),
+        losses.lixel_losses(out, target, faces, dataset_joints=False),
+    )
     assert every.keys() - some.keys() == {"joint_orig", "mesh_joint_orig"}
     assert losses.total_loss(every).item() == pytest.approx(sum(t.mean().item() for t in every.values()))
 
@@ -108,12 +131,17 @@ def grad_norm(parameter: torch.Tensor) -> float:
 
 
 def test_recorded_head_step(data):
-    r, expected = read(data, "head_step.npz"), json.loads((data / "i2l" / "head_step.json").read_text())["float32"]
+    r, expected = (
+        read(data, "head_step.npz"),
+        json.loads((data / "i2l" / "head_step.json").read_text())["float32"],
+    )
     with torch.device("meta"):
         head = LixelHead(2048, 29)
     fill(head.to_empty(device="cpu"), "pose_net.")
     scale_matrices(head, 1.2)
-    x = torch.as_tensor(np.random.default_rng(41).standard_normal((8, 2048, 8, 8)).astype(np.float32)).requires_grad_()
+    x = torch.as_tensor(
+        np.random.default_rng(41).standard_normal((8, 2048, 8, 8)).astype(np.float32)
+    ).requires_grad_()
     assert [x.double().sum().item(), x.double().abs().sum().item()] == pytest.approx(r["x_check"].tolist())
     out = head.train()(x)
     assert (out - r["coord_out"]).abs().max() < 1e-3
@@ -121,7 +149,9 @@ def test_recorded_head_step(data):
     loss.backward()
     assert loss.item() == pytest.approx(expected["loss"], rel=1e-5)
     assert grad_norm(x) == pytest.approx(expected["input_grad_norm"], rel=1e-3)
-    torch.testing.assert_close(x.grad[:, ::64], r["input_grad_s"], rtol=1e-2, atol=1e-3 * r["input_grad_s"].abs().max().item())
+    torch.testing.assert_close(
+        x.grad[:, ::64], r["input_grad_s"], rtol=1e-2, atol=1e-3 * r["input_grad_s"].abs().max().item()
+    )
     for name, parameter in head.named_parameters():
         # A bias before softmax or normalisation has no effect: its true gradient is 0.
         if not (name.startswith("conv_") and name.endswith("0.bias")):
@@ -130,15 +160,20 @@ def test_recorded_head_step(data):
 
 @pytest.mark.parametrize("kind", ["body", "hand"])
 def test_recorded_regressor_step(data, kind):
-    r, expected = read(data, f"param_step_{kind}.npz"), json.loads((data / "i2l" / f"param_step_{kind}.json").read_text())["float32"]
+    r, expected = (
+        read(data, f"param_step_{kind}.npz"),
+        json.loads((data / "i2l" / f"param_step_{kind}.json").read_text())["float32"],
+    )
     network = recorded(kind, recorded_body(kind), 1.2, ("param_regressor",)).train()
     regressor = network.param_regressor
     out = network.parameters_of(r["joints_lixel"])
     mesh_atol = 5e-3 if kind == "hand" else 1e-4
     for name, found, atol in (
-        ("pose_out", out["pose_param"], 1e-4), ("shape_out", out["shape_param"], 1e-4),
-        ("joint_cam_out", out["joint_coord_cam"], mesh_atol), ("mesh_cam_out_s10", out["mesh_coord_cam"][:, ::10], mesh_atol),
-    ):  # fmt: skip
+        ("pose_out", out["pose_param"], 1e-4),
+        ("shape_out", out["shape_param"], 1e-4),
+        ("joint_cam_out", out["joint_coord_cam"], mesh_atol),
+        ("mesh_cam_out_s10", out["mesh_coord_cam"][:, ::10], mesh_atol),
+    ):
         assert (found - r[name]).abs().max() < atol, name
     target = {"pose_param": r["pose_gt"], "shape_param": r["shape_gt"], "orig_joint_valid": r["orig_valid"]}
     target |= {"orig_joint_cam": r["joint_orig_cam"], "fit_joint_cam": r["joint_fit_cam"]}
@@ -157,8 +192,13 @@ def test_recorded_regressor_step(data, kind):
     norm = regressor.fc[1]
     torch.testing.assert_close(norm.running_mean, r["fc0_bn_running_mean_after"], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(norm.running_var, r["fc0_bn_running_var_after"], rtol=1e-4, atol=1e-4)
-    for parameter, name in ((regressor.fc_pose[0].weight, "fc_pose_weight_grad_s8"), (regressor.fc[0].weight, "fc0_weight_grad_s8")):
-        torch.testing.assert_close(parameter.grad[::8, ::8], r[name], rtol=1e-3, atol=1e-4 * r[name].abs().max().item())
+    for parameter, name in (
+        (regressor.fc_pose[0].weight, "fc_pose_weight_grad_s8"),
+        (regressor.fc[0].weight, "fc0_weight_grad_s8"),
+    ):
+        torch.testing.assert_close(
+            parameter.grad[::8, ::8], r[name], rtol=1e-3, atol=1e-4 * r[name].abs().max().item()
+        )
 
 
 SPREAD = torch.Generator().manual_seed(0)
@@ -172,7 +212,11 @@ PARTS = {
     "basic": (lambda: ResNet(18), lambda: PlainResNet(18), (normal(3, 64, 16, 16),)),
     "bottleneck": (lambda: ResNet(50), lambda: PlainResNet(50), (normal(3, 64, 16, 16),)),
     "head": (lambda: LixelHead(8, 5), lambda: PlainLixelHead(8, 5), (normal(2, 8, 3, 3),)),
-    "pose2feat": (lambda: Pose2Feat(3, 8), lambda: PlainPose2Feat(3, 8), (normal(2, 8, 64, 64), normal(2, 3, 3) * 9 + 30)),
+    "pose2feat": (
+        lambda: Pose2Feat(3, 8),
+        lambda: PlainPose2Feat(3, 8),
+        (normal(2, 8, 64, 64), normal(2, 3, 3) * 9 + 30),
+    ),
 }
 
 
@@ -193,11 +237,17 @@ def test_fast_parts_equal_plain_ones(part, training):
         results.append(({"output": out} | dict(network.named_buffers()), gradients))
     (values, gradients), (expected_values, expected_gradients) = results
     for key, value in values.items():
-        torch.testing.assert_close(value, expected_values[key], rtol=1e-9, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}")
+        torch.testing.assert_close(
+            value, expected_values[key], rtol=1e-9, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}"
+        )
     largest = max(g.abs().max().item() for g in expected_gradients.values() if g is not None)
     for key, gradient in gradients.items():
         torch.testing.assert_close(
-            gradient, expected_gradients[key], rtol=1e-6, atol=1e-9 * largest, msg=lambda m, k=key: f"{k}: {m}"
+            gradient,
+            expected_gradients[key],
+            rtol=1e-6,
+            atol=1e-9 * largest,
+            msg=lambda m, k=key: f"{k}: {m}",
         )
 
 
@@ -213,7 +263,9 @@ def test_folded_parts_follow_their_parameters(part):
             with context():
                 for x in (given, [x[:1] for x in given]):
                     expected = plain(*x)
-                    torch.testing.assert_close(fast(*x), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+                    torch.testing.assert_close(
+                        fast(*x), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item()
+                    )
     assert fast.state_dict().keys() == plain.state_dict().keys()
 
 
@@ -230,7 +282,8 @@ def test_initialisation():
 
 
 @pytest.mark.parametrize(
-    ("depth", "channels", "keys"), [(18, 512, 120), (34, 512, 216), (50, 2048, 318), (101, 2048, 624), (152, 2048, 930)]
+    ("depth", "channels", "keys"),
+    [(18, 512, 120), (34, 512, 216), (50, 2048, 318), (101, 2048, 624), (152, 2048, 930)],
 )
 def test_backbones(depth, channels, keys):
     with torch.device("meta"):
@@ -238,7 +291,9 @@ def test_backbones(depth, channels, keys):
         state = backbone.state_dict()
         assert backbone.channels == channels and len(state) == keys
         assert backbone(backbone.stem(torch.zeros(1, 3, 256, 256))).shape == (1, channels, 8, 8)
-        backbone.load_imagenet(state | {"fc.weight": torch.zeros(1000, channels), "fc.bias": torch.zeros(1000)})
+        backbone.load_imagenet(
+            state | {"fc.weight": torch.zeros(1000, channels), "fc.bias": torch.zeros(1000)}
+        )
         with pytest.raises(InputError, match="not the weights of this ResNet"):
             backbone.load_imagenet({k: v for k, v in state.items() if k != "conv1.weight"})
 

@@ -7,13 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.lab.synth import degrade, images, light, shards
 from openhmr.lab.synth.images import annotate, curl_fingers
-from openhmr.lab.synth.outfits import DECENT_SUITS, MASCULINE_HAIR, TEST_ONLY, VALIDATION_ONLY, Closet, random_colour
+from openhmr.lab.synth.outfits import (
+    DECENT_SUITS,
+    MASCULINE_HAIR,
+    TEST_ONLY,
+    VALIDATION_ONLY,
+    Closet,
+    random_colour,
+)
 from openhmr.lab.synth.scene import Figure, Scene, box_of, frame_person, plausible, stand
 from openhmr.lab.synth.wardrobe import Item, Wardrobe, fit_item, make_item
 
@@ -32,7 +39,8 @@ def random_person(figure: Figure, rng: np.random.Generator, outfit=None):
 
 
 def test_harmonics_are_the_reflected_light() -> None:
-    """Against the cosine-weighted integral over the panorama, for light that second-order harmonics hold exactly."""
+    """Against the cosine-weighted integral over the panorama, for light that second-order harmonics hold
+    exactly."""
     directions, solid = light.grid_directions(32, 64)
     assert abs(solid.sum() - 4 * np.pi) < 0.01
     x, y, z = np.moveaxis(directions, -1, 0)
@@ -67,16 +75,22 @@ def test_fit_equals_the_formula_written_out() -> None:
     rng = np.random.default_rng(1)
     base = rng.normal(size=(2, 30, 3)).astype(np.float32)
     pack = {
-        "ref_idx": rng.integers(0, 30, (5, 3)).astype(np.uint16), "ref_w": rng.normal(size=(5, 3)), "offset": rng.normal(size=(5, 3)),
-        "scale_ref": rng.integers(0, 30, (3, 2)), "scale_den": rng.uniform(1, 2, 3),
-    }  # fmt: skip
+        "ref_idx": rng.integers(0, 30, (5, 3)).astype(np.uint16),
+        "ref_w": rng.normal(size=(5, 3)),
+        "offset": rng.normal(size=(5, 3)),
+        "scale_ref": rng.integers(0, 30, (3, 2)),
+        "scale_den": rng.uniform(1, 2, 3),
+    }
     got = fit_item(pack, base)
     for p in range(2):
         for n in range(5):
             for k in range(3):
                 a, b = pack["scale_ref"][k]
                 scale = abs(base[p, a, k] * 10 - base[p, b, k] * 10) / pack["scale_den"][k]
-                want = sum(pack["ref_w"][n, j] * base[p, pack["ref_idx"][n, j], k] for j in range(3)) + pack["offset"][n, k] * scale / 10
+                want = (
+                    sum(pack["ref_w"][n, j] * base[p, pack["ref_idx"][n, j], k] for j in range(3))
+                    + pack["offset"][n, k] * scale / 10
+                )
                 assert abs(got[p, n, k] - want) < 1e-5
 
 
@@ -85,7 +99,15 @@ def test_seams_are_split_and_trousers_told_from_shirts() -> None:
     shape[:3, 1, 0], shape[3:, 1, 0] = [0.1, 0.2, 0.3], [-0.1, -0.4, -0.8]
     shape[:, 0, 0] = [0, 1, 0, 0, 1, 0]
     faces, face_uv = np.array([[0, 1, 2], [3, 4, 5], [3, 5, 4]]), np.array([[0, 1, 2], [3, 4, 5], [6, 7, 4]])
-    item = make_item(shape, np.eye(24)[[0, 0, 0, 1, 1, 1]], faces, np.random.default_rng(0).random((8, 2)), face_uv, np.arange(2), 0.0)
+    item = make_item(
+        shape,
+        np.eye(24)[[0, 0, 0, 1, 1, 1]],
+        faces,
+        np.random.default_rng(0).random((8, 2)),
+        face_uv,
+        np.arange(2),
+        0.0,
+    )
     assert len(item.uv) == len({(v, t) for v, t in zip(faces.reshape(-1), face_uv.reshape(-1), strict=True)})
     assert np.allclose(item.shape[item.faces].reshape(-1, 3, 11), shape[faces].reshape(-1, 3, 11))
     assert set(item.upper[item.faces[0]]) == {1.0} and set(item.upper[item.faces[1]]) == {0.0}
@@ -107,19 +129,31 @@ def test_wardrobe_survives_the_disk(tmp_path: Path) -> None:
 
 def whole_closet(split: str) -> Closet:
     item = tiny_wardrobe().items["hair/short01"]
-    names = [f"garments/{s}" for s in (*DECENT_SUITS, "female_sportsuit01", "fedora", *(f"shoes0{k}" for k in range(1, 7)))]
+    names = [
+        f"garments/{s}"
+        for s in (*DECENT_SUITS, "female_sportsuit01", "fedora", *(f"shoes0{k}" for k in range(1, 7)))
+    ]
     names += [f"hair/{h}" for h in (*MASCULINE_HAIR, "bob02", "long01")]
     names += [f"brows/{b}" for b in ("eyebrow001", "eyebrow004", "eyelashes01")]
     items: dict[str, Item] = {n: item for n in names}
-    skins = ["a_male_diffuse", "a_female_diffuse", "young_caucasian_female_special_suit", "young_lightskinned_male_diffuse3"]
-    return Closet(Wardrobe(item, items, np.ones(11, np.float32)), {"skins": skins, "eyes": ["brown_eye"]}, split)
+    skins = [
+        "a_male_diffuse",
+        "a_female_diffuse",
+        "young_caucasian_female_special_suit",
+        "young_lightskinned_male_diffuse3",
+    ]
+    return Closet(
+        Wardrobe(item, items, np.ones(11, np.float32)), {"skins": skins, "eyes": ["brown_eye"]}, split
+    )
 
 
 @pytest.mark.parametrize("split", ("train", "validation", "test"))
 def test_everybody_is_clothed_and_splits_share_nothing_held_out(split: str) -> None:
     closet, rng = whole_closet(split), np.random.default_rng(2)
     outfits = [closet.dress(rng, rng.normal(size=10)) for _ in range(400)]
-    assert {o.suit for o in outfits} <= set(DECENT_SUITS) and all(o.shoes.startswith("shoes") for o in outfits)
+    assert {o.suit for o in outfits} <= set(DECENT_SUITS) and all(
+        o.shoes.startswith("shoes") for o in outfits
+    )
     used = {n for o in outfits for n in (o.suit, o.shoes, o.hair, o.skin, *o.brows)}
     if split == "train":
         assert not used & (TEST_ONLY | VALIDATION_ONLY)
@@ -128,7 +162,9 @@ def test_everybody_is_clothed_and_splits_share_nothing_held_out(split: str) -> N
     else:
         held = [bool({o.suit, o.shoes, o.hair, o.skin, *o.brows} & TEST_ONLY) for o in outfits]
         assert np.mean(held) > 0.8
-    assert all(o.leg > 0.3 and o.sleeve > 0.2 for o in outfits), "cloth may not be cut off near hips and chest"
+    assert all(o.leg > 0.3 and o.sleeve > 0.2 for o in outfits), (
+        "cloth may not be cut off near hips and chest"
+    )
 
 
 def test_no_cloth_has_the_colour_of_skin() -> None:
@@ -143,7 +179,10 @@ def test_figure_is_the_body(figure: Figure) -> None:
     pose, betas = rng.normal(size=(24, 3)) * 0.5, rng.normal(size=10)
     transforms, joints = figure.transforms(axis_angle_to_matrix(pose), betas)
     vertices, want = skin(open_body(), pose, betas)
-    assert np.abs(figure.vertices(transforms, betas) - vertices).max() < 1e-5 and np.abs(joints - want).max() < 1e-5
+    assert (
+        np.abs(figure.vertices(transforms, betas) - vertices).max() < 1e-5
+        and np.abs(joints - want).max() < 1e-5
+    )
 
 
 def test_people_stand_on_the_ground_inside_the_picture(figure: Figure) -> None:
@@ -152,7 +191,11 @@ def test_people_stand_on_the_ground_inside_the_picture(figure: Figure) -> None:
     for person in people * 15:
         assert abs(person.vertices[:, 1].min()) < 1e-5
         camera = frame_person(rng, person.vertices, 320)
-        assert np.allclose(camera.R @ camera.R.T, np.eye(3)) and np.linalg.det(camera.R) > 0 and camera.centre[1] > 0.1
+        assert (
+            np.allclose(camera.R @ camera.R.T, np.eye(3))
+            and np.linalg.det(camera.R) > 0
+            and camera.centre[1] > 0.1
+        )
         box = box_of(camera.project(camera.see(person.vertices)))
         sides.append(box[2:].max())
         inside.append((box[:2] > 0).all() and (box[:2] + box[2:] < 320).all())
@@ -160,7 +203,8 @@ def test_people_stand_on_the_ground_inside_the_picture(figure: Figure) -> None:
 
 
 def test_annotation_gives_back_the_mesh(figure: Figure) -> None:
-    """The recorded pose, betas and translation skin to the mesh in camera axes; joints and box are its projection."""
+    """The recorded pose, betas and translation skin to the mesh in camera axes; joints and box are its
+    projection."""
     rng = np.random.default_rng(5)
     for _ in range(5):
         person = random_person(figure, rng)
@@ -195,7 +239,9 @@ def test_hands_in_the_trunk_are_refused(figure: Figure) -> None:
 
 
 def test_degradation_keeps_the_picture_valid_and_repeats() -> None:
-    place = light.make_place("x", np.random.default_rng(0).integers(0, 255, (256, 512, 3), dtype=np.uint8), np.ones((32, 64, 3)))
+    place = light.make_place(
+        "x", np.random.default_rng(0).integers(0, 255, (256, 512, 3), dtype=np.uint8), np.ones((32, 64, 3))
+    )
     for seed in range(12):
         twice = []
         for _ in range(2):
@@ -204,20 +250,26 @@ def test_degradation_keeps_the_picture_valid_and_repeats() -> None:
             before = image.copy()
             cover = degrade.occlude(rng, image, [place], np.array([20.0, 10, 40, 80]))
             assert cover.shape == (96, 96) and cover.min() >= 0 and cover.max() <= 1
-            assert np.array_equal(image[cover == 0], before[cover == 0]), "an occluder changes only what it covers"
+            assert np.array_equal(image[cover == 0], before[cover == 0]), (
+                "an occluder changes only what it covers"
+            )
             twice.append(degrade.photograph(rng, image))
         assert np.array_equal(*twice) and twice[0].dtype == np.uint8 and twice[0].shape == (96, 96, 3)
 
 
 @pytest.mark.parametrize("lacking", ["skins", "light", "motion"])
-def test_inputs_are_checked_before_clothes_are_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
+def test_inputs_are_checked_before_clothes_are_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
     monkeypatch.setattr(images, "build_wardrobe", lambda *_: pytest.fail("clothes were fitted"))
     (tmp_path / "skins").mkdir()
     if lacking != "skins":
         (tmp_path / "skins" / "a.jpg").touch()
     if lacking == "motion":
         monkeypatch.setattr(images, "read_places", lambda *_: [])
-    task = images.Task(*(tmp_path / name for name in ("motion.npz", "", "", "wardrobe.npz", "out")), 1, "train", 1, 64)
+    task = images.Task(
+        *(tmp_path / name for name in ("motion.npz", "", "", "wardrobe.npz", "out")), 1, "train", 1, 64
+    )
     with pytest.raises(InputError, match=lacking):
         images.generate(task, 1, lambda _: None)
     assert not (tmp_path / "out").exists()
@@ -227,7 +279,11 @@ def test_shards_repeat_to_the_byte_and_are_listed(tmp_path: Path) -> None:
     import cv2
 
     rows: list[shards.Row] = [
-        {"box_xywh": np.array([1.0, 2, 30, 40]), "joints_px": np.tile([[10.0 + i, 20]], (19, 1)), "visible": np.arange(19) % 2 == 0}
+        {
+            "box_xywh": np.array([1.0, 2, 30, 40]),
+            "joints_px": np.tile([[10.0 + i, 20]], (19, 1)),
+            "visible": np.arange(19) % 2 == 0,
+        }
         for i in range(3)
     ]
     rows[2]["joints_px"] = np.full((19, 2), -5.0)
@@ -241,5 +297,8 @@ def test_shards_repeat_to_the_byte_and_are_listed(tmp_path: Path) -> None:
     listed = json.loads((tmp_path / "a/annotations.json").read_text())
     keypoints = np.array([a["keypoints"] for a in listed["annotations"]]).reshape(3, 17, 3)
     assert keypoints[0, :, 2].tolist() == [2, 1] * 8 + [2] and not keypoints[2].any()
-    assert listed["images"][1]["file_name"] == "images-00000.tar/00000001.jpg" and len(listed["categories"][0]["keypoints"]) == 17
+    assert (
+        listed["images"][1]["file_name"] == "images-00000.tar/00000001.jpg"
+        and len(listed["categories"][0]["keypoints"]) == 17
+    )
     assert [p.mean().round() for p in shards.read_pictures(tmp_path / "a/images-00000.tar", 2)] == [0, 40]

@@ -1,4 +1,5 @@
-"""What OpenGL draws, against the software rasteriser; whole runs on assets made of the open body. Skipped without EGL."""
+"""What OpenGL draws, against the software rasteriser; whole runs on assets made of the open body. Skipped
+without EGL."""
 
 import json
 import tarfile
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.lab.cli import main
@@ -46,7 +47,8 @@ def renderer(pack) -> Renderer:
 
 
 def worn_mesh(renderer: Renderer, person: Person, outfit: Outfit) -> tuple[np.ndarray, np.ndarray]:
-    """World vertices and faces of everything opaque that is drawn, skinned in float64; both sides of each face."""
+    """World vertices and faces of everything opaque that is drawn, skinned in float64; both sides of each
+    face."""
     wardrobe = renderer.wardrobe
     suit, shoes = f"garments/{outfit.suit}", f"garments/{outfit.shoes}"
     bare = renderer.bare(suit, shoes, wardrobe.skin.rest(person.betas), 99, -99)
@@ -82,12 +84,21 @@ def test_silhouette_and_depth_equal_the_software_rasteriser(renderer, pack) -> N
         got = drawn.reshape(-1)
         # A pixel whose four samples all hit has its centre inside; one that no sample hits has not.
         assert (want & (got < 0.01)).sum() <= 4 and (~want & (got > 0.99)).sum() <= 4
-        fine = rasterise(camera.see(vertices), faces, np.diag([SAMPLES, SAMPLES, 1.0]) @ camera.K, (SAMPLES * SIZE, SAMPLES * SIZE))
+        fine = rasterise(
+            camera.see(vertices),
+            faces,
+            np.diag([SAMPLES, SAMPLES, 1.0]) @ camera.K,
+            (SAMPLES * SIZE, SAMPLES * SIZE),
+        )
         exact = np.full((SAMPLES * SIZE) ** 2, np.nan)
         exact[fine.pixel] = fine.depth
-        gap = exact.reshape(SAMPLES * SIZE, -1)[::SAMPLES, ::SAMPLES] - np.where(np.isfinite(depth), depth, np.nan)
+        gap = exact.reshape(SAMPLES * SIZE, -1)[::SAMPLES, ::SAMPLES] - np.where(
+            np.isfinite(depth), depth, np.nan
+        )
         gap = gap[np.isfinite(gap)]
-        assert np.percentile(gap, 2) > -0.002 and np.percentile(gap, 98) < SUIT_BIAS_M + 0.002, "only the suit is drawn nearer"
+        assert np.percentile(gap, 2) > -0.002 and np.percentile(gap, 98) < SUIT_BIAS_M + 0.002, (
+            "only the suit is drawn nearer"
+        )
         assert abs(np.percentile(gap, 70) - SUIT_BIAS_M) < 0.001, "by what its bias says"
 
 
@@ -96,7 +107,14 @@ def test_colours_are_worn_and_shadows_fall_away_from_the_light(renderer, pack) -
     place = read_places(backgrounds, "train")[0]
     closet, rng = Closet(renderer.wardrobe, texture_names(humans), "train"), np.random.default_rng(1)
     betas = np.zeros(10, np.float32)
-    person = stand(renderer.figure, np.tile(np.eye(3, dtype=np.float32), (24, 1, 1)), betas, closet.dress(rng, betas), 0.0, 0.0)
+    person = stand(
+        renderer.figure,
+        np.tile(np.eye(3, dtype=np.float32), (24, 1, 1)),
+        betas,
+        closet.dress(rng, betas),
+        0.0,
+        0.0,
+    )
     camera = frame_person(np.random.default_rng(6), person.vertices, SIZE)
     matrix = renderer.cast_shadow(0, person, place)
     empty = renderer.backdrop(place, camera, [], [], 0.01).astype(int)
@@ -104,7 +122,12 @@ def test_colours_are_worn_and_shadows_fall_away_from_the_light(renderer, pack) -
     assert (shaded <= empty).all(), "a shadow never brightens"
     dark = np.argwhere((empty - shaded).sum(2) > 40)
     assert len(dark) > 50
-    rays = np.column_stack([(dark[:, 1] + 0.5 - camera.K[0, 2]) / camera.K[0, 0], (dark[:, 0] + 0.5 - camera.K[1, 2]) / camera.K[1, 1]])
+    rays = np.column_stack(
+        [
+            (dark[:, 1] + 0.5 - camera.K[0, 2]) / camera.K[0, 0],
+            (dark[:, 0] + 0.5 - camera.K[1, 2]) / camera.K[1, 1],
+        ]
+    )
     rays = np.column_stack([rays, np.ones(len(rays))]) @ camera.R
     spots = camera.centre + rays * (camera.centre[1] / -rays[:, 1:2])
     assert (spots.mean(0) - person.vertices.mean(0))[[0, 2]] @ place.key_direction[[0, 2]] < 0
@@ -121,8 +144,24 @@ def test_runs_repeat_resume_and_refuse(renderer, pack, tmp_path: Path) -> None:
     assert made[0] == made[1], "the same seed gives the same pictures"
     assert len(said) == 2 and all("pictures/s" in s for s in said)
     stamp = (tmp_path / "a/images-00000.tar").stat().st_mtime_ns
-    arguments = ["synth", "images", "--motion", str(motion), "--humans", str(humans), "--backgrounds", str(backgrounds),
-                 "--wardrobe", str(wardrobe), "--out", str(tmp_path / "a"), "--size", str(SIZE), "--seed", "5"]  # fmt: skip
+    arguments = [
+        "synth",
+        "images",
+        "--motion",
+        str(motion),
+        "--humans",
+        str(humans),
+        "--backgrounds",
+        str(backgrounds),
+        "--wardrobe",
+        str(wardrobe),
+        "--out",
+        str(tmp_path / "a"),
+        "--size",
+        str(SIZE),
+        "--seed",
+        "5",
+    ]
     assert main([*arguments, "--count", "3", "--sheet", str(tmp_path / "sheet.png")]) == 0
     assert (tmp_path / "a/images-00000.tar").stat().st_mtime_ns == stamp, "complete shards stay"
     assert main([*arguments, "--count", "4", "--workers", "2"]) == 0
@@ -136,8 +175,16 @@ def test_runs_repeat_resume_and_refuse(renderer, pack, tmp_path: Path) -> None:
         assert np.all(arrays["translation"][:, 2] > 0.3) and set(arrays["background"]) == {"room"}
     assert len(json.loads((tmp_path / "a/annotations.json").read_text())["annotations"]) == 4
     with pytest.raises(InputError, match="no panorama for the split"):
-        generate(Task(motion, humans, backgrounds, wardrobe, tmp_path / "c", 1, "test", 5, SIZE), 1, said.append)
+        generate(
+            Task(motion, humans, backgrounds, wardrobe, tmp_path / "c", 1, "test", 5, SIZE), 1, said.append
+        )
     with pytest.raises(InputError, match="at least 1"):
-        generate(Task(motion, humans, backgrounds, wardrobe, tmp_path / "d", 0, "train", 5, SIZE), 1, said.append)
+        generate(
+            Task(motion, humans, backgrounds, wardrobe, tmp_path / "d", 0, "train", 5, SIZE), 1, said.append
+        )
     with pytest.raises(InputError, match="no folder"):
-        generate(Task(motion, tmp_path / "nowhere", backgrounds, wardrobe, tmp_path / "e", 1, "train", 5, SIZE), 1, said.append)
+        generate(
+            Task(motion, tmp_path / "nowhere", backgrounds, wardrobe, tmp_path / "e", 1, "train", 5, SIZE),
+            1,
+            said.append,
+        )

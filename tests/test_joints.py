@@ -14,7 +14,9 @@ SETS = [COCO, HUMAN36, SMPL, MANO]
 def test_skeleton_joins_all_joints_to_a_tree_or_more(joint_set: JointSet) -> None:
     reached = {joint_set.root}
     for _ in range(joint_set.size):
-        reached |= {b for a, b in joint_set.skeleton if a in reached} | {a for a, b in joint_set.skeleton if b in reached}
+        reached |= {b for a, b in joint_set.skeleton if a in reached} | {
+            a for a, b in joint_set.skeleton if b in reached
+        }
     assert reached == set(range(joint_set.size)) and len(set(joint_set.names)) == joint_set.size
     assert set(joint_set.eval_joints) <= reached
 
@@ -36,13 +38,27 @@ def test_published_flip_pairs() -> None:
     normal = lambda pairs: {tuple(sorted(p)) for p in pairs}  # noqa: E731
     assert normal(HUMAN36.flip_pairs) == normal([(1, 4), (2, 5), (3, 6), (14, 11), (15, 12), (16, 13)])
     assert COCO.flip_pairs == tuple((i, i + 1) for i in range(1, 17, 2))
-    assert SMPL.flip_pairs == ((1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (20, 21), (22, 23))
-    assert MANO.flip_pairs == () and len(MANO.extra_edges) == 16 and MANO.extra_edges[4:6] == ((2, 6), (6, 10))
+    assert SMPL.flip_pairs == (
+        (1, 2),
+        (4, 5),
+        (7, 8),
+        (10, 11),
+        (13, 14),
+        (16, 17),
+        (18, 19),
+        (20, 21),
+        (22, 23),
+    )
+    assert (
+        MANO.flip_pairs == () and len(MANO.extra_edges) == 16 and MANO.extra_edges[4:6] == ((2, 6), (6, 10))
+    )
     assert [s.size for s in SETS] == [19, 17, 24, 21] and len(HUMAN36.eval_joints) == 14
 
 
 def test_smpl_bones_are_its_kinematic_tree() -> None:
-    assert {frozenset(e) for e in SMPL.skeleton} == {frozenset((p, j)) for j, p in enumerate(SMPL_PARENTS) if p >= 0}
+    assert {frozenset(e) for e in SMPL.skeleton} == {
+        frozenset((p, j)) for j, p in enumerate(SMPL_PARENTS) if p >= 0
+    }
     assert all(p < j for j, p in enumerate(MANO_PARENTS)) and len(MANO_PARENTS) == 16
 
 

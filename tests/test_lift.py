@@ -41,7 +41,8 @@ def dense_upsampling(body: Body) -> np.ndarray:
 
 def test_lift_equals_its_dense_twin(lifter: Lifter, tiny_body: Body) -> None:
     result = lifter(poses(), focal=600, image_size=(480, 640))
-    # Slow twin of the virtual camera: Rodrigues' rotation of the mean ray onto the optical axis, person by person.
+    # Slow twin of the virtual camera: Rodrigues' rotation of the mean ray onto the optical axis, person by
+    # person.
     pose, turns = check_pose2d(poses(), COCO).astype(np.float64), []
     for person in pose:
         seen = person[:, 2] > 0
@@ -55,14 +56,18 @@ def test_lift_equals_its_dense_twin(lifter: Lifter, tiny_body: Body) -> None:
         person[seen, :2] = turned[seen, :2] / turned[seen, 2:]
         turns.append(turn)
     inputs = standardise(pose.astype(np.float32)).astype(np.float64)
-    coarse = base_vertices(tiny_body) + (inputs.reshape(3, -1) @ weights(tiny_body, 19, 0.01)).reshape(3, -1, 3)
+    coarse = base_vertices(tiny_body) + (inputs.reshape(3, -1) @ weights(tiny_body, 19, 0.01)).reshape(
+        3, -1, 3
+    )
     coarse = coarse @ np.array(turns)
     expected = dense_upsampling(tiny_body) @ coarse + result.translation[:, None]
     assert_allclose(result.vertices, expected, rtol=1e-6, atol=1e-5)
     regressors = {"smpl": tiny_body.J_regressor} | dict(tiny_body.joint_regressors)
     for name, regressor in regressors.items():
         joints = regressor.astype(np.float64) @ expected
-        assert_allclose(result.joints[name], add_pelvis_neck(joints) if name == "coco" else joints, rtol=1e-6, atol=1e-5)
+        assert_allclose(
+            result.joints[name], add_pelvis_neck(joints) if name == "coco" else joints, rtol=1e-6, atol=1e-5
+        )
     assert_array_equal(result.K, intrinsics((480, 640), 600))
     assert_array_equal(result.faces, tiny_body.faces)
 
@@ -70,11 +75,16 @@ def test_lift_equals_its_dense_twin(lifter: Lifter, tiny_body: Body) -> None:
 def test_true_projection_gives_back_its_camera(tmp_path: Path, tiny_body: Body) -> None:
     """With a network that always returns the base mesh, the fit must find where the mesh was put."""
     lifter = Lifter(write_tiny_model(tmp_path / "m.onnx", tiny_body, "coco", 19, strength=0), tiny_body)
-    joints = add_pelvis_neck(tiny_body.joint_regressors["coco"].astype(float)) @ dense_upsampling(tiny_body) @ base_vertices(tiny_body)
+    joints = (
+        add_pelvis_neck(tiny_body.joint_regressors["coco"].astype(float))
+        @ dense_upsampling(tiny_body)
+        @ base_vertices(tiny_body)
+    )
     t, K = np.array([0.3, -0.2, 4.0]), intrinsics((480, 640), 700)
     turn = np.eye(3)
     for _ in range(30):
-        # The base mesh is in the axes of the camera that looks at it, which depends on where it is seen: a fixed point.
+        # The base mesh is in the axes of the camera that looks at it, which depends on where it is seen: a
+        # fixed point.
         pixels = (joints @ turn + t) @ K.T
         pixels = pixels[:, :2] / pixels[:, 2:]
         turn = look_at(np.concatenate([pixels, np.ones((19, 1))], 1)[None].astype(np.float32), K)[1][0]

@@ -34,7 +34,9 @@ def test_recorded_values_and_gradients(recorded, meshes, case, name):
     value.backward()
     assert value.item() == pytest.approx(recorded[f"{case}_{name}"].item(), rel=1e-6)
     assert predicted.grad.norm().item() == pytest.approx(recorded[f"{case}_{name}_gradnorm"].item(), rel=1e-6)
-    torch.testing.assert_close(predicted.grad[0, :8], recorded[f"{case}_{name}_grad_first8"], rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(
+        predicted.grad[0, :8], recorded[f"{case}_{name}_grad_first8"], rtol=1e-5, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -45,7 +47,10 @@ def test_recorded_joint_loss(recorded, case):
 
 
 def test_a_perfect_mesh_costs_nothing(meshes):
-    mesh, faces = torch.as_tensor(meshes["ico642_v"])[None].double(), torch.as_tensor(meshes["ico642_f"]).long()
+    mesh, faces = (
+        torch.as_tensor(meshes["ico642_v"])[None].double(),
+        torch.as_tensor(meshes["ico642_f"]).long(),
+    )
     assert losses.edge_loss(mesh, mesh, faces) == 0
     assert losses.normal_loss(mesh, mesh, faces) < 1e-12
 
@@ -57,7 +62,9 @@ def test_losses_by_hand():
     assert losses.edge_loss(upright, triangle, faces).item() == pytest.approx((0 + 1 + abs(34**0.5 - 5)) / 3)
     assert losses.normal_loss(upright, triangle, faces).item() == pytest.approx((0 + 1 + 5 / 34**0.5) / 3)
     valid = torch.tensor([[[1.0], [1], [0]]])
-    assert losses.coordinate_loss(triangle + 1, triangle, valid).item() == pytest.approx(2 / 3), "masked points count in the mean"
+    assert losses.coordinate_loss(triangle + 1, triangle, valid).item() == pytest.approx(2 / 3), (
+        "masked points count in the mean"
+    )
 
 
 def test_edge_of_length_zero_has_a_finite_gradient():
@@ -71,8 +78,18 @@ def test_total_loss_starts_the_edge_term_after_its_epoch():
     random = lambda *shape: torch.rand(*shape, generator=rng)  # noqa: E731
     target = {"mesh": random(2, 4, 3), "reg_pose3d": random(2, 2, 3), "lift_pose3d": random(2, 5, 3)}
     target |= {f"{k}_valid": torch.ones(2, v.shape[1], 1) for k, v in list(target.items())}
-    vertices, pose, faces, regressor = random(2, 4, 3), random(2, 5, 3), torch.tensor([[0, 1, 2], [0, 2, 3]]), random(2, 4)
-    terms = {e: losses.pose2mesh_loss(vertices, pose, target, faces, regressor, e, losses.LossConfig()) for e in (7, 8)}
+    vertices, pose, faces, regressor = (
+        random(2, 4, 3),
+        random(2, 5, 3),
+        torch.tensor([[0, 1, 2], [0, 2, 3]]),
+        random(2, 4),
+    )
+    terms = {
+        e: losses.pose2mesh_loss(vertices, pose, target, faces, regressor, e, losses.LossConfig())
+        for e in (7, 8)
+    }
     assert set(terms[8]) - set(terms[7]) == {"edge"}
     assert terms[8]["edge"] == 20 * losses.edge_loss(vertices, target["mesh"], faces)
-    assert terms[7]["joint"].item() == pytest.approx(1e-3 * (1000 * regressor @ vertices - target["reg_pose3d"]).abs().mean().item())
+    assert terms[7]["joint"].item() == pytest.approx(
+        1e-3 * (1000 * regressor @ vertices - target["reg_pose3d"]).abs().mean().item()
+    )

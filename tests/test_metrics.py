@@ -6,8 +6,16 @@ import pytest
 
 from openhmr.geometry.alignment import align_similarity, similarity_transform
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
-from openhmr.lab.evaluation.metrics import acceleration_error, mean_distance, mpjpe, mpvpe, pa_mpjpe, pa_mpvpe, root_relative
-from openhmr.predict.smooth import smooth_one_euro
+from openhmr.lab.metrics.errors import (
+    acceleration_error,
+    mean_distance,
+    mpjpe,
+    mpvpe,
+    pa_mpjpe,
+    pa_mpvpe,
+    root_relative,
+)
+from openhmr.sequence.one_euro import smooth_one_euro
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +39,9 @@ def _printed(reference: dict, key: str) -> list[str]:
 def test_pose_metrics(reference: dict, joint_set: JointSet) -> None:
     p, g = (reference[f"j_{joint_set.name}_{k}"] for k in ("pred", "gt"))
     assert mpjpe(p, g, joint_set).mean() == pytest.approx(reference[f"j_{joint_set.name}_mpjpe"], rel=2e-7)
-    assert pa_mpjpe(p, g, joint_set).mean() == pytest.approx(reference[f"j_{joint_set.name}_pampjpe"], rel=1e-6)
+    assert pa_mpjpe(p, g, joint_set).mean() == pytest.approx(
+        reference[f"j_{joint_set.name}_pampjpe"], rel=1e-6
+    )
     keep = list(joint_set.eval_joints)
     a, b = (root_relative(x, x[:, joint_set.root])[0, keep] for x in (p, g))
     for ours, name in zip(similarity_transform(a, b), ("c", "R", "t"), strict=True):
@@ -43,14 +53,24 @@ def test_printed_figures_of_the_original(reference: dict) -> None:
     h36m, smpl = _regressor(reference, "h36m", 17), _regressor(reference, "smpl", 24)
     p, g = reference["pred_mesh"], reference["gt_mesh"]
     ours = {
-        "H36M": mpjpe(h36m @ p, h36m @ g, HUMAN36), "PA": pa_mpjpe(h36m @ p, h36m @ g, HUMAN36),
-        "SMPL": mpjpe(smpl @ p, smpl @ g, SMPL), "MPVPE": mpvpe(p, g, smpl[0]),
-    }  # fmt: skip
+        "H36M": mpjpe(h36m @ p, h36m @ g, HUMAN36),
+        "PA": pa_mpjpe(h36m @ p, h36m @ g, HUMAN36),
+        "SMPL": mpjpe(smpl @ p, smpl @ g, SMPL),
+        "MPVPE": mpvpe(p, g, smpl[0]),
+    }
     assert [f"{x.mean():.2f}" for x in ours.values()] == _printed(reference, "pw3d_evaluate_print")[:4]
-    assert [f"{ours[k].mean():.2f}" for k in ("SMPL", "MPVPE")] == _printed(reference, "surreal_evaluate_print")
+    assert [f"{ours[k].mean():.2f}" for k in ("SMPL", "MPVPE")] == _printed(
+        reference, "surreal_evaluate_print"
+    )
     truth = reference["h36m_gt_joint_cam"]
-    protocol2 = [mpjpe(h36m @ p, truth, HUMAN36), pa_mpjpe(h36m @ p, truth, HUMAN36), ours["SMPL"], ours["MPVPE"]]
-    # The printed page gives each figure over all samples, then once per action; here each sample is an action.
+    protocol2 = [
+        mpjpe(h36m @ p, truth, HUMAN36),
+        pa_mpjpe(h36m @ p, truth, HUMAN36),
+        ours["SMPL"],
+        ours["MPVPE"],
+    ]
+    # The printed page gives each figure over all samples, then once per action; here each sample is an
+    # action.
     expected = [f"{x:.2f}" for figure in protocol2 for x in (figure.mean(), *figure)]
     assert expected == _printed(reference, "h36m_evaluate_print")
     coco = [f(reference["j_coco_pred"], reference["j_coco_gt"], COCO).mean() for f in (mpjpe, pa_mpjpe)]
@@ -59,8 +79,12 @@ def test_printed_figures_of_the_original(reference: dict) -> None:
 
 def test_surface_error_depends_on_the_root(reference: dict) -> None:
     p, g = reference["pred_mesh"], reference["gt_mesh"]
-    assert mpvpe(p, g, _regressor(reference, "smpl", 24)[0]).mean() == pytest.approx(reference["surreal_both_surface"], rel=1e-6)
-    assert mpvpe(p, g, _regressor(reference, "h36m", 17)[0]).mean() == pytest.approx(reference["pw3d_both_surface"], rel=1e-6)
+    assert mpvpe(p, g, _regressor(reference, "smpl", 24)[0]).mean() == pytest.approx(
+        reference["surreal_both_surface"], rel=1e-6
+    )
+    assert mpvpe(p, g, _regressor(reference, "h36m", 17)[0]).mean() == pytest.approx(
+        reference["pw3d_both_surface"], rel=1e-6
+    )
 
 
 def test_procrustes_never_reflects(reference: dict) -> None:
@@ -99,13 +123,17 @@ def test_no_similarity_fits_better() -> None:
 def test_acceleration_error(reference: dict) -> None:
     p, g = reference["smooth_in"], reference["accel_gt"]
     np.testing.assert_allclose(acceleration_error(p, g), reference["accel_err"], rtol=1e-12)
-    np.testing.assert_allclose(acceleration_error(p, g, reference["accel_vis"]), reference["accel_err_vis"], rtol=1e-12)
+    np.testing.assert_allclose(
+        acceleration_error(p, g, reference["accel_vis"]), reference["accel_err_vis"], rtol=1e-12
+    )
 
 
 def test_one_euro(reference: dict) -> None:
     points = reference["smooth_in"]
     np.testing.assert_allclose(smooth_one_euro(points), reference["smooth_default"], atol=1e-12)
-    np.testing.assert_allclose(smooth_one_euro(points, 0.004, 0.005), reference["smooth_0.004_0.005"], atol=1e-12)
+    np.testing.assert_allclose(
+        smooth_one_euro(points, 0.004, 0.005), reference["smooth_0.004_0.005"], atol=1e-12
+    )
     assert np.array_equal(smooth_one_euro(np.ones((9, 2))), np.ones((9, 2)))
     assert smooth_one_euro(np.zeros((0, 3))).shape == (0, 3)
     np.testing.assert_array_equal(smooth_one_euro(points)[:, 2, 1], smooth_one_euro(points[:, 2, 1]))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.random import RandomState
 
-from openhmr.geometry.crop import CROP_SIZE, crop_affine
+from openhmr.lab.crops.pose2mesh import CROP_SIZE, crop_affine
 from openhmr.lab.data.noise import box_area, human36_error, keypoint_radius, synthesize_pose
 
 
@@ -50,7 +50,9 @@ def test_synthesize_pose_statistics(reference: dict) -> None:
 
 def test_keypoint_radius(reference: dict) -> None:
     for percent in (10, 50, 85):
-        np.testing.assert_allclose(keypoint_radius(percent / 100, 110592), reference[f"ks{percent}_dist"], rtol=1e-14)
+        np.testing.assert_allclose(
+            keypoint_radius(percent / 100, 110592), reference[f"ks{percent}_dist"], rtol=1e-14
+        )
 
 
 def test_area_of_the_processed_box_is_the_crop() -> None:
@@ -59,6 +61,7 @@ def test_area_of_the_processed_box_is_the_crop() -> None:
 
 
 def test_a_joint_without_possible_errors_is_lost() -> None:
-    # With no area all radii are 0; paired joints in one place then have no point that is nearer to themselves.
+    # With no area all radii are 0; paired joints in one place then have no point that is nearer to
+    # themselves.
     out = synthesize_pose(np.full((17, 3), 5.0), 0.0, RandomState(0), random.Random(0))
     assert np.array_equal(out[0], (5, 5, 1)) and not out[1].any()

@@ -3,37 +3,81 @@
 import pytest
 
 from openhmr.lab.config import PRESETS, build, read_yaml
-from openhmr.lab.training.settings import I2LConfig, Pose2MeshConfig
+from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig
 
 BODY, AMASS = ["Human36M", "COCO", "MuCo"], ["Human36M", "COCO", "AMASS"]
-# name: train sets, test set, input and target joints, epochs, decay epoch and factor, first epochs without edges, flip
+# name: train sets, test set, input and target joints, epochs, decay epoch and factor, first epochs without
+# edges, flip
 TRAIN = {
-    "posenet_human36J_train_human36": (["Human36M"], "Human36M", "human36", "human36", 60, 30, 0.5, None, True),
+    "posenet_human36J_train_human36": (
+        ["Human36M"],
+        "Human36M",
+        "human36",
+        "human36",
+        60,
+        30,
+        0.5,
+        None,
+        True,
+    ),
     "posenet_cocoJ_train_human36_coco_muco": (BODY, "PW3D", "coco", "coco", 30, 20, 0.1, None, True),
     "posenet_cocoJ_train_human36_coco_amass": (AMASS, "PW3D", "coco", "coco", 30, 20, 0.1, None, True),
     "posenet_smplJ_train_surreal": (["SURREAL"], "SURREAL", "smpl", "smpl", 60, 30, 0.5, None, True),
     "posenet_manoJ_train_freihand": (["FreiHAND"], "FreiHAND", "mano", "mano", 120, 90, 0.1, None, True),
-    "pose2mesh_human36J_train_human36": (["Human36M"], "Human36M", "human36", "human36", 15, 12, 0.1, 7, False),
+    "pose2mesh_human36J_train_human36": (
+        ["Human36M"],
+        "Human36M",
+        "human36",
+        "human36",
+        15,
+        12,
+        0.1,
+        7,
+        False,
+    ),
     "pose2mesh_cocoJ_train_human36_coco_muco": (BODY, "PW3D", "coco", "human36", 15, 12, 0.1, 7, False),
     "pose2mesh_cocoJ_train_human36_coco_amass": (AMASS, "PW3D", "coco", "human36", 15, 10, 0.1, 7, False),
     "pose2mesh_smplJ_train_surreal": (["SURREAL"], "SURREAL", "smpl", "smpl", 15, 12, 0.1, 7, False),
     "pose2mesh_manoJ_train_freihand": (["FreiHAND"], "FreiHAND", "mano", "mano", 40, 30, 0.1, 15, False),
-}  # fmt: skip
+}
 TWINS = {"human36J_test_human36": 0, "cocoJ_test_3dpw": 1, "smplJ_test_surreal": 3, "manoJ_test_freihand": 4}
 
 
 def facts(name: str) -> tuple:
     c = build(Pose2MeshConfig, read_yaml(name))
     d, t = c.DATASET, c.TRAIN
-    assert (t.batch_size, t.lr, t.optimizer, t.scheduler, c.AUG.rotate_factor) == (64, 1e-3, "rmsprop", "step", 0)
-    assert c.MODEL.input_shape == (384, 288) and c.MODEL.name == ("posenet" if name.startswith("posenet") else "pose2mesh_net")
+    assert (t.batch_size, t.lr, t.optimizer, t.scheduler, c.AUG.rotate_factor) == (
+        64,
+        1e-3,
+        "rmsprop",
+        "step",
+        0,
+    )
+    assert c.MODEL.input_shape == (384, 288) and c.MODEL.name == (
+        "posenet" if name.startswith("posenet") else "pose2mesh_net"
+    )
     if not c.posenet_only:
-        assert (c.MODEL.normal_loss_weight, c.MODEL.edge_loss_weight, c.MODEL.joint_loss_weight) == (0.1, 20, 1e-3)
-    assert d.use_gt_input == ("_gt_" in name) and d.workers == (6 if name == "posenet_cocoJ_train_human36_coco_amass" else 16)
+        assert (c.MODEL.normal_loss_weight, c.MODEL.edge_loss_weight, c.MODEL.joint_loss_weight) == (
+            0.1,
+            20,
+            1e-3,
+        )
+    assert d.use_gt_input == ("_gt_" in name) and d.workers == (
+        6 if name == "posenet_cocoJ_train_human36_coco_amass" else 16
+    )
     edge = None if c.posenet_only else t.edge_loss_start
     joints = d.input_joint_set, d.target_joint_set
     assert len(d.test_list) == len(t.lr_step) == 1
-    return list(d.train_list), d.test_list[0], *joints, t.end_epoch, t.lr_step[0], t.lr_factor, edge, c.AUG.flip
+    return (
+        list(d.train_list),
+        d.test_list[0],
+        *joints,
+        t.end_epoch,
+        t.lr_step[0],
+        t.lr_factor,
+        edge,
+        c.AUG.flip,
+    )
 
 
 @pytest.mark.parametrize("name", TRAIN)
@@ -56,10 +100,13 @@ def test_test_presets(stage, name) -> None:
 
 
 @pytest.mark.parametrize("stage", ["posenet", "pose2mesh"])
-@pytest.mark.parametrize(("name", "twin", "sets"), [
-    ("human36J_gt_train_human36", "human36J_train_human36", ["Human36M"]),
-    ("cocoJ_gt_train_human36_coco", "cocoJ_train_human36_coco_muco", ["Human36M", "COCO"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "twin", "sets"),
+    [
+        ("human36J_gt_train_human36", "human36J_train_human36", ["Human36M"]),
+        ("cocoJ_gt_train_human36_coco", "cocoJ_train_human36_coco_muco", ["Human36M", "COCO"]),
+    ],
+)
 def test_presets_on_true_poses(stage, name, twin, sets) -> None:
     assert facts(f"{stage}_{name}") == (sets, *TRAIN[f"{stage}_{twin}"][1:])
 
@@ -68,17 +115,36 @@ def test_defaults_of_the_original() -> None:
     c = Pose2MeshConfig()
     assert (c.DATASET.train_list, c.DATASET.test_list) == (("Human36M", "COCO", "MuCo"), ("PW3D",))
     assert c.DATASET.use_gt_input and c.DATASET.workers == 16 and c.TRAIN.print_freq == 10
-    assert (c.TRAIN.end_epoch, c.TRAIN.edge_loss_start, c.TRAIN.lr_step, c.TEST.batch_size) == (40, 15, (30,), 64)
+    assert (c.TRAIN.end_epoch, c.TRAIN.edge_loss_start, c.TRAIN.lr_step, c.TEST.batch_size) == (
+        40,
+        15,
+        (30,),
+        64,
+    )
     i = I2LConfig()
-    assert (i.trainset_3d, i.trainset_2d, i.testset, i.resnet_type) == (("Human36M", "MuCo"), ("MSCOCO",), "PW3D", 50)
-    assert (i.lr, i.lr_dec_epoch, i.lr_dec_factor, i.end_epoch, i.train_batch_size, i.test_batch_size) == (1e-4, (10, 12), 10, 13, 16, 16)
+    assert (i.trainset_3d, i.trainset_2d, i.testset, i.resnet_type) == (
+        ("Human36M", "MuCo"),
+        ("MSCOCO",),
+        "PW3D",
+        50,
+    )
+    assert (i.lr, i.lr_dec_epoch, i.lr_dec_factor, i.end_epoch, i.train_batch_size, i.test_batch_size) == (
+        1e-4,
+        (10, 12),
+        10,
+        13,
+        16,
+        16,
+    )
     assert (i.normal_loss_weight, i.use_gt_info, i.num_thread) == (0.1, False, 30)
 
 
 SETS = {
-    "human36_coco": (("Human36M",), ("MSCOCO",), "Human36M"), "human36_muco_coco": (("Human36M", "MuCo"), ("MSCOCO",), "PW3D"),
-    "human36_muco_coco_visualisation": (("Human36M", "MuCo"), ("MSCOCO",), "PW3D"), "freihand": (("FreiHAND",), (), "FreiHAND"),
-}  # fmt: skip
+    "human36_coco": (("Human36M",), ("MSCOCO",), "Human36M"),
+    "human36_muco_coco": (("Human36M", "MuCo"), ("MSCOCO",), "PW3D"),
+    "human36_muco_coco_visualisation": (("Human36M", "MuCo"), ("MSCOCO",), "PW3D"),
+    "freihand": (("FreiHAND",), (), "FreiHAND"),
+}
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -1,4 +1,5 @@
-"""Damaged data sets on the command line: one sentence and exit code 2; a bad sample is named, and skipped only if asked to."""
+"""Damaged data sets on the command line: one sentence and exit code 2; a bad sample is named, and skipped
+only if asked to."""
 
 import json
 import logging
@@ -12,7 +13,7 @@ import torch
 from openhmr.cli import main
 from openhmr.errors import InputError
 from openhmr.lab.data.human36m import Human36M
-from openhmr.lab.models.i2l_meshnet.inputs import I2LItems, Preparation
+from openhmr.lab.items.i2l_meshnet import I2LItems, Preparation
 from openhmr.lab.training.batches import Batches, GroupMix
 from tests import pose_trees as trees
 from tests.conftest import make_tiny_body
@@ -26,16 +27,35 @@ SUBJECT = "Human36M/annotations/Human36M_subject1_{}.json"
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.set_num_threads(1)
     monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 16)
-    monkeypatch.setattr("openhmr.lab.training.fit.plot_metrics", lambda folder: None)
+    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
     trees.human36m(tmp_path / "data" / "Human36M", BODY)
     BODY.save(tmp_path / "body.npz")
     return tmp_path / "data"
 
 
 def train(data: Path, *more: str, config: str = "pose2mesh_human36J_train_human36") -> int:
-    words = ["--data", str(data), "--body", str(data.parent / "body.npz"), "--cache", str(data.parent / "cache")]
+    words = [
+        "--data",
+        str(data),
+        "--body",
+        str(data.parent / "body.npz"),
+        "--cache",
+        str(data.parent / "cache"),
+    ]
     words += ["--set", "DATASET.workers=0", "--set", "TRAIN.batch_size=3", "--set", "TRAIN.end_epoch=1"]
-    return main(["lab", "train", config, *words, "--set", "MODEL.posenet_pretrained=false", "--out", str(data.parent / "run"), *more])
+    return main(
+        [
+            "lab",
+            "train",
+            config,
+            *words,
+            "--set",
+            "MODEL.posenet_pretrained=false",
+            "--out",
+            str(data.parent / "run"),
+            *more,
+        ]
+    )
 
 
 def truncated(path: Path) -> None:
@@ -62,7 +82,11 @@ def test_damaged_files(data: Path, capsys: pytest.CaptureFixture[str], damage, w
     damage(data)
     assert train(data) == 2
     error = capsys.readouterr().err.splitlines()
-    assert error[-1].startswith("error: ") and words in error[-1] and not any("Traceback" in line for line in error)
+    assert (
+        error[-1].startswith("error: ")
+        and words in error[-1]
+        and not any("Traceback" in line for line in error)
+    )
     assert not list((data.parent / "run").glob("*.safetensors"))
 
 
@@ -100,7 +124,9 @@ def test_too_few_samples(data: Path, capsys: pytest.CaptureFixture[str]) -> None
         (np.zeros((17, 42), int), "int64"),
     ],
 )
-def test_a_regressor_of_another_mesh(data: Path, capsys: pytest.CaptureFixture[str], regressor: np.ndarray, words: str) -> None:
+def test_a_regressor_of_another_mesh(
+    data: Path, capsys: pytest.CaptureFixture[str], regressor: np.ndarray, words: str
+) -> None:
     file = data.parent / "regressor.npy"
     np.save(file, regressor)
     assert train(data, "--regressor", f"human36={file}") == 2
@@ -112,10 +138,15 @@ def test_a_regressor_of_another_mesh(data: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_regressor_options(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for option, words in (("human36", "has no '='"), ("spine=x.npy", "['coco', 'human36'] can be added"), ("coco=x.npy", "x.npy")):
+    for option, words in (
+        ("human36", "has no '='"),
+        ("spine=x.npy", "['coco', 'human36'] can be added"),
+        ("coco=x.npy", "x.npy"),
+    ):
         assert train(data, "--regressor", option) == 2
         assert words in capsys.readouterr().err.splitlines()[-1]
-    # A given regressor is the one that is used: with all joints in one place the error after the epoch is that of nothing.
+    # A given regressor is the one that is used: with all joints in one place the error after the epoch is
+    # that of nothing.
     file = data.parent / "regressor.npy"
     np.save(file, BODY.joint_regressors["human36"][[0] * 17])
     assert train(data, "--regressor", f"human36={file}") == 0

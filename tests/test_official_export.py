@@ -11,7 +11,7 @@ import torch
 
 from openhmr.errors import InputError
 from openhmr.joints import COCO
-from openhmr.lab.bake.official import export_i2l, export_pose2mesh, with_coarse
+from openhmr.lab.export.official import export_i2l, export_pose2mesh, with_coarse
 from openhmr.lab.models.i2l_meshnet import official as official_i2l
 from openhmr.lab.models.pose2mesh.network import official
 from openhmr.lab.models.pose2mesh.posenet import PoseNet
@@ -27,7 +27,9 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openhmr.lab.models.i2l_meshnet.heads.WIDTH", 4)
 
 
-@pytest.mark.parametrize(("said", "used"), [("4", 4), ("0", 1), ("9999", CHUNK), ("many", CHUNK), ("-2", CHUNK), (None, CHUNK)])
+@pytest.mark.parametrize(
+    ("said", "used"), [("4", 4), ("0", 1), ("9999", CHUNK), ("many", CHUNK), ("-2", CHUNK), (None, CHUNK)]
+)
 def test_poses_at_once(said: str | None, used: int) -> None:
     metadata = {} if said is None else {"poses_at_once": said}
     session = SimpleNamespace(get_modelmeta=lambda: SimpleNamespace(custom_metadata_map=metadata))
@@ -45,14 +47,20 @@ def test_pose2mesh_lifts(tiny_body, tmp_path: Path, levels: bool) -> None:
     given = np.random.default_rng(0).normal(size=(3, 19, 3)).astype(np.float32)
     coarse, pose3d, mesh = session.run(None, {"pose2d": given})
     xy = given[..., :2]
-    expected, pose = network.predict(torch.from_numpy((xy - xy.mean(1, keepdims=True)) / xy.std(1, keepdims=True)))
+    expected, pose = network.predict(
+        torch.from_numpy((xy - xy.mean(1, keepdims=True)) / xy.std(1, keepdims=True))
+    )
     assert np.abs(mesh - expected.numpy()).max() < 1e-4 * np.abs(expected.numpy()).max()
     assert np.abs(1000 * pose3d - pose.numpy()).max() < 1e-4 * np.abs(pose.numpy()).max()
     assert np.array_equal(coarse, mesh[:, with_coarse(body).level("coarse").vertex_ids])
     assert poses_at_once(session) == 4
     pixels = np.random.default_rng(1).uniform(100, 300, (2, 19, 2))
     result = Lifter(tmp_path / "net.onnx", with_coarse(body))(pixels, image_size=(400, 400))
-    assert result.vertices.shape == (2, 42, 3) and np.isfinite(result.vertices).all() and result.translation[:, 2].min() > 0
+    assert (
+        result.vertices.shape == (2, 42, 3)
+        and np.isfinite(result.vertices).all()
+        and result.translation[:, 2].min() > 0
+    )
     with pytest.raises(InputError, match="stage 1 alone"):
         export_pose2mesh(PoseNet(19), body, COCO, tmp_path / "none.onnx")
 
@@ -69,8 +77,14 @@ def test_i2l_recovers(tiny_body, tmp_path: Path) -> None:
     expected = network(torch.from_numpy(images))
     ids = tiny_body.level("coarse").vertex_ids
     assert np.abs(out["vertices_lixel"] - expected["mesh_coord_img"].numpy()[:, ids]).max() < 1e-2
-    assert np.allclose(np.linalg.det(out["rotations"]), 1, atol=1e-4) and out["joints_sigma"].min() > 0 and out["scale_m"].min() > 0
-    result = Recoverer(tmp_path / "net.onnx", tiny_body)(np.zeros((300, 300, 3), np.uint8), [[50, 20, 120, 240]])
+    assert (
+        np.allclose(np.linalg.det(out["rotations"]), 1, atol=1e-4)
+        and out["joints_sigma"].min() > 0
+        and out["scale_m"].min() > 0
+    )
+    result = Recoverer(tmp_path / "net.onnx", tiny_body)(
+        np.zeros((300, 300, 3), np.uint8), [[50, 20, 120, 240]]
+    )
     assert result.vertices.shape == (1, 42, 3) and np.isfinite(result.vertices).all()
     lixel = official_i2l("body", "lixel", tiny_body, 18)
     with pytest.raises(InputError, match="param stage"):

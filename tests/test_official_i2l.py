@@ -12,8 +12,8 @@ from openhmr.lab.config import build, override, read_yaml
 from openhmr.lab.models.checkpoint import I2L_KEY, export_official, trained_epoch
 from openhmr.lab.training.i2l import I2LTraining
 from openhmr.lab.training.official import train
+from openhmr.lab.training.official_configs import I2LConfig
 from openhmr.lab.training.optim import EpochPlan
-from openhmr.lab.training.settings import I2LConfig
 from tests.official_items import ImageItems
 
 SMALL = {"resnet_type": 18, "train_batch_size": 2, "num_thread": 0, "test_batch_size": 2, "lr": 1e-3}
@@ -23,12 +23,18 @@ SMALL = {"resnet_type": 18, "train_batch_size": 2, "num_thread": 0, "test_batch_
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr("openhmr.lab.models.i2l_meshnet.heads.WIDTH", 4)
-    monkeypatch.setattr("openhmr.lab.training.fit.plot_metrics", lambda folder: None)
+    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
 
 
 def work(tiny_body, **changes) -> I2LTraining:
     config = build(I2LConfig, SMALL | changes)
-    return I2LTraining(config, tiny_body, [ImageItems(tiny_body, 2)], [ImageItems(tiny_body, 1, 0.0)], ImageItems(tiny_body, 1))
+    return I2LTraining(
+        config,
+        tiny_body,
+        [ImageItems(tiny_body, 2)],
+        [ImageItems(tiny_body, 1, 0.0)],
+        ImageItems(tiny_body, 1),
+    )
 
 
 def test_both_stages(tiny_body, tmp_path: Path) -> None:
@@ -46,28 +52,51 @@ def test_both_stages(tiny_body, tmp_path: Path) -> None:
     assert changed == {"pose_backbone", "pose_net", "pose2feat", "mesh_backbone", "mesh_net"}
     assert trained_epoch(tmp_path / "whole" / "final.safetensors") == 0
     rows = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
-    assert {"joint_fit", "joint_orig", "mesh_fit", "mesh_joint_orig", "mesh_joint_fit", "mesh_normal", "mesh_edge"} <= rows[0].keys()
+    assert {
+        "joint_fit",
+        "joint_orig",
+        "mesh_fit",
+        "mesh_joint_orig",
+        "mesh_joint_fit",
+        "mesh_normal",
+        "mesh_edge",
+    } <= rows[0].keys()
 
-    param = work(tiny_body, stage="param", end_epoch=2, lr_dec_epoch=[5], continue_from=str(tmp_path / "whole"))
+    param = work(
+        tiny_body, stage="param", end_epoch=2, lr_dec_epoch=[5], continue_from=str(tmp_path / "whole")
+    )
     assert param.plan.first == 1 and param.plan.steps == 2
     train(param, tmp_path / "param")
     later = param.network.state_dict()
-    trained = {n.split(".")[0] for n, v in after.items() if not torch.equal(v, later[n]) and "running" not in n and "num_b" not in n}
+    trained = {
+        n.split(".")[0]
+        for n, v in after.items()
+        if not torch.equal(v, later[n]) and "running" not in n and "num_b" not in n
+    }
     assert trained == {"param_regressor"}
     # Official: the frozen part's batch statistics move on.
     assert not torch.equal(after["pose_backbone.bn1.running_mean"], later["pose_backbone.bn1.running_mean"])
     assert (tmp_path / "param" / "samples" / "epoch-002.png").exists()
 
     export_official(tmp_path / "snapshot_1.pth.tar", param.network, I2L_KEY, 1)
-    again = work(tiny_body, stage="param", end_epoch=3, lr_dec_epoch=[5], continue_from=str(tmp_path / "snapshot_1.pth.tar"))
+    again = work(
+        tiny_body,
+        stage="param",
+        end_epoch=3,
+        lr_dec_epoch=[5],
+        continue_from=str(tmp_path / "snapshot_1.pth.tar"),
+    )
     again.initialise()
     assert again.plan.first == 2
     for name, value in again.network.state_dict().items():
         assert torch.equal(value, later[name]), name
 
 
-def test_a_test_set_without_truth_makes_no_best(tiny_body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FreiHAND's truth is its server's: there are no errors to compare, after the first epoch as after the second."""
+def test_a_test_set_without_truth_makes_no_best(
+    tiny_body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FreiHAND's truth is its server's: there are no errors to compare, after the first epoch as after the
+    second."""
     lixel = work(tiny_body, end_epoch=2, lr_dec_epoch=[5])
     monkeypatch.setattr(lixel, "errors", dict)
     train(lixel, tmp_path)
@@ -91,14 +120,18 @@ def test_a_param_stage_without_a_lixel_stage_is_refused(tiny_body, tmp_path) -> 
 def test_recorded_schedule(name, data) -> None:
     rates = json.loads((data / "i2l" / "schedule.json").read_text())["lr_per_epoch"][name]
     kind, stage = name.split("_")
-    config = build(I2LConfig, override(read_yaml(f"i2l_{stage}_train_{'freihand' if kind == 'hand' else 'human36_muco_coco'}"), []))
+    config = build(
+        I2LConfig,
+        override(read_yaml(f"i2l_{stage}_train_{'freihand' if kind == 'hand' else 'human36_muco_coco'}"), []),
+    )
     assert (config.stage, config.kind) == (stage, kind)
     plan = EpochPlan(config.end_epoch, 1, config.lr, config.lr_dec_epoch, 1 / config.lr_dec_factor, "adam")
     assert [plan.lr_at(step) for step in range(plan.steps)] == pytest.approx(rates, rel=1e-9)
 
 
 def test_masked_terms_count_in_the_means(tiny_body) -> None:
-    """The recipe's scalars are the plain means of the element-wise terms, with the configured weight of the normals."""
+    """The recipe's scalars are the plain means of the element-wise terms, with the configured weight of the
+    normals."""
     lixel = work(tiny_body, normal_loss_weight=0.2, dataset_joint_losses=False)
 
     class Loop:

@@ -1,4 +1,5 @@
-"""What the official recipes brought into the one training loop: several processes, autocast, clipping, compiling, TensorBoard."""
+"""What the official recipes brought into the one training loop: several processes, autocast, clipping,
+compiling, TensorBoard."""
 
 import os
 import struct
@@ -11,21 +12,23 @@ import pytest
 import torch
 from torch import nn
 
-from openhmr.lab.training.events import EventFile, masked_crc
-from openhmr.lab.training.fit import Running, Trainer
 from openhmr.lab.training.optim import EpochPlan
+from openhmr.lab.training.tensorboard import EventFile, masked_crc
+from openhmr.lab.training.trainer import Running, Trainer
 
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.training.fit.plot_metrics", lambda folder: None)
+    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
 
 
 def trainer(folder: Path, **running) -> Trainer:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
-    return Trainer(network, EpochPlan(2, 4, 1e-2, (1,), 0.1, "adam"), folder, 1, torch.device("cpu"), Running(**running))
+    return Trainer(
+        network, EpochPlan(2, 4, 1e-2, (1,), 0.1, "adam"), folder, 1, torch.device("cpu"), Running(**running)
+    )
 
 
 def run(t: Trainer, until: int | None = None) -> list[float]:
@@ -67,7 +70,9 @@ def test_clipping_bounds_the_gradient(tmp_path) -> None:
 
 
 def test_compiled_network_learns_the_same(tmp_path) -> None:
-    assert run(trainer(tmp_path / "compiled", compile="aot_eager"), 3) == pytest.approx(run(trainer(tmp_path / "plain"), 3), rel=1e-5)
+    assert run(trainer(tmp_path / "compiled", compile="aot_eager"), 3) == pytest.approx(
+        run(trainer(tmp_path / "plain"), 3), rel=1e-5
+    )
 
 
 CODE = """
@@ -85,7 +90,8 @@ if len(sys.argv) > 2:
 
 
 def two_sets(folder: Path) -> list[float]:
-    """Losses of four steps of stage 1 without what depends on the process (batch statistics, dropout), averaged over processes."""
+    """Losses of four steps of stage 1 without what depends on the process (batch statistics, dropout),
+    averaged over processes."""
     from unittest.mock import patch
 
     from torch import distributed
@@ -93,16 +99,22 @@ def two_sets(folder: Path) -> list[float]:
     from openhmr.joints import COCO
     from openhmr.lab.config import build
     from openhmr.lab.training.official import train
+    from openhmr.lab.training.official_configs import Pose2MeshConfig
     from openhmr.lab.training.pose2mesh import Pose2MeshTraining
-    from openhmr.lab.training.settings import Pose2MeshConfig
     from tests.conftest import make_tiny_body
     from tests.official_items import LiftItems
 
     torch.set_num_threads(1)
-    data = {"DATASET": {"train_list": ["COCO"], "target_joint_set": "coco", "workers": 0}, "MODEL": {"name": "posenet"}}
+    data = {
+        "DATASET": {"train_list": ["COCO"], "target_joint_set": "coco", "workers": 0},
+        "MODEL": {"name": "posenet"},
+    }
     config = build(Pose2MeshConfig, data | {"TRAIN": {"batch_size": 4, "end_epoch": 2, "lr_step": [1]}})
     body, losses = make_tiny_body(), []
-    with patch("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 8), patch("openhmr.lab.training.fit.plot_metrics", lambda _: None):
+    with (
+        patch("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 8),
+        patch("openhmr.lab.training.trainer.plot_metrics", lambda _: None),
+    ):
         work = Pose2MeshTraining(config, body, [LiftItems(body, COCO, COCO, 8)], None)
         for module in work.network.modules():
             if isinstance(module, nn.BatchNorm1d | nn.Dropout):

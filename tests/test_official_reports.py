@@ -9,7 +9,7 @@ import pytest
 
 from openhmr.errors import InputError
 from openhmr.lab.evaluation import official
-from openhmr.lab.evaluation.freihand import curve, f_scores, read_truth, scores
+from openhmr.lab.metrics.freihand import curve, f_scores, read_truth, scores
 from tests.test_metrics import _regressor
 
 
@@ -44,10 +44,17 @@ def test_sane_switches_and_files(reference, tmp_path) -> None:
     page = official.human36m(p, g, reference["h36m_gt_joint_cam"], h36m, smpl, [0, 1, 2])
     page.write(tmp_path, "Human36M")
     rows = json.loads((tmp_path / "Human36M.json").read_text())
-    assert rows[0] == {"error": "H36M pose error (MPJPE)", "subset": "all", "value": pytest.approx(173.26, abs=0.005), "samples": 3}
+    assert rows[0] == {
+        "error": "H36M pose error (MPJPE)",
+        "subset": "all",
+        "value": pytest.approx(173.26, abs=0.005),
+        "samples": 3,
+    }
     with (tmp_path / "Human36M.csv").open() as file:
         table = list(csv.DictReader(file))
-    assert len(table) == len(rows) == 4 + 4 * 3 + 1 and float(table[4]["value"]) == pytest.approx(215.71, abs=0.005)
+    assert len(table) == len(rows) == 4 + 4 * 3 + 1 and float(table[4]["value"]) == pytest.approx(
+        215.71, abs=0.005
+    )
 
 
 @pytest.mark.parametrize("path", ["s_09/x.jpg", "actors/s_09/x.jpg", "s_09_act_40_x.jpg"])
@@ -62,9 +69,17 @@ def test_videos_are_smoothed_one_by_one(reference) -> None:
     poses = np.zeros((40, 17, 3))
     poses[:, :14] = reference["smooth_in"] - reference["smooth_in"][:, :1]
     poses[:, 0] = 0
-    found = official.video_errors(np.concatenate([poses, poses]), np.concatenate([truth, truth]), ["a"] * 40 + ["b"] * 40, official.HUMAN36)
+    found = official.video_errors(
+        np.concatenate([poses, poses]),
+        np.concatenate([truth, truth]),
+        ["a"] * 40 + ["b"] * 40,
+        official.HUMAN36,
+    )
     once = official.video_errors(poses, truth, ["a"] * 40, official.HUMAN36)
-    assert found == pytest.approx(once) and found["smoothed acceleration error"] < 0.5 * found["acceleration error"]
+    assert (
+        found == pytest.approx(once)
+        and found["smoothed acceleration error"] < 0.5 * found["acceleration error"]
+    )
 
 
 def test_i2l_lines() -> None:

@@ -1,4 +1,5 @@
-"""The official Pose2Mesh recipe on tiny data: both stages, resuming, and the parts of the loop that it brings along."""
+"""The official Pose2Mesh recipe on tiny data: both stages, resuming, and the parts of the loop that it brings
+along."""
 
 import dataclasses
 import json
@@ -14,23 +15,28 @@ from openhmr.joints import COCO, HUMAN36
 from openhmr.lab.config import build
 from openhmr.lab.training.batches import BalancedMix, Batches, GroupMix, seeded
 from openhmr.lab.training.official import train
+from openhmr.lab.training.official_configs import Pose2MeshConfig
 from openhmr.lab.training.optim import EpochPlan
 from openhmr.lab.training.pose2mesh import Pose2MeshTraining
-from openhmr.lab.training.settings import Pose2MeshConfig
 from tests.official_items import LiftItems
 
 BASE = {
-    "DATASET": {"train_list": ["Human36M", "COCO"], "input_joint_set": "coco", "target_joint_set": "human36", "workers": 0},
+    "DATASET": {
+        "train_list": ["Human36M", "COCO"],
+        "input_joint_set": "coco",
+        "target_joint_set": "human36",
+        "workers": 0,
+    },
     "TRAIN": {"batch_size": 6, "end_epoch": 3, "edge_loss_start": 1, "lr_step": [2], "lr": 0.001},
     "TEST": {"batch_size": 4},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 32)
-    monkeypatch.setattr("openhmr.lab.training.fit.plot_metrics", lambda folder: None)
+    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
 
 
 def config(**changes) -> Pose2MeshConfig:
@@ -39,7 +45,9 @@ def config(**changes) -> Pose2MeshConfig:
 
 def work(tiny_body, **changes) -> Pose2MeshTraining:
     sets = [LiftItems(tiny_body, COCO, HUMAN36, n) for n in (6, 4)]
-    return Pose2MeshTraining(config(**changes), tiny_body, sets, LiftItems(tiny_body, COCO, HUMAN36, 6, seed=1))
+    return Pose2MeshTraining(
+        config(**changes), tiny_body, sets, LiftItems(tiny_body, COCO, HUMAN36, 6, seed=1)
+    )
 
 
 STAGE1 = {"MODEL": {"name": "posenet"}, "DATASET": BASE["DATASET"] | {"target_joint_set": "coco"}}
@@ -80,7 +88,9 @@ def test_stage2_starts_from_stage1(tiny_body, tmp_path: Path) -> None:
     second.start_from_posenet(tmp_path)
     states_equal(first.network, second.network.pose_lifter)
     with pytest.raises(InputError, match="needs a posenet for human36"):
-        other = Pose2MeshTraining(config(DATASET=BASE["DATASET"] | {"input_joint_set": "human36"}), tiny_body, [], None)
+        other = Pose2MeshTraining(
+            config(DATASET=BASE["DATASET"] | {"input_joint_set": "human36"}), tiny_body, [], None
+        )
         other.start_from_posenet(tmp_path)
     with pytest.raises(InputError, match="holds none of"):
         second.start_from_posenet(tmp_path / "..")
@@ -101,7 +111,8 @@ def test_stage2_trains_in_half_precision(tiny_body, tmp_path: Path) -> None:
 
 
 def test_error_of_an_epoch_is_the_mean_of_batches_or_of_samples(tiny_body) -> None:
-    """Six samples in batches of four: the last two weigh as much as the first four, unless the switch says otherwise."""
+    """Six samples in batches of four: the last two weigh as much as the first four, unless the switch says
+    otherwise."""
     found = {}
     for switch in (True, False):
         run = work(tiny_body, QUIRKS={"mean_of_batches": switch}, TEST={"batch_size": 4})
@@ -151,7 +162,8 @@ def test_schedule_of_the_official_epochs() -> None:
 
 
 def test_balanced_mixture() -> None:
-    """Sets of 7, 3 and 2: each is drawn evenly, and short sets are gone through in turn as often as they fit whole."""
+    """Sets of 7, 3 and 2: each is drawn evenly, and short sets are gone through in turn as often as they fit
+    whole."""
     mix = BalancedMix([7, 3, 2])
     assert len(mix) == 21
     drawn = Counter()
@@ -169,15 +181,27 @@ def test_balanced_mixture() -> None:
 
 
 def test_group_mixture_equals_the_recorded_one(data) -> None:
-    for key, expected in json.loads((data / "i2l" / "schedule.json").read_text())["multiple_datasets"].items():
+    for key, expected in json.loads((data / "i2l" / "schedule.json").read_text())[
+        "multiple_datasets"
+    ].items():
         mix = GroupMix(json.loads(key))
-        names = [f"{kind}{i}" for kind, group in zip(("3d", "2d"), json.loads(key), strict=True) for i in range(len(group))]
+        names = [
+            f"{kind}{i}"
+            for kind, group in zip(("3d", "2d"), json.loads(key), strict=True)
+            for i in range(len(group))
+        ]
         assert len(mix) == expected["len"]
         for position, item in enumerate(expected["items"]):
             which, index = mix.pick(position, seeded(position)[1])
             assert item == "random" or [names[which], str(index)] == item
     single = GroupMix([[3, 2], []])
-    assert [single.pick(p, seeded(p)[1]) for p in range(len(single))] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert [single.pick(p, seeded(p)[1]) for p in range(len(single))] == [
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (1, 0),
+        (1, 1),
+    ]
 
 
 class Numbers:
@@ -200,7 +224,9 @@ def test_batches_do_not_depend_on_workers_or_on_where_they_start() -> None:
     steps = [batches(step) for step in range(7)]
     first_epoch = torch.cat([b["index"] for b in steps[:3]])
     assert sorted(first_epoch.tolist()) == list(range(10)) and first_epoch.tolist() != list(range(10))
-    assert steps[3]["index"].tolist() != steps[0]["index"].tolist() and steps[0]["draw"].dtype == torch.float32
+    assert (
+        steps[3]["index"].tolist() != steps[0]["index"].tolist() and steps[0]["draw"].dtype == torch.float32
+    )
     late = Batches(sets, BalancedMix([10]), 4, seed=3, workers=1)
     for step in (4, 5, 6):
         assert all(torch.equal(v, steps[step][k]) for k, v in late(step).items())

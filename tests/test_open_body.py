@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from openhmr.bodies.body import Body
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.joints import SMPL

@@ -11,7 +11,9 @@ def test_every_row_names_a_test_that_exists() -> None:
     known = known_tests()
     for table in TABLES.values():
         for what, cover in table:
-            missing = [] if cover.startswith(NOT_DONE) else [name for name in cover.split() if name not in known]
+            missing = (
+                [] if cover.startswith(NOT_DONE) else [name for name in cover.split() if name not in known]
+            )
             assert not missing and cover, f"{what}: {missing}"
 
 

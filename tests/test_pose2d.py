@@ -21,7 +21,9 @@ FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 
 def keypoints(seed: int = 0) -> np.ndarray:
-    return np.concatenate([np.random.default_rng(seed).uniform(10, 400, (17, 2)).round(), np.full((17, 1), 2.0)], 1)
+    return np.concatenate(
+        [np.random.default_rng(seed).uniform(10, 400, (17, 2)).round(), np.full((17, 1), 2.0)], 1
+    )
 
 
 def annotation(seed: int = 0, **more: object) -> dict:
@@ -70,7 +72,10 @@ def test_npy(tmp_path: Path, shape: tuple[int, ...]) -> None:
 
 def test_all_forms_of_coco_json_agree(tmp_path: Path) -> None:
     single, expected = annotation(), check_pose2d(keypoints(), COCO)
-    data_set = {"images": [{"id": 1, "file_name": "a.jpg", "height": 30, "width": 40}], "annotations": [single, {"image_id": 1}]}
+    data_set = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 30, "width": 40}],
+        "annotations": [single, {"image_id": 1}],
+    }
     for content, size in ((single, None), ([single | {"score": 0.9}], None), (data_set, (30, 40))):
         out = read_pose2d(write(tmp_path / "p.json", content), COCO)
         assert_array_equal(out.joints, expected)
@@ -190,7 +195,10 @@ def test_missing_file_and_wrong_joint_set(tmp_path: Path) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda c: st.lists(c, max_size=4) | st.dictionaries(st.sampled_from(["annotations", "images", "keypoints", "image_id", "id"]), c),
+    lambda c: (
+        st.lists(c, max_size=4)
+        | st.dictionaries(st.sampled_from(["annotations", "images", "keypoints", "image_id", "id"]), c)
+    ),
     max_leaves=12,
 )
 
@@ -247,7 +255,9 @@ def truncated_jpeg() -> bytes:
     return out.getvalue()[:600]
 
 
-@pytest.mark.parametrize("content", [b"no picture", b"", truncated_jpeg(), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"])
+@pytest.mark.parametrize(
+    "content", [b"no picture", b"", truncated_jpeg(), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"]
+)
 def test_bad_pictures(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "p.png").write_bytes(content)
     with pytest.raises(InputError, match="not a readable picture"):
@@ -262,7 +272,12 @@ def test_huge_and_missing_pictures(tmp_path: Path) -> None:
         read_image(tmp_path / "q.png")
 
 
-BAD_SIZES = [{"height": "tall", "width": 640}, {"height": 480}, {"height": -1, "width": 640}, {"height": True, "width": 5}]
+BAD_SIZES = [
+    {"height": "tall", "width": 640},
+    {"height": 480},
+    {"height": -1, "width": 640},
+    {"height": True, "width": 5},
+]
 
 
 @pytest.mark.parametrize("size", BAD_SIZES)

@@ -10,12 +10,12 @@ from torch import nn
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL
 from openhmr.lab.graphs.mesh_graph import build
+from openhmr.lab.models.pose2mesh.graph_conv import graph_conv, norm_relu
 from openhmr.lab.models.pose2mesh.losses import LossConfig, pose2mesh_loss
 from openhmr.lab.models.pose2mesh.meshnet import MeshNet
 from openhmr.lab.models.pose2mesh.network import Pose2Mesh, official
-from openhmr.lab.models.pose2mesh.ops import graph_conv, norm_relu
 from openhmr.lab.models.pose2mesh.plain import PlainMeshNet
-from openhmr.lab.models.pose2mesh.tables import graph_levels, select_nodes
+from openhmr.lab.models.pose2mesh.sparse import graph_levels, select_nodes
 from tests.pose2mesh_weights import fill, scale_matrices
 
 CASES = {"human36_ico642": HUMAN36, "mano_hand": MANO, "smpl_body3k": SMPL, "coco_body6k": COCO}
@@ -40,16 +40,24 @@ def float64():
 
 @pytest.fixture(scope="module", params=CASES)
 def case(request, data):
-    """A recorded case: its network with weights of gain 1, the plain twin of its MeshNet, the recording, the name."""
+    """A recorded case: its network with weights of gain 1, the plain twin of its MeshNet, the recording, the
+    name."""
     model = official(CASES[request.param], faces_of(data, request.param.split("_")[1]))
     fill(model)
     plain = PlainMeshNet(model.graph)
     plain.load_state_dict(model.pose2mesh.state_dict())
-    return model.eval(), plain.eval(), dict(np.load(data / "pose2mesh" / f"model_{request.param}.npz")), request.param
+    return (
+        model.eval(),
+        plain.eval(),
+        dict(np.load(data / "pose2mesh" / f"model_{request.param}.npz")),
+        request.param,
+    )
 
 
 def assert_close(actual: torch.Tensor, expected: np.ndarray) -> None:
-    torch.testing.assert_close(actual, torch.as_tensor(expected), rtol=1e-4, atol=1e-5 * float(np.abs(expected).max()))
+    torch.testing.assert_close(
+        actual, torch.as_tensor(expected), rtol=1e-4, atol=1e-5 * float(np.abs(expected).max())
+    )
 
 
 def test_state_dict_is_the_official_one(case, data):
@@ -70,7 +78,9 @@ def test_recorded_outputs(case):
         expected = recorded[f"mesh_nodes_g{gain}"]
         assert_close(nodes[: len(expected)], expected)
         assert_close(model.vertices(nodes)[: len(expected), ::10], recorded[f"mesh_verts_g{gain}"])
-        torch.testing.assert_close(model.predict(torch.as_tensor(recorded["pose2d"]))[0], model.vertices(nodes), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            model.predict(torch.as_tensor(recorded["pose2d"]))[0], model.vertices(nodes), rtol=0, atol=1e-5
+        )
         joints = torch.as_tensor(recorded[f"meshnet_in_g{gain}"])
         for mesh in (model.pose2mesh, plain):
             assert_close(mesh.vertices(joints)[:, ::step], recorded[f"meshnet_out_g{gain}"])
@@ -83,7 +93,8 @@ def test_recorded_outputs(case):
 
 
 def _assert_layer_statistics(plain: PlainMeshNet, joints: torch.Tensor, expected: np.ndarray) -> None:
-    """Mean, deviation and largest value of every convolution's output (after batch normalisation, before ReLU), fake nodes too."""
+    """Mean, deviation and largest value of every convolution's output (after batch normalisation, before
+    ReLU), fake nodes too."""
     found: list[list[float]] = []
 
     def note(_module, _inputs, y):
@@ -107,7 +118,8 @@ def test_a_batch_of_one_equals_its_row(case):
 @pytest.mark.parametrize("mesh, joint_set, levels", [("ico642", HUMAN36, 9), ("hand", MANO, 6)])
 @pytest.mark.parametrize("training", [False, True])
 def test_fast_equals_plain(data, float64, mesh, joint_set, levels, training):
-    """In float64: all nodes, the gradients of every parameter and of the input, and the running statistics."""
+    """In float64: all nodes, the gradients of every parameter and of the input, and the running
+    statistics."""
     graph = build(faces_of(data, mesh), joint_set, levels)
     twins = [MeshNet(graph), PlainMeshNet(graph)]
     fill(twins[0], "pose2mesh.")
@@ -118,21 +130,41 @@ def test_fast_equals_plain(data, float64, mesh, joint_set, levels, training):
         x = joints.clone().requires_grad_()
         nodes = twin.train(training)(x)
         (nodes * torch.linspace(0, 1, nodes.numel()).view_as(nodes).sin()).sum().backward()
-        results.append({"nodes": nodes, "input": x.grad, **{k: p.grad for k, p in twin.named_parameters()}, **dict(twin.named_buffers())})
+        results.append(
+            {
+                "nodes": nodes,
+                "input": x.grad,
+                **{k: p.grad for k, p in twin.named_parameters()},
+                **dict(twin.named_buffers()),
+            }
+        )
     for key, expected in results[1].items():
         if key in results[0] and not key.startswith(("laplacian", "vertex")):
             # A bias before batch normalisation has no gradient but rounding noise.
-            zero = training and key.startswith("cl.") and key.endswith("bias") and key != f"cl.{len(twins[0].bn)}.bias"
+            zero = (
+                training
+                and key.startswith("cl.")
+                and key.endswith("bias")
+                and key != f"cl.{len(twins[0].bn)}.bias"
+            )
             scale = 1.0 if zero else float(expected.detach().abs().max())
-            torch.testing.assert_close(results[0][key], expected, rtol=0, atol=1e-9 * scale, msg=lambda m, key=key: f"{key}: {m}")
-    assert {"fc.weight", "cl.0.weight", "bn.3.running_var", "bn.3.num_batches_tracked", "input"} <= set(results[0])
+            torch.testing.assert_close(
+                results[0][key], expected, rtol=0, atol=1e-9 * scale, msg=lambda m, key=key: f"{key}: {m}"
+            )
+    assert {"fc.weight", "cl.0.weight", "bn.3.running_var", "bn.3.num_batches_tracked", "input"} <= set(
+        results[0]
+    )
 
 
 def test_selection_counts_every_padded_node(graph):
-    for k, (all_nodes, real) in enumerate(zip(select_nodes(graph, True), select_nodes(graph, False), strict=True)):
+    for k, (all_nodes, real) in enumerate(
+        zip(select_nodes(graph, True), select_nodes(graph, False), strict=True)
+    ):
         size, is_real = len(graph.orders[k]), graph.orders[k] < graph.real[k]
         assert all_nodes.counts.sum() == size and np.all(np.bincount(all_nodes.expand) == all_nodes.counts)
-        assert np.array_equal(real.nodes, np.flatnonzero(is_real)) and np.all(all_nodes.counts[is_real[all_nodes.nodes]] == 1)
+        assert np.array_equal(real.nodes, np.flatnonzero(is_real)) and np.all(
+            all_nodes.counts[is_real[all_nodes.nodes]] == 1
+        )
         assert len(all_nodes.nodes) < size or k > 0
 
 
@@ -142,7 +174,9 @@ def test_operations_gradcheck(float64):
     n = len(level.counts)
     rng = torch.Generator().manual_seed(0)
     random = lambda *shape: torch.randn(*shape, generator=rng, requires_grad=True)  # noqa: E731
-    assert torch.autograd.gradcheck(lambda x, w, b: graph_conv(x, w, b, level.conv), (random(2, n, 3), random(6, 3), random(6)))
+    assert torch.autograd.gradcheck(
+        lambda x, w, b: graph_conv(x, w, b, level.conv), (random(2, n, 3), random(6, 3), random(6))
+    )
     norm, counts = nn.BatchNorm1d(3), torch.arange(1.0, n + 1)
     assert torch.autograd.gradcheck(lambda x: norm_relu(x, counts, norm), (random(2, n, 3),))
 
@@ -153,23 +187,29 @@ def test_norm_of_counted_rows_is_batchnorm_of_repeated_rows():
     ours, theirs = nn.BatchNorm1d(3).double(), nn.BatchNorm1d(3).double()
     y = norm_relu(x, counts.double(), ours)
     repeated = x.repeat_interleave(counts, 1)
-    torch.testing.assert_close(y.repeat_interleave(counts, 1).flatten(0, 1), torch.relu(theirs(repeated.flatten(0, 1))))
+    torch.testing.assert_close(
+        y.repeat_interleave(counts, 1).flatten(0, 1), torch.relu(theirs(repeated.flatten(0, 1)))
+    )
     for key, value in theirs.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[key], value)
 
 
 @pytest.fixture(scope="module")
 def recorded_step(data):
-    return {k: torch.as_tensor(v) if v.dtype.kind == "f" else v for k, v in np.load(data / "pose2mesh" / "train_step.npz").items()}
+    return {
+        k: torch.as_tensor(v) if v.dtype.kind == "f" else v
+        for k, v in np.load(data / "pose2mesh" / "train_step.npz").items()
+    }
 
 
 @pytest.mark.parametrize("plain", [False, True])
 def test_recorded_training_step(graph, data, recorded_step, plain):
-    """Losses, gradients and parameters of the first step, at the recording's tolerances for the plain form on two threads.
+    """Losses, gradients and parameters of the first step, at the recording's tolerances for the plain form on
+    two threads.
 
-    The fast form sums in another order: the recording advises 5e-3 for gradient norms then, and the parameters follow them,
-    since RMSprop's first step takes the sign of a gradient down to rounding noise (its strict test is against the plain form,
-    in float64).
+    The fast form sums in another order: the recording advises 5e-3 for gradient norms then, and the
+    parameters follow them, since RMSprop's first step takes the sign of a gradient down to rounding noise
+    (its strict test is against the plain form, in float64).
     """
     torch.set_num_threads(2)
     gradient_tolerance, parameter_tolerance = (1e-4, 1e-5) if plain else (5e-3, 2e-2)
@@ -181,7 +221,10 @@ def test_recorded_training_step(graph, data, recorded_step, plain):
             module.p = 0.0
     optimizer = torch.optim.RMSprop(model.train().parameters(), lr=float(r["lr"]))
     target = {"mesh": r["gt_mesh"], "reg_pose3d": r["gt_reg"], "lift_pose3d": r["gt_lift"]}
-    target |= {f"{k}_valid": r[v] for k, v in (("mesh", "v_mesh"), ("reg_pose3d", "v_reg"), ("lift_pose3d", "v_lift"))}
+    target |= {
+        f"{k}_valid": r[v]
+        for k, v in (("mesh", "v_mesh"), ("reg_pose3d", "v_reg"), ("lift_pose3d", "v_lift"))
+    }
     nodes, pose3d = model(r["pose2d"])
     faces = torch.as_tensor(faces_of(data, "ico642")).long()
     terms = pose2mesh_loss(model.vertices(nodes), pose3d, target, faces, r["jreg"], 99, LossConfig())
@@ -189,19 +232,27 @@ def test_recorded_training_step(graph, data, recorded_step, plain):
     torch.testing.assert_close(found, r["step1_terms_vnejl"], rtol=1e-4, atol=0)
     sum(terms.values()).backward()
     parameters = dict(model.named_parameters())
-    assert sorted(k for k, p in parameters.items() if p.grad is None) == sorted(r["params_without_grad"].tolist())
+    assert sorted(k for k, p in parameters.items() if p.grad is None) == sorted(
+        r["params_without_grad"].tolist()
+    )
 
     def noise(key: str) -> bool:
         """A bias that batch normalisation cancels: its true gradient is zero."""
-        return key.endswith(".bias") and ((".cl." in key and ".cl.20." not in key) or ("stages" in key and ".w1." in key))
+        return key.endswith(".bias") and (
+            (".cl." in key and ".cl.20." not in key) or ("stages" in key and ".w1." in key)
+        )
 
     for key, norm in zip(r["grad_keys"].tolist(), r["step1_gradnorms"].tolist(), strict=True):
-        assert noise(key) or parameters[key].grad.norm().item() == pytest.approx(norm, rel=gradient_tolerance), key
+        assert noise(key) or parameters[key].grad.norm().item() == pytest.approx(
+            norm, rel=gradient_tolerance
+        ), key
         assert norm > 0 and torch.isfinite(parameters[key].grad).all()
     optimizer.step()
     state = model.state_dict()
     for key, norm in zip(r["step1_param_keys"].tolist(), r["step1_param_norms"].tolist(), strict=True):
-        assert noise(key) or state[key].double().norm().item() == pytest.approx(norm, rel=parameter_tolerance, abs=1e-6), key
+        assert noise(key) or state[key].double().norm().item() == pytest.approx(
+            norm, rel=parameter_tolerance, abs=1e-6
+        ), key
 
 
 def test_gradient_reaches_every_parameter(graph):

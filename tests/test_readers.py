@@ -82,11 +82,21 @@ def small(hand: bool = False) -> dict[str, np.ndarray]:
 def sparse_state(dense: np.ndarray, kind: str) -> dict[str, Any]:
     if kind == "coo":
         row, col = np.nonzero(dense)
-        return {"_shape": dense.shape, "row": row.astype(np.int32), "col": col.astype(np.int32), "data": dense[row, col]}
+        return {
+            "_shape": dense.shape,
+            "row": row.astype(np.int32),
+            "col": col.astype(np.int32),
+            "data": dense[row, col],
+        }
     by_line = dense.T if kind == "csc" else dense
     line, index = np.nonzero(by_line)
     starts = np.concatenate([[0], np.cumsum(np.bincount(line, minlength=len(by_line)))]).astype(np.int32)
-    return {"_shape": dense.shape, "indices": index.astype(np.int32), "indptr": starts, "data": by_line[line, index]}
+    return {
+        "_shape": dense.shape,
+        "indices": index.astype(np.int32),
+        "indptr": starts,
+        "data": by_line[line, index],
+    }
 
 
 def check(body: Body, arrays: dict[str, np.ndarray]) -> None:
@@ -108,11 +118,18 @@ def write(tmp_path: Path, content: bytes, name: str = "model.pkl") -> Path:
 @pytest.mark.parametrize("hand", [False, True], ids=["smpl", "mano"])
 def test_plain_arrays(tmp_path: Path, protocol: int, hand: bool) -> None:
     arrays = small(hand)
-    extra = {"bs_style": "lbs", "J": np.zeros((24, 3)), "pose_training_info": {1: [np.str_("x")], (2, 3): {"a"}}, "none": None}
+    extra = {
+        "bs_style": "lbs",
+        "J": np.zeros((24, 3)),
+        "pose_training_info": {1: [np.str_("x")], (2, 3): {"a"}},
+        "none": None,
+    }
     check(read_body(write(tmp_path, dump(arrays | extra, protocol))), arrays)
 
 
-@pytest.mark.parametrize("python2,protocol", [(True, 0), (True, 1), (True, 2), (False, 0), (False, 2), (False, 4), (False, 5)])
+@pytest.mark.parametrize(
+    "python2,protocol", [(True, 0), (True, 1), (True, 2), (False, 0), (False, 2), (False, 4), (False, 5)]
+)
 @pytest.mark.parametrize("kind", ["csc", "csr", "coo"])
 def test_publishers_layout(tmp_path: Path, foreign: Any, python2: bool, protocol: int, kind: str) -> None:
     arrays: dict[str, Any] = small()
@@ -182,7 +199,9 @@ HOSTILE = {
     "numpy.core.multiarray.fromstring": call("numpy.core.multiarray", "fromstring", b"(S'x'\nt"),
     "numpy.testing._private.utils.runstring": call("numpy.testing._private.utils", "runstring", b"(S'1'\n}t"),
     "copyreg.add_extension": call("copyreg", "add_extension", b"(S'a'\nS'b'\nI1\nt"),
-    "copyreg._reconstructor of a function": call("copyreg", "_reconstructor", b"(cos\nsystem\nc__builtin__\nobject\nNt"),
+    "copyreg._reconstructor of a function": call(
+        "copyreg", "_reconstructor", b"(cos\nsystem\nc__builtin__\nobject\nNt"
+    ),
     "copyreg._reconstructor of a number": call("copyreg", "_reconstructor", b"(I1\nI1\nNt"),
     "scipy.sparse.save_npz": call("scipy.sparse", "save_npz", b"(S'x'\nt"),
     "chumpyx.Ch": call("chumpyx", "Ch", b"(t"),
@@ -203,7 +222,7 @@ HOSTILE = {
     # Hashing this tuple of tuples takes 2^60 steps.
     "hash bomb": b"}" + b"I1\n\x85" + b"2\x86" * 60 + b"I1\ns.",
     "hash bomb in a set": b"\x80\x04\x8f(" + b"I1\n\x85" + b"2\x86" * 60 + b"\x90.",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -260,10 +279,16 @@ def test_hostile_arrays_are_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "state",
     [
-        {"_shape": (2**40, 2**40)}, {"_shape": (24, 60), "indptr": np.array([0, 5])}, {"indices": np.array([10**9])},
-        {"_shape": (24,)}, {"data": np.zeros(1)}, {"indptr": None}, {"indices": -np.ones(1, int)}, {"_shape": None},
+        {"_shape": (2**40, 2**40)},
+        {"_shape": (24, 60), "indptr": np.array([0, 5])},
+        {"indices": np.array([10**9])},
+        {"_shape": (24,)},
+        {"data": np.zeros(1)},
+        {"indptr": None},
+        {"indices": -np.ones(1, int)},
+        {"_shape": None},
     ],
-)  # fmt: skip
+)
 def test_hostile_matrices_are_refused(tmp_path: Path, foreign: Any, state: dict[str, Any]) -> None:
     arrays = small()
     matrix = foreign("scipy.sparse.csc", "csc_matrix")(**(sparse_state(arrays["J_regressor"], "csc") | state))
@@ -278,7 +303,13 @@ def test_other_chumpy_expressions_are_refused(tmp_path: Path, foreign: Any) -> N
     select = foreign("chumpy.reordering", "Select")
     loop = chumpy()
     loop.x = loop
-    for bad in (nested, loop, chumpy(), select(a=chumpy(x=np.zeros(3)), idxs=np.array([7]), preferred_shape=(1,)), select()):
+    for bad in (
+        nested,
+        loop,
+        chumpy(),
+        select(a=chumpy(x=np.zeros(3)), idxs=np.array([7]), preferred_shape=(1,)),
+        select(),
+    ):
         with pytest.raises(InputError):
             read_body(write(tmp_path, dump(small() | {"posedirs": bad}, 2)))
 
@@ -306,7 +337,9 @@ def test_missing_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [read_npy, read_npz])
-def test_only_plain_files_of_a_bounded_size_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
+def test_only_plain_files_of_a_bounded_size_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any
+) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path):
         with pytest.raises(InputError, match="no plain file"):
@@ -325,7 +358,9 @@ def test_a_zip_that_is_no_model(tmp_path: Path) -> None:
 
 
 def valid_contents(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    arrays = {k: v[:4] if k in ("v_template", "shapedirs", "posedirs", "weights") else v for k, v in small().items()}
+    arrays = {
+        k: v[:4] if k in ("v_template", "shapedirs", "posedirs", "weights") else v for k, v in small().items()
+    }
     arrays |= {"J_regressor": arrays["J_regressor"][:, :4], "f": arrays["f"][:3] % 4}
     path = tmp_path_factory.mktemp("fuzz") / "x.npz"
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
@@ -359,7 +394,9 @@ fuzz = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCh
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
     end=st.floats(0, 1),
 )
-def test_damaged_files(contents: list[bytes], tmp_path: Path, which: int, edits: list[tuple[float, int]], end: float) -> None:
+def test_damaged_files(
+    contents: list[bytes], tmp_path: Path, which: int, edits: list[tuple[float, int]], end: float
+) -> None:
     content = bytearray(contents[which])
     for place, value in edits:
         # Squaring prefers the beginning, where structure is denser.
@@ -376,9 +413,15 @@ def test_random_bytes(tmp_path: Path, content: bytes) -> None:
 
 OPCODES = [bytes([b]) for b in b"()].0123tlds}abceghijopqruR\x80\x81\x85\x86\x87\x8c\x8f\x90\x91\x93\x94"]
 NAMES = [
-    *(b"c" + name for name in (b"numpy\nndarray\n", b"numpy\ndtype\n", b"copy_reg\n_reconstructor\n", b"chumpy\nCh\n")),
-    b"S'x'\n", b"I3\n", b"N", b"K\x01",
-]  # fmt: skip
+    *(
+        b"c" + name
+        for name in (b"numpy\nndarray\n", b"numpy\ndtype\n", b"copy_reg\n_reconstructor\n", b"chumpy\nCh\n")
+    ),
+    b"S'x'\n",
+    b"I3\n",
+    b"N",
+    b"K\x01",
+]
 
 
 @fuzz

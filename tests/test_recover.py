@@ -1,4 +1,5 @@
-"""Recovery from pictures: crop, restoration and search against exact geometry, with a network that follows bright pixels."""
+"""Recovery from pictures: crop, restoration and search against exact geometry, with a network that follows
+bright pixels."""
 
 from pathlib import Path
 
@@ -37,11 +38,14 @@ def photo(box: tuple[float, ...] = BOX, size: tuple[int, int] = (480, 640)) -> n
 
 @pytest.mark.parametrize("side", [100.0, 250.0, 383.0, 385.0, 700.0, 1500.0])
 def test_crop_keeps_coordinates_at_every_scale(side: float) -> None:
-    """A soft spot at a fraction of a pixel comes out where the affine map puts it, with and without averaging first."""
+    """A soft spot at a fraction of a pixel comes out where the affine map puts it, with and without averaging
+    first."""
     spot, crop = np.array([1190.7, 1015.4]), np.array([[1203.3, 998.7, side]])
     y, x = np.mgrid[:1900, :2000]
     bell = np.exp(-((x - spot[0]) ** 2 + (y - spot[1]) ** 2) / (2 * (side / 25) ** 2))
-    grey = cut(np.repeat(np.rint(255 * bell).astype(np.uint8)[..., None], 3, -1), crop)[0, 0].astype(np.float64)
+    grey = cut(np.repeat(np.rint(255 * bell).astype(np.uint8)[..., None], 3, -1), crop)[0, 0].astype(
+        np.float64
+    )
     rows, columns = np.mgrid[:PATCH, :PATCH]
     found = np.array([(grey * columns).sum(), (grey * rows).sum()]) / grey.sum()
     assert_allclose(found, (spot - crop[0, :2]) * PATCH / side + PATCH / 2, atol=0.03)
@@ -64,17 +68,23 @@ def test_large_crops_are_averaged_not_sampled() -> None:
 
 
 def test_restoration_inverts_the_training_targets() -> None:
-    """Points before a camera become lixels by the definition of the training targets; restoring gives the points back."""
+    """Points before a camera become lixels by the definition of the training targets; restoring gives the
+    points back."""
     rng = np.random.default_rng(0)
     K = np.array([[700.0, 0, 330], [0, 710, 250], [0, 0, 1]])
-    points = rng.normal(size=(3, 40, 3)) * [0.3, 0.7, 0.3] + np.array([[0.8, 0.2, 4], [-2, 0.5, 5], [0, 0, 3]])[:, None]
+    points = (
+        rng.normal(size=(3, 40, 3)) * [0.3, 0.7, 0.3]
+        + np.array([[0.8, 0.2, 4], [-2, 0.5, 5], [0, 0, 3]])[:, None]
+    )
     crops = np.array([[460.0, 280, 300], [60, 300, 260], [330, 250, 400]])
     for i in range(3):
         ray = np.array([(crops[i, 0] - K[0, 2]) / K[0, 0], (crops[i, 1] - K[1, 2]) / K[1, 1]])
         turn = gaze_rotation(ray[:1], ray[1:])[0]
         axis = np.cross([*ray, 1], [0, 0, 1])
         angle = np.arctan2(np.linalg.norm(axis), 1)
-        assert_allclose(turn, axis_angle_to_matrix(axis / max(np.linalg.norm(axis), 1e-12) * angle), atol=1e-7)
+        assert_allclose(
+            turn, axis_angle_to_matrix(axis / max(np.linalg.norm(axis), 1e-12) * angle), atol=1e-7
+        )
         seen = points[i] @ turn.T
         root = seen[0, 2]
         px = points[i] @ K.T
@@ -108,7 +118,9 @@ def test_recovered_mesh_equals_its_slow_twin(recoverer: Recoverer, tiny_body: Bo
     assert_array_equal(result.K, K)
     step = np.array([said["scale_m"], said["scale_m"], 2 / 64])
     assert_allclose(result.joints_sigma[0], np.broadcast_to(SIGMA * step, (19, 3)), rtol=0.05)
-    assert_allclose(result.vertices_sigma[0], np.broadcast_to(SIGMA * step, (tiny_body.num_vertices, 3)), rtol=0.05)
+    assert_allclose(
+        result.vertices_sigma[0], np.broadcast_to(SIGMA * step, (tiny_body.num_vertices, 3)), rtol=0.05
+    )
 
 
 def test_overlay_fits_the_networks_own_joints(recoverer: Recoverer) -> None:
@@ -118,7 +130,8 @@ def test_overlay_fits_the_networks_own_joints(recoverer: Recoverer) -> None:
         for shown in (result, result.parametric()):
             points = shown.joints["coco"] @ shown.K.T
             error = np.linalg.norm(points[..., :2] / points[..., 2:] - result.pose2d[..., :2], axis=-1)
-            # One joint of the tiny body's random regressors lies where its coarse mesh, which the network knows, is 10 cm off.
+            # One joint of the tiny body's random regressors lies where its coarse mesh, which the network
+            # knows, is 10 cm off.
             assert np.sort(error[0])[-2 if shown is not result else -1] < 0.05 * box[3]
 
 
@@ -137,13 +150,17 @@ def test_parametric_mesh_is_the_skinned_body(recoverer: Recoverer, tiny_body: Bo
     result = recoverer(photo((560.0, 5, 70, 240)), (560.0, 5, 70, 240))
     vertices, joints = skin(tiny_body, result.pose, result.betas, result.translation_param.astype(np.float32))
     assert_allclose(result.vertices_param, vertices, atol=1e-5)
-    assert result.pose.shape == (1, 24, 3) and np.linalg.norm(result.pose[0, 0]) == pytest.approx(np.pi, abs=0.6)
-    # The root's rotation left the virtual camera, which is turned by 20 degrees: in it the body stands upright, but for the two
-    # degrees by which the fit to the mesh turns it.
+    assert result.pose.shape == (1, 24, 3) and np.linalg.norm(result.pose[0, 0]) == pytest.approx(
+        np.pi, abs=0.6
+    )
+    # The root's rotation left the virtual camera, which is turned by 20 degrees: in it the body stands
+    # upright, but for the two degrees by which the fit to the mesh turns it.
     rotation, _ = virtual_cameras(squares(result.boxes), result.K)
     upright = rotation[0] @ axis_angle_to_matrix(result.pose[0, 0].astype(float))
     assert_allclose(upright, np.diag([1, -1, -1]), atol=0.05)
-    assert_allclose(result.parametric().joints["smpl"], tiny_body.J_regressor @ result.vertices_param, atol=1e-5)
+    assert_allclose(
+        result.parametric().joints["smpl"], tiny_body.J_regressor @ result.vertices_param, atol=1e-5
+    )
     assert joints.shape == (1, 24, 3)
 
 
@@ -154,11 +171,18 @@ def test_a_batch_equals_its_rows(recoverer: Recoverer) -> None:
         assert_allclose(together.vertices[i], recoverer(photo(), boxes[i]).vertices[0], atol=1e-4)
 
 
-PLACES = ((BOX, (480, 640)), ((40.0, 20, 30, 100), (480, 640)), ((500.0, 1300, 100, 330), (1920, 1080)), ((20.0, 10, 40, 130), (150, 900)))
+PLACES = (
+    (BOX, (480, 640)),
+    ((40.0, 20, 30, 100), (480, 640)),
+    ((500.0, 1300, 100, 330), (1920, 1080)),
+    ((20.0, 10, 40, 130), (150, 900)),
+)
 
 
 @pytest.mark.parametrize(("box", "size"), PLACES)
-def test_without_a_box_the_person_is_found(recoverer: Recoverer, box: tuple[float, ...], size: tuple[int, int]) -> None:
+def test_without_a_box_the_person_is_found(
+    recoverer: Recoverer, box: tuple[float, ...], size: tuple[int, int]
+) -> None:
     result = recoverer(photo(box, size))
     x, y, w, h = result.boxes[0]
     assert abs(y + h / 2 - box[1] - box[3] / 2) < 0.04 * box[3] and abs(h - box[3]) < 0.05 * box[3]
@@ -178,16 +202,31 @@ def test_windows_cover_the_picture() -> None:
 def test_a_picture_without_anybody_gives_finite_numbers(recoverer: Recoverer) -> None:
     for size in ((480, 640), (3, 2), (1, 1), (5, 4000)):
         result = recoverer(np.zeros((*size, 3), np.uint8))
-        assert np.isfinite(result.vertices).all() and np.isfinite(result.vertices_param).all() and (result.vertices[..., 2] > 0).all()
+        assert (
+            np.isfinite(result.vertices).all()
+            and np.isfinite(result.vertices_param).all()
+            and (result.vertices[..., 2] > 0).all()
+        )
 
 
 @pytest.mark.parametrize(
     "boxes",
     [
-        (0, 0, 0, 50), (0, 0, 50, -1), (700, 0, 50, 50), (-60, 0, 50, 50), (0, 500, 20, 20), (0, 0, np.nan, 5), (0, 0, 1e9, 1e9),
-        (1, 2, 3), "0,0,5,5", np.zeros((0, 4)), np.zeros((101, 4)), np.zeros((1, 1, 4)), (0, 0, 1, 1),
+        (0, 0, 0, 50),
+        (0, 0, 50, -1),
+        (700, 0, 50, 50),
+        (-60, 0, 50, 50),
+        (0, 500, 20, 20),
+        (0, 0, np.nan, 5),
+        (0, 0, 1e9, 1e9),
+        (1, 2, 3),
+        "0,0,5,5",
+        np.zeros((0, 4)),
+        np.zeros((101, 4)),
+        np.zeros((1, 1, 4)),
+        (0, 0, 1, 1),
     ],
-)  # fmt: skip
+)
 def test_bad_boxes(boxes: object) -> None:
     with pytest.raises(InputError, match="box"):
         check_boxes(boxes, (480, 640))  # type: ignore[arg-type]
@@ -200,7 +239,9 @@ def test_boxes_partly_outside_are_taken(recoverer: Recoverer) -> None:
     assert np.isfinite(result.vertices).all()
 
 
-@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), "photo.jpg"])
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), "photo.jpg"]
+)
 def test_bad_images(recoverer: Recoverer, image: object) -> None:
     with pytest.raises(InputError, match="RGB uint8"):
         recoverer(image)  # type: ignore[arg-type]
@@ -214,7 +255,15 @@ def test_bad_focal_lengths(recoverer: Recoverer) -> None:
 
 def test_bad_camera_matrices(recoverer: Recoverer) -> None:
     turned = np.diag([7, 7, 1]) + np.eye(3)[::-1]
-    for K in (np.eye(4), np.zeros((3, 3)), np.full((3, 3), np.nan), [700, 320, 240], "q", [[1], [2, 3]], turned):
+    for K in (
+        np.eye(4),
+        np.zeros((3, 3)),
+        np.full((3, 3), np.nan),
+        [700, 320, 240],
+        "q",
+        [[1], [2, 3]],
+        turned,
+    ):
         with pytest.raises(InputError, match="camera matrix"):
             recoverer(photo(), BOX, K=K)  # type: ignore[arg-type]
 
@@ -228,8 +277,25 @@ def test_saved_arrays(recoverer: Recoverer, tmp_path: Path) -> None:
     result = recoverer(photo(), BOX)
     result.save_npz(tmp_path / "result.npz")
     with np.load(tmp_path / "result.npz") as saved:
-        lift = {"vertices", "faces", "joints_smpl", "joints_human36", "joints_coco", "camera_K", "camera_translation", "image_size"}
-        own = {"boxes", "vertices_sigma", "joints_sigma", "pose", "betas", "vertices_param", "translation_param"}
+        lift = {
+            "vertices",
+            "faces",
+            "joints_smpl",
+            "joints_human36",
+            "joints_coco",
+            "camera_K",
+            "camera_translation",
+            "image_size",
+        }
+        own = {
+            "boxes",
+            "vertices_sigma",
+            "joints_sigma",
+            "pose",
+            "betas",
+            "vertices_param",
+            "translation_param",
+        }
         assert set(saved) == lift | own | {"pose2d", "joint_set"}
         assert_array_equal(saved["vertices_param"], result.vertices_param)
 

@@ -1,4 +1,5 @@
-"""``openhmr recover`` as a user meets it: all files, every kind of picture, one sentence for every mistake."""
+"""``openhmr recover`` as a user meets it: all files, every kind of picture, one sentence for every
+mistake."""
 
 import dataclasses
 import io
@@ -31,7 +32,9 @@ FILES = {"mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png"}
 
 
 @pytest.fixture(autouse=True)
-def _tiny_models(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, tiny_body: Body) -> None:
+def _tiny_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, tiny_body: Body
+) -> None:
     folder = tmp_path_factory.mktemp("weights")
 
     def load(name: str) -> Lifter | Recoverer:
@@ -50,10 +53,27 @@ def jpeg(tmp_path: Path) -> Path:
 
 def test_recover_writes_all_files(jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "a" / "b"
-    assert main(["recover", str(jpeg), "--box", "300,120,60,200", "--box", "290,100,90,240", "--out", str(out), "--json"]) == 0
+    assert (
+        main(
+            [
+                "recover",
+                str(jpeg),
+                "--box",
+                "300,120,60,200",
+                "--box",
+                "290,100,90,240",
+                "--out",
+                str(out),
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert {p.name for p in out.iterdir()} == FILES
     summary = json.loads(capsys.readouterr().out)
-    assert summary["people"] == 2 and summary["boxes"][0] == list(BOX) and summary["focal_from"] == "52 degrees"
+    assert (
+        summary["people"] == 2 and summary["boxes"][0] == list(BOX) and summary["focal_from"] == "52 degrees"
+    )
     assert max(summary["reprojection_px"]) < 0.05 * BOX[3] and min(summary["joints_sigma_mm"]) > 0
     with np.load(out / "result.npz") as saved:
         assert saved["vertices"].shape == saved["vertices_sigma"].shape == saved["vertices_param"].shape
@@ -61,12 +81,21 @@ def test_recover_writes_all_files(jpeg: Path, tmp_path: Path, capsys: pytest.Cap
         assert saved["pose"].shape == (2, 24, 3) and saved["betas"].shape == (2, 10)
 
 
-def test_without_a_box_and_with_the_other_meshes(jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_box_and_with_the_other_meshes(
+    jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     files, unsure = {}, set()
     for more in ([], ["--param"], ["--lift"]):
-        assert main(["recover", str(jpeg), "--focal", "600", "--out", str(tmp_path / "out"), "--json", *more]) == 0
+        assert (
+            main(["recover", str(jpeg), "--focal", "600", "--out", str(tmp_path / "out"), "--json", *more])
+            == 0
+        )
         summary = json.loads(capsys.readouterr().out)
-        assert abs(summary["boxes"][0][3] - BOX[3]) < 10 and summary["focal_px"] == 600 and summary["focal_from"] == "--focal"
+        assert (
+            abs(summary["boxes"][0][3] - BOX[3]) < 10
+            and summary["focal_px"] == 600
+            and summary["focal_from"] == "--focal"
+        )
         files[" ".join(more)] = (tmp_path / "out" / "mesh.obj").read_text()
         unsure.add(summary["joints_sigma_mm"][0])
     # How sure the network itself is tells whether somebody is there, and does not hang on what is shown.
@@ -79,7 +108,10 @@ def test_average_weighs_by_variance(tiny_body: Body) -> None:
     both = average(recovered, lifted, tiny_body)
     pelvis = tiny_body.joint_regressors["human36"][0].astype(float)
     for i, turn in enumerate(virtual_cameras(squares(recovered.boxes), recovered.K)[0]):
-        a, b = ((v - pelvis @ v) @ turn.T for v in (recovered.vertices[i].astype(float), lifted.vertices[i].astype(float)))
+        a, b = (
+            (v - pelvis @ v) @ turn.T
+            for v in (recovered.vertices[i].astype(float), lifted.vertices[i].astype(float))
+        )
         w, u = 1 / recovered.vertices_sigma[i].astype(float) ** 2, 1 / lift_sigma(recovered)[i] ** 2
         expected = (w * a + u * b) / (w + u)
         expected = (expected - pelvis @ expected) @ turn + recovered.translation[i]
@@ -132,14 +164,22 @@ def png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("plain.jpg", encoded(rgb(), "JPEG")), ("cmyk.jpg", encoded(rgb().convert("CMYK"), "JPEG")), ("sixteen.png", sixteen_bit()),
-        ("alpha.png", with_alpha()), ("rotated.jpg", lying(6)), ("grey.jpg", encoded(rgb().convert("L"), "JPEG")),
-        ("palette.png", encoded(rgb().convert("P"), "PNG")), ("palette.gif", encoded(rgb().convert("P"), "GIF")),
-        ("bits.png", encoded(rgb().convert("1"), "PNG")), ("grey_alpha.png", encoded(rgb().convert("LA"), "PNG")),
-        ("photo.webp", encoded(rgb(), "WEBP")), ("photo.tiff", encoded(rgb(), "TIFF")), ("photo.bmp", encoded(rgb(), "BMP")),
+        ("plain.jpg", encoded(rgb(), "JPEG")),
+        ("cmyk.jpg", encoded(rgb().convert("CMYK"), "JPEG")),
+        ("sixteen.png", sixteen_bit()),
+        ("alpha.png", with_alpha()),
+        ("rotated.jpg", lying(6)),
+        ("grey.jpg", encoded(rgb().convert("L"), "JPEG")),
+        ("palette.png", encoded(rgb().convert("P"), "PNG")),
+        ("palette.gif", encoded(rgb().convert("P"), "GIF")),
+        ("bits.png", encoded(rgb().convert("1"), "PNG")),
+        ("grey_alpha.png", encoded(rgb().convert("LA"), "PNG")),
+        ("photo.webp", encoded(rgb(), "WEBP")),
+        ("photo.tiff", encoded(rgb(), "TIFF")),
+        ("photo.bmp", encoded(rgb(), "BMP")),
         ("no_suffix", encoded(rgb(), "JPEG")),
     ],
-)  # fmt: skip
+)
 def test_every_kind_of_picture_gives_the_same_person(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     image = read_photo(tmp_path / name).image
@@ -157,7 +197,12 @@ def test_every_kind_of_picture_gives_the_same_person(tmp_path: Path, name: str, 
         ("truncated.jpg", encoded(rgb(), "JPEG")[:2000], []),
         ("truncated.png", encoded(rgb(), "PNG")[:600], []),
         ("vast.png", png_header(60_000, 60_000), []),
-        ("vast.bmp", b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0), []),
+        (
+            "vast.bmp",
+            b"BM"
+            + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0),
+            [],
+        ),
         ("float.tiff", encoded(Image.fromarray(np.ones((9, 9), np.float32)), "TIFF"), []),
         ("photo.jpg", encoded(rgb(), "JPEG"), ["--box", "700,10,50,50"]),
         ("photo.jpg", encoded(rgb(), "JPEG"), ["--box", "10,10,0,0"]),
@@ -196,10 +241,25 @@ def with_focal(value: object) -> bytes:
 
 def test_focal_length_of_exif(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "p.jpg").write_bytes(with_focal(27))
-    assert main(["recover", str(tmp_path / "p.jpg"), "--box", "300,120,60,200", "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert (
+        main(
+            [
+                "recover",
+                str(tmp_path / "p.jpg"),
+                "--box",
+                "300,120,60,200",
+                "--out",
+                str(tmp_path / "out"),
+                "--json",
+            ]
+        )
+        == 0
+    )
     summary = json.loads(capsys.readouterr().out)
     # 27 mm before a film with a diagonal of 43.27 mm; the picture's diagonal has 800 pixels.
-    assert summary["focal_px"] == pytest.approx(27 / 43.2666 * 800, abs=0.1) and summary["focal_from"] == "EXIF"
+    assert (
+        summary["focal_px"] == pytest.approx(27 / 43.2666 * 800, abs=0.1) and summary["focal_from"] == "EXIF"
+    )
     for absurd in (0, 3, 60000):
         (tmp_path / "p.jpg").write_bytes(with_focal(absurd))
         assert read_photo(tmp_path / "p.jpg").focal_px is None
@@ -222,7 +282,16 @@ def person33(image: np.ndarray) -> list[np.ndarray]:
     """BlazePose's points as a stick figure in the bright rectangle."""
     rows, columns = np.nonzero(image[..., 0] > 127)
     rng = np.random.default_rng(0)
-    return [np.stack([rng.uniform(columns.min(), columns.max(), 33), rng.uniform(rows.min(), rows.max(), 33), np.full(33, 0.9)], 1)]
+    return [
+        np.stack(
+            [
+                rng.uniform(columns.min(), columns.max(), 33),
+                rng.uniform(rows.min(), rows.max(), 33),
+                np.full(33, 0.9),
+            ],
+            1,
+        )
+    ]
 
 
 def test_detect_serves_recover_and_lift(
@@ -232,7 +301,9 @@ def test_detect_serves_recover_and_lift(
     for command in ("recover", "lift"):
         assert main([command, str(jpeg), "--detect", "--out", str(tmp_path / command), "--json"]) == 0
         assert {p.name for p in (tmp_path / command).iterdir()} == FILES
-        assert json.loads(capsys.readouterr().out)["focal_px"] == pytest.approx(intrinsics((480, 640))[0, 0], abs=0.01)
+        assert json.loads(capsys.readouterr().out)["focal_px"] == pytest.approx(
+            intrinsics((480, 640))[0, 0], abs=0.01
+        )
     with np.load(tmp_path / "lift" / "result.npz") as saved:
         assert saved["joint_set"] == "coco" and saved["pose2d"].shape == (1, 19, 3)
     for more in (["--joints", "human36"], ["--image", str(jpeg)]):
@@ -293,14 +364,18 @@ def test_interruption_is_no_traceback(
 
 
 def test_boxes_may_begin_with_a_minus(jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["recover", str(jpeg), "--box", "-10,60,400,300", "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert (
+        main(["recover", str(jpeg), "--box", "-10,60,400,300", "--out", str(tmp_path / "out"), "--json"]) == 0
+    )
     assert json.loads(capsys.readouterr().out)["boxes"][0] == [-10, 60, 400, 300]
     assert main(["recover", str(jpeg), "--focal", "-inf", "--out", str(tmp_path / "none")]) == 2
     assert "focal" in _is_one_sentence(capsys)
 
 
 @pytest.mark.parametrize("size", [(4000, 2), (31, 31), (2000, 100)])
-def test_strips_are_no_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: tuple[int, int]) -> None:
+def test_strips_are_no_photos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], size: tuple[int, int]
+) -> None:
     Image.new("RGB", size).save(tmp_path / "strip.png")
     assert main(["recover", str(tmp_path / "strip.png"), "--detect", "--out", str(tmp_path / "out")]) == 2
     assert f"{size[0]} x {size[1]} pixels" in _is_one_sentence(capsys)

@@ -1,4 +1,5 @@
-"""Recovery's benchmarks: zero error for a network that knows the truth, and predictions for packs of real video frames."""
+"""Recovery's benchmarks: zero error for a network that knows the truth, and predictions for packs of real
+video frames."""
 
 import tarfile
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from tests.tiny_lifter import write_tiny_model
 from tests.tiny_recover import write_tiny_recoverer
 
 pytest.importorskip("torch")
-from openhmr.lab.evaluation import real
+from openhmr.lab.evaluation import real_frames as real
 from openhmr.lab.evaluation.recover_benchmark import COLUMNS, Item, errors, evaluate, items, predictions
 from openhmr.lab.synth.shards import read_shards, write_shard
 
@@ -54,14 +55,25 @@ def shards(tmp_path: Path, tiny_body: Body) -> Path:
         px = vertices @ K.T
         px = px[:, :2] / px[:, 2:]
         box = np.concatenate([px.min(0), np.ptp(px, axis=0)])
-        rows.append({"K": K, "pose": pose, "betas": betas, "translation": translation, "box_xywh": box, "subject": "05"})
+        rows.append(
+            {
+                "K": K,
+                "pose": pose,
+                "betas": betas,
+                "translation": translation,
+                "box_xywh": box,
+                "subject": "05",
+            }
+        )
     jpeg = cv2.imencode(".jpg", photo()[..., ::-1])[1].tobytes()
     write_shard(tmp_path, 0, 0, [jpeg] * 3, rows[:3])
     write_shard(tmp_path, 1, 3, [jpeg] * 2, rows[3:])
     return tmp_path
 
 
-def knowing(item: Item, row: dict[str, np.ndarray], body: Body) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+def knowing(
+    item: Item, row: dict[str, np.ndarray], body: Body
+) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """A network that answers with the definition of the lixel targets, in float64 until the end."""
     x, y, side = squares(item.box[None])[0]
     ray = np.array([(x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1]])
@@ -77,24 +89,37 @@ def knowing(item: Item, row: dict[str, np.ndarray], body: Body) -> Callable[[np.
     rotations[0] = turn @ rotations[0]
     coarse = item.vertices[body.level("coarse").vertex_ids]
     out = {
-        "vertices_lixel": lixels(coarse), "joints_lixel": lixels(add_pelvis_neck(body.joint_regressors["coco"]) @ item.vertices),
+        "vertices_lixel": lixels(coarse),
+        "joints_lixel": lixels(add_pelvis_neck(body.joint_regressors["coco"]) @ item.vertices),
         "scale_m": np.array([root * side / 64 / (K[0, 0] * np.sqrt(1 + ray @ ray))]),
-        "rotations": rotations[None], "betas": row["betas"][None],
-    }  # fmt: skip
-    out |= {name.replace("lixel", "sigma"): np.full_like(out[name], 0.5) for name in ("vertices_lixel", "joints_lixel")}
+        "rotations": rotations[None],
+        "betas": row["betas"][None],
+    }
+    out |= {
+        name.replace("lixel", "sigma"): np.full_like(out[name], 0.5)
+        for name in ("vertices_lixel", "joints_lixel")
+    }
     return lambda patches: {k: v.astype(np.float32) for k, v in out.items()}
 
 
-def test_truth_has_no_error(models: tuple[Recoverer, Lifter], shards: Path, tiny_body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_truth_has_no_error(
+    models: tuple[Recoverer, Lifter], shards: Path, tiny_body: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recoverer, lifter = models
     rows = [dict(np.load(p)) for p in sorted(shards.glob("*.npz"))]
     flat = [{k: v[i] for k, v in part.items()} for part in rows for i in range(len(part["K"]))]
     for item, row in zip(items(read_shards(shards), tiny_body, 99), flat, strict=True):
-        assert_allclose(item.vertices, skin(tiny_body, row["pose"], row["betas"], row["translation"])[0], atol=1e-5)
+        assert_allclose(
+            item.vertices, skin(tiny_body, row["pose"], row["betas"], row["translation"])[0], atol=1e-5
+        )
         monkeypatch.setattr(recoverer, "run", knowing(item, row, tiny_body))
         results = predictions(recoverer, lifter, item)
         param = dict(zip(COLUMNS, errors(results["param"], item, tiny_body), strict=True))
-        assert max(param[k] for k in COLUMNS[:4]) < 0.05 and param["distance %"] < 1e-2 and param["overlay %"] < 1e-2
+        assert (
+            max(param[k] for k in COLUMNS[:4]) < 0.05
+            and param["distance %"] < 1e-2
+            and param["overlay %"] < 1e-2
+        )
         # The lixel mesh knows the coarse vertices only; the rest is the body's fixed upsampling of them.
         known = dense_upsampling(tiny_body) @ item.vertices[tiny_body.level("coarse").vertex_ids]
         assert_allclose(results["lixel"].vertices[0], known, atol=1e-4)
@@ -132,14 +157,22 @@ def test_boxes_lose_their_distortion() -> None:
     rays = np.concatenate([(corners - K[:2, 2]) / K[0, 0], np.ones((4, 1))], 1)
     seen = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), K, dist)[0][:, 0]
     x, y, w, h = real.straight_box(np.concatenate([seen.min(0), seen.max(0)]), K, dist)
-    assert x < box[0] + 0.5 and y < box[1] + 0.5 and x + w > box[0] + box[2] - 0.5 and y + h > box[1] + box[3] - 0.5
+    assert (
+        x < box[0] + 0.5
+        and y < box[1] + 0.5
+        and x + w > box[0] + box[2] - 0.5
+        and y + h > box[1] + box[3] - 0.5
+    )
     assert_allclose([x, y, w, h], box, atol=15)
-    assert_allclose(real.straight_box(np.array([10.0, 20, 50, 90]), K, np.zeros(5)), [10, 20, 40, 70], atol=1e-6)
+    assert_allclose(
+        real.straight_box(np.array([10.0, 20, 50, 90]), K, np.zeros(5)), [10, 20, 40, 70], atol=1e-6
+    )
 
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
-    """Two views of three frames; the person moves to the right by 20 px a frame. And a video that belongs to no item."""
+    """Two views of three frames; the person moves to the right by 20 px a frame. And a video that belongs to
+    no item."""
     for name in ("a.mp4", "b.mp4", "other.mp4"):
         writer = cv2.VideoWriter(str(tmp_path / name), cv2.VideoWriter_fourcc(*"mp4v"), 30, (640, 480))
         for i in range(6):
@@ -147,13 +180,24 @@ def pack(tmp_path: Path) -> Path:
         writer.release()
     frames, views = np.array([0, 2, 4, 0, 2, 4]), np.array([0, 0, 0, 1, 1, 1])
     x = BOX[0] + 20 * frames
-    detected = np.random.default_rng(0).uniform((0, 0), (60, 200), (6, 19, 2)) + np.stack([x, np.full(6, BOX[1])], 1)[:, None]
+    detected = (
+        np.random.default_rng(0).uniform((0, 0), (60, 200), (6, 19, 2))
+        + np.stack([x, np.full(6, BOX[1])], 1)[:, None]
+    )
     np.savez(
-        tmp_path / "pack.npz", item_ids=[f"item_{i}" for i in range(6)], joint_names=COCO.names, det2d_px=detected,
-        det2d_score=np.ones((6, 19)), view=views, K=np.stack([K, K]), image_size_wh=[[640, 480]] * 2, frame=frames,
-        video=[f"some/folder/{'ab'[v]}.mp4" for v in views], dist=np.zeros((2, 5)),
+        tmp_path / "pack.npz",
+        item_ids=[f"item_{i}" for i in range(6)],
+        joint_names=COCO.names,
+        det2d_px=detected,
+        det2d_score=np.ones((6, 19)),
+        view=views,
+        K=np.stack([K, K]),
+        image_size_wh=[[640, 480]] * 2,
+        frame=frames,
+        video=[f"some/folder/{'ab'[v]}.mp4" for v in views],
+        dist=np.zeros((2, 5)),
         box_xyxy=np.stack([x, np.full(6, BOX[1]), x + BOX[2], np.full(6, BOX[1] + BOX[3])], 1),
-    )  # fmt: skip
+    )
     return tmp_path / "pack.npz"
 
 

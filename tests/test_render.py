@@ -1,4 +1,5 @@
-"""The rasteriser against analytic silhouettes, depths and a slow twin; the pictures against what they must show."""
+"""The rasteriser against analytic silhouettes, depths and a slow twin; the pictures against what they must
+show."""
 
 import numpy as np
 import pytest
@@ -19,8 +20,12 @@ K = intrinsics(SIZE, 150.0)
 
 def sphere(rings: int = 40, segments: int = 80) -> tuple[np.ndarray, np.ndarray]:
     """A unit sphere whose faces run counter-clockwise seen from outside."""
-    polar, azimuth = np.meshgrid(np.linspace(0, np.pi, rings + 1), np.linspace(0, 2 * np.pi, segments + 1), indexing="ij")
-    points = np.stack([np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], -1).reshape(-1, 3)
+    polar, azimuth = np.meshgrid(
+        np.linspace(0, np.pi, rings + 1), np.linspace(0, 2 * np.pi, segments + 1), indexing="ij"
+    )
+    points = np.stack(
+        [np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], -1
+    ).reshape(-1, 3)
     index = np.arange(len(points)).reshape(polar.shape)
     a, b, c, d = (index[i : rings + i, j : segments + j].ravel() for i, j in ((0, 0), (1, 0), (0, 1), (1, 1)))
     return points, np.concatenate([np.stack([a, b, c], -1), np.stack([b, d, c], -1)])
@@ -33,7 +38,9 @@ def test_silhouette_area_of_a_sphere() -> None:
     """A sphere on the axis shows a disc of radius f r / sqrt(d^2 - r^2)."""
     points, faces = SPHERE
     d, r, scale = 5.0, 1.0, 10
-    fragments = rasterise(points * r + [0, 0, d], faces, np.diag([scale, scale, 1.0]) @ K, (SIZE[0] * scale, SIZE[1] * scale))
+    fragments = rasterise(
+        points * r + [0, 0, d], faces, np.diag([scale, scale, 1.0]) @ K, (SIZE[0] * scale, SIZE[1] * scale)
+    )
     expected = np.pi * (150 * scale * r) ** 2 / (d * d - r * r)
     assert_allclose(len(fragments.pixel), expected, rtol=5e-3)
     assert_allclose(fragments.depth.min(), d - r, atol=2e-3)
@@ -54,7 +61,8 @@ def test_depth_and_barycentric_coordinates_are_perspective_correct() -> None:
 
 
 def slow_twin(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Nearest depth per pixel by intersecting each pixel's ray with each triangle, in float64; infinity where none is hit."""
+    """Nearest depth per pixel by intersecting each pixel's ray with each triangle, in float64; infinity where
+    none is hit."""
     depth = np.full(SIZE[0] * SIZE[1], np.inf)
     y, x = np.divmod(np.arange(len(depth)), SIZE[1])
     rays = np.stack([x + 0.5, y + 0.5, np.ones(len(x))], -1) @ np.linalg.inv(K).T
@@ -140,10 +148,14 @@ def test_overlay_over_a_photograph_leaves_the_background_alone(result: Result) -
     big = Result(**{**vars(result), "K": np.diag([5, 5, 1.0]) @ K, "image_size": large.shape[:2]})
     canvas = canvas_for(big, large)
     picture = overlay_picture(big, canvas)
-    assert picture.dtype == np.uint8 and picture.shape[0] == large.shape[0] and picture.shape[1] > large.shape[1]
+    assert (
+        picture.dtype == np.uint8 and picture.shape[0] == large.shape[0] and picture.shape[1] > large.shape[1]
+    )
     assert_array_equal(picture[:20, : large.shape[1]], large[:20])
     middle = picture[300, 400].astype(int)
-    assert np.abs(middle / middle.mean() - np.array(COLOURS[1]) / np.mean(COLOURS[1])).max() < 0.15  # the nearer, second person
+    assert (
+        np.abs(middle / middle.mean() - np.array(COLOURS[1]) / np.mean(COLOURS[1])).max() < 0.15
+    )  # the nearer, second person
 
 
 def test_blank_canvas_holds_everybody(result: Result) -> None:

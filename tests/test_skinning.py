@@ -22,14 +22,24 @@ def recorded_body(arrays: dict[str, np.ndarray], kind: str) -> Body:
     parents = np.array(MANO_PARENTS if kind == "mano" else SMPL_PARENTS, np.int32)
     names = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
     v_template, *rest = (arrays[f"{kind}_th_{name}"] for name in names)
-    return Body(v_template[0], *rest, parents, NO_FACES, hands_mean=arrays["mano_hands_mean"][0] if kind == "mano" else None)
+    return Body(
+        v_template[0],
+        *rest,
+        parents,
+        NO_FACES,
+        hands_mean=arrays["mano_hands_mean"][0] if kind == "mano" else None,
+    )
 
 
 def synthetic_body(hand: bool) -> Body:
     arrays = model(104 if hand else 101, hand)
-    parents = np.where(arrays["kintree_table"][0] == 2**32 - 1, -1, arrays["kintree_table"][0].astype(np.int64))
+    parents = np.where(
+        arrays["kintree_table"][0] == 2**32 - 1, -1, arrays["kintree_table"][0].astype(np.int64)
+    )
     names = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
-    return Body(*(arrays[n] for n in names), parents=parents, faces=arrays["f"], hands_mean=arrays.get("hands_mean"))
+    return Body(
+        *(arrays[n] for n in names), parents=parents, faces=arrays["f"], hands_mean=arrays.get("hands_mean")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +62,9 @@ def test_smpl_layer(reference: dict) -> None:
 
 def test_mano_layer(reference: dict) -> None:
     body = recorded_body(reference, "mano")
-    vertices, joints = skin(body, reference["mano_pose"].reshape(2, 16, 3), reference["mano_betas"], reference["mano_trans"])
+    vertices, joints = skin(
+        body, reference["mano_pose"].reshape(2, 16, 3), reference["mano_betas"], reference["mano_trans"]
+    )
     np.testing.assert_allclose(vertices * 1000, reference["mano_verts_mm"], atol=1e-3)
     np.testing.assert_allclose(mano_joints21(vertices, joints) * 1000, reference["mano_joints_mm"], atol=1e-3)
 
@@ -74,7 +86,11 @@ def test_layers_of_full_size(data: Path, hand: bool) -> None:
         arrays = dict(file)
     unit, atol = (1000, 2e-3) if hand else (1, 2e-6)
     pose, shape, trans = arrays["pose"].reshape(4, -1, 3), arrays["shape"], arrays["trans"]
-    for case, betas, shift in (("pst", shape, trans), ("ps", shape, None), ("p0", np.zeros_like(shape), None)):
+    for case, betas, shift in (
+        ("pst", shape, trans),
+        ("ps", shape, None),
+        ("p0", np.zeros_like(shape), None),
+    ):
         vertices, joints = skin(body, pose, betas, shift)
         joints = mano_joints21(vertices, joints) if hand else joints
         np.testing.assert_allclose(vertices[:, ::5] * unit, arrays[f"verts_{case}_s5"], atol=atol)
@@ -118,13 +134,17 @@ def test_skin_equals_a_slow_twin(tiny_body: Body) -> None:
     for i in range(2):
         for j in range(3):
             v, k = slow_skin(tiny_body, pose[i, j], betas[j])
-            # The weights are float32 numbers that sum to 1 within 1e-7: the two forms use that sum differently.
+            # The weights are float32 numbers that sum to 1 within 1e-7: the two forms use that sum
+            # differently.
             np.testing.assert_allclose(vertices[i, j], v, atol=1e-6)
             np.testing.assert_allclose(joints[i, j], k, atol=1e-6)
 
 
 def test_a_body_without_pose_blendshapes(tiny_body: Body) -> None:
-    fields = {k: getattr(tiny_body, k) for k in ("v_template", "shapedirs", "J_regressor", "weights", "parents", "faces")}
+    fields = {
+        k: getattr(tiny_body, k)
+        for k in ("v_template", "shapedirs", "J_regressor", "weights", "parents", "faces")
+    }
     plain = Body(posedirs=np.zeros((42, 3, 0), np.float32), **fields)
     zeroed = Body(posedirs=np.zeros((42, 3, 207), np.float32), **fields)
     pose = np.random.default_rng(1).normal(size=(24, 3))
@@ -137,7 +157,9 @@ def test_turning_the_root_turns_the_body_about_its_root_joint(tiny_body: Body) -
     turn = axis_angle_to_matrix(rng.normal(size=3))
     turned = pose.copy()
     turned[0] = matrix_to_axis_angle(turn @ axis_angle_to_matrix(pose[0]))
-    for before, after in zip(skin(tiny_body, pose, betas), skin(tiny_body, turned, betas, np.ones(3)), strict=True):
+    for before, after in zip(
+        skin(tiny_body, pose, betas), skin(tiny_body, turned, betas, np.ones(3)), strict=True
+    ):
         root = skin(tiny_body, pose, betas)[1][0]
         np.testing.assert_allclose(after - 1, (before - root) @ turn.T + root, atol=1e-6)
 
@@ -145,7 +167,9 @@ def test_turning_the_root_turns_the_body_about_its_root_joint(tiny_body: Body) -
 def test_bones_keep_their_length(tiny_body: Body) -> None:
     rng = np.random.default_rng(3)
     rest = rng.normal(size=(24, 3))
-    world, joints = forward_kinematics(axis_angle_to_matrix(rng.normal(size=(5, 24, 3))), rest, tiny_body.parents)
+    world, joints = forward_kinematics(
+        axis_angle_to_matrix(rng.normal(size=(5, 24, 3))), rest, tiny_body.parents
+    )
     length = lambda x: np.linalg.norm(x[..., 1:, :] - x[..., tiny_body.parents[1:], :], axis=-1)  # noqa: E731
     np.testing.assert_allclose(length(joints), np.broadcast_to(length(rest), (5, 23)), rtol=1e-12)
     np.testing.assert_allclose(np.linalg.det(world), 1)
@@ -160,7 +184,9 @@ def test_rotations_round_trip(numbers: list[float]) -> None:
     np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-14)
     np.testing.assert_allclose(axis_angle_to_matrix(matrix_to_axis_angle(R)), R, atol=4e-8)
     if np.linalg.norm(v) < np.pi:
-        np.testing.assert_allclose(matrix_to_axis_angle(R), v, atol=4e-8 * (1 + 1 / (np.pi - np.linalg.norm(v))))
+        np.testing.assert_allclose(
+            matrix_to_axis_angle(R), v, atol=4e-8 * (1 + 1 / (np.pi - np.linalg.norm(v)))
+        )
 
 
 @pytest.mark.parametrize("axis", [*np.eye(3).tolist(), [0.6, 0.0, -0.8]])

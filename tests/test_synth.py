@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
@@ -15,7 +15,16 @@ from openhmr.lab.synth.bvh import PACK_JOINTS, PACK_PARENTS, read_folder
 from openhmr.lab.synth.motion import load_motion, retarget
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, NoiseLevel, add_noise, drop_joints
 from openhmr.lab.synth.pairs import Cameras, PairSource, Skeleton, pelvis_and_neck
-from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights, exp_map, log_map, mirrored, random_rotations
+from openhmr.lab.synth.poses import (
+    AS_RECORDED,
+    PoseSampler,
+    Widening,
+    even_weights,
+    exp_map,
+    log_map,
+    mirrored,
+    random_rotations,
+)
 from openhmr.predict.lift import look_at, standardise
 
 CPU = torch.device("cpu")
@@ -29,20 +38,39 @@ def random_pack(frames: int = 40, seed: int = 0) -> dict[str, np.ndarray]:
     quaternions = np.concatenate([np.cos(half), np.sin(half) * angles / np.maximum(2 * half, 1e-9)], -1)
     offsets = np.zeros((25, 3))
     for name, value in {
-        "abdomen": (0, 0.1, 0), "chest": (0, 0.12, 0), "chest2": (0, 0.1, 0), "neck": (0, 0.15, 0), "neck1": (0, 0.05, 0),
-        "head": (0, 0.08, 0), "Collar": (0.05, 0.1, 0), "Shldr": (0.13, 0, 0), "ForeArm": (0.28, 0, 0), "Hand": (0.25, 0.01, 0.02),
-        "Buttock": (0.05, 0, 0), "Thigh": (0.06, -0.05, 0), "Shin": (0.03, -0.42, 0.02), "Foot": (0, -0.4, -0.02), "Toe": (0, -0.05, 0.14),
-    }.items():  # fmt: skip
+        "abdomen": (0, 0.1, 0),
+        "chest": (0, 0.12, 0),
+        "chest2": (0, 0.1, 0),
+        "neck": (0, 0.15, 0),
+        "neck1": (0, 0.05, 0),
+        "head": (0, 0.08, 0),
+        "Collar": (0.05, 0.1, 0),
+        "Shldr": (0.13, 0, 0),
+        "ForeArm": (0.28, 0, 0),
+        "Hand": (0.25, 0.01, 0.02),
+        "Buttock": (0.05, 0, 0),
+        "Thigh": (0.06, -0.05, 0),
+        "Shin": (0.03, -0.42, 0.02),
+        "Foot": (0, -0.4, -0.02),
+        "Toe": (0, -0.05, 0.14),
+    }.items():
         for k, joint in enumerate(PACK_JOINTS):
             if joint == name or joint[1:] == name:
-                offsets[k] = np.array(value) * ([-1, 1, 1] if joint.startswith("r") and joint[1:] == name else [1, 1, 1])
+                offsets[k] = np.array(value) * (
+                    [-1, 1, 1] if joint.startswith("r") and joint[1:] == name else [1, 1, 1]
+                )
     tips = np.full((25, 3), np.nan)
     tips[PACK_JOINTS.index("lHand")], tips[PACK_JOINTS.index("rHand")] = (0.1, 0, 0), (-0.1, 0, 0)
     return {
-        "quat_wxyz": quaternions.astype(np.float16), "offsets": offsets[None], "tip_offsets": tips[None],
-        "clip_names": np.array(["7_01"]), "clip_len": np.array([frames]), "joint_names": np.array(PACK_JOINTS),
-        "parents": PACK_PARENTS, "frame_ok": np.ones(frames, bool),
-    }  # fmt: skip
+        "quat_wxyz": quaternions.astype(np.float16),
+        "offsets": offsets[None],
+        "tip_offsets": tips[None],
+        "clip_names": np.array(["7_01"]),
+        "clip_len": np.array([frames]),
+        "joint_names": np.array(PACK_JOINTS),
+        "parents": PACK_PARENTS,
+        "frame_ok": np.ones(frames, bool),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +91,9 @@ def test_retargeting_keeps_limb_directions(body) -> None:
     q = pack["quat_wxyz"].astype(np.float64)
     q /= np.linalg.norm(q, axis=-1, keepdims=True)
     angle = 2 * np.arctan2(np.linalg.norm(q[..., 1:], axis=-1), q[..., 0])
-    local = axis_angle_to_matrix(q[..., 1:] / np.maximum(np.linalg.norm(q[..., 1:], axis=-1, keepdims=True), 1e-12) * angle[..., None])
+    local = axis_angle_to_matrix(
+        q[..., 1:] / np.maximum(np.linalg.norm(q[..., 1:], axis=-1, keepdims=True), 1e-12) * angle[..., None]
+    )
     world, at = local.copy(), np.zeros((len(q), 25, 3))
     for j in range(1, 25):
         p = PACK_PARENTS[j]
@@ -73,9 +103,11 @@ def test_retargeting_keeps_limb_directions(body) -> None:
     s = {n: at[:, i] for i, n in enumerate(PACK_JOINTS)}
     for side, letter in (("L", "l"), ("R", "r")):
         for a, b, c, d in (
-            ("Hip", "Knee", "Thigh", "Shin"), ("Knee", "Ankle", "Shin", "Foot"),
-            ("Shoulder", "Elbow", "Shldr", "ForeArm"), ("Elbow", "Wrist", "ForeArm", "Hand"),
-        ):  # fmt: skip
+            ("Hip", "Knee", "Thigh", "Shin"),
+            ("Knee", "Ankle", "Shin", "Foot"),
+            ("Shoulder", "Elbow", "Shldr", "ForeArm"),
+            ("Elbow", "Wrist", "ForeArm", "Hand"),
+        ):
             own = joints[:, SMPL.names.index(f"{side}_{b}")] - joints[:, SMPL.names.index(f"{side}_{a}")]
             source = s[letter + d] - s[letter + c]
             cosine = (own * source).sum(-1) / np.linalg.norm(own, axis=-1) / np.linalg.norm(source, axis=-1)
@@ -92,7 +124,12 @@ def test_skeleton_equals_numpy_skinning(body, skeleton) -> None:
     coarse = skeleton.vertices(r, t, b).numpy()
     # The root joint of `skin` stays where the shape puts it, as here.
     assert np.abs(coarse - vertices[:, body.level("coarse").vertex_ids]).max() < 1e-5
-    assert np.abs(skeleton.joints("human36", r, t, b).numpy() - body.joint_regressors["human36"] @ vertices).max() < 1e-5
+    assert (
+        np.abs(
+            skeleton.joints("human36", r, t, b).numpy() - body.joint_regressors["human36"] @ vertices
+        ).max()
+        < 1e-5
+    )
     coco = skeleton.joints("coco", r, t, b).numpy()
     assert np.abs(coco[:, :17] - body.joint_regressors["coco"] @ vertices).max() < 1e-5
     assert np.abs(coco[:, 17] - coco[:, [11, 12]].mean(1)).max() < 1e-6
@@ -112,8 +149,12 @@ def test_mirrored_pose_mirrors_the_mesh(skeleton, body) -> None:
     generator = torch.Generator().manual_seed(2)
     local = exp_map(torch.randn(3, 24, 3, generator=generator) * 0.4)
     betas = torch.zeros(3, 10)
-    joints = [skeleton.joints("human36", *skeleton.transforms(x, betas), betas) for x in (local, mirrored(local))]
-    assert (joints[0][:, HUMAN36.flip_permutation] * torch.tensor([-1.0, 1, 1]) - joints[1]).abs().max() < 2e-3
+    joints = [
+        skeleton.joints("human36", *skeleton.transforms(x, betas), betas) for x in (local, mirrored(local))
+    ]
+    assert (
+        joints[0][:, HUMAN36.flip_permutation] * torch.tensor([-1.0, 1, 1]) - joints[1]
+    ).abs().max() < 2e-3
 
 
 def test_widening_stays_within_limits_and_repeats(body) -> None:
@@ -151,12 +192,14 @@ def test_pairs_are_consistent(body, skeleton, joint_set) -> None:
 
 
 def test_noise_has_the_official_statistics(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against the statistics recorded from the official synthesis (1,500 draws): means within 12 % (two of its standard errors,
-    and the points it rejects), standard deviations within 20 %."""
+    """Against the statistics recorded from the official synthesis (1,500 draws): means within 12 % (two of
+    its standard errors, and the points it rejects), standard deviations within 20 %."""
     with np.load(next(data.rglob("noise.npz"))) as recorded:
         clean, mean, std = recorded["synth_in"], recorded["synth_dist_mean"], recorded["synth_dist_std"]
     # The recording used the area of the whole 288 x 384 crop, not of the pose's own box.
-    monkeypatch.setattr("openhmr.lab.synth.noise2d._box", lambda pose: torch.tensor([[288.0, 384.0]]).expand(len(pose), 2))
+    monkeypatch.setattr(
+        "openhmr.lab.synth.noise2d._box", lambda pose: torch.tensor([[288.0, 384.0]]).expand(len(pose), 2)
+    )
     pose = torch.as_tensor(clean, dtype=torch.float32).repeat(20000, 1, 1)
     noisy = add_noise(pose, "coco", NoiseLevel(share=1.0), torch.Generator().manual_seed(0))
     distance = (noisy[..., :2] - pose[..., :2]).norm(dim=-1)
@@ -167,7 +210,9 @@ def test_noise_has_the_official_statistics(data: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("missing", [1, 3, 5])
 def test_missing_joints(missing: int) -> None:
     pose = torch.rand(200, 19, 3, generator=torch.Generator().manual_seed(0)) + 0.1
-    out = pelvis_and_neck(drop_joints(pose, COCO, NoiseLevel(missing=missing), torch.Generator().manual_seed(1)))
+    out = pelvis_and_neck(
+        drop_joints(pose, COCO, NoiseLevel(missing=missing), torch.Generator().manual_seed(1))
+    )
     gone = out[:, :17, 2] == 0
     assert (gone.sum(1) == missing).all() and (out[:, :17][gone] == 0).all()
     hips = (out[:, [11, 12], 2] > 0).all(1)
@@ -199,11 +244,22 @@ Frame Time: 0.0333333
 
 
 def bvh_text(angle: float) -> str:
-    """A Mixamo-like skeleton whose left elbow (about -Y) and right knee (about X) bend by ``angle`` degrees in frame 2."""
-    trunk = [("mixamorig:Spine", "0 10 0"), ("mixamorig:Spine1", "0 12 0"), ("mixamorig:Neck", "0 30 0"), ("mixamorig:Head", "0 10 0")]
+    """A Mixamo-like skeleton whose left elbow (about -Y) and right knee (about X) bend by ``angle`` degrees
+    in frame 2."""
+    trunk = [
+        ("mixamorig:Spine", "0 10 0"),
+        ("mixamorig:Spine1", "0 12 0"),
+        ("mixamorig:Neck", "0 30 0"),
+        ("mixamorig:Head", "0 10 0"),
+    ]
     chains = [trunk]
     for side, s in (("Left", 1), ("Right", -1)):
-        arm = (("Shoulder", f"{s * 5} 40 0"), ("Arm", f"{s * 12} 0 0"), ("ForeArm", f"{s * 28} 0 0"), ("Hand", f"{s * 25} 0 0"))
+        arm = (
+            ("Shoulder", f"{s * 5} 40 0"),
+            ("Arm", f"{s * 12} 0 0"),
+            ("ForeArm", f"{s * 28} 0 0"),
+            ("Hand", f"{s * 25} 0 0"),
+        )
         leg = (("UpLeg", f"{s * 10} -5 0"), ("Leg", "0 -42 0"), ("Foot", "0 -40 0"), ("ToeBase", "0 -5 14"))
         chains += [[(side + name, offset) for name, offset in chain] for chain in (arm, leg)]
     text, order = "", []
@@ -211,7 +267,11 @@ def bvh_text(angle: float) -> str:
         for name, offset in chain:
             text += f"JOINT {name} {{ OFFSET {offset} CHANNELS 3 Zrotation Xrotation Yrotation\n"
             order.append(name)
-        text += "End Site { OFFSET 0 1 0 }\n" if "Hand" not in chain[-1][0] else f"End Site {{ OFFSET {chain[2][1]} }}\n"
+        text += (
+            "End Site { OFFSET 0 1 0 }\n"
+            if "Hand" not in chain[-1][0]
+            else f"End Site {{ OFFSET {chain[2][1]} }}\n"
+        )
         text += "}" * len(chain) + "\n"
     bend = {"LeftForeArm": (0, 0, -angle), "RightLeg": (0, angle, 0)}
     frames = [
@@ -229,11 +289,17 @@ def test_bvh_folder(tmp_path: Path, body) -> None:
     assert np.abs(motion.rotations[0] - np.eye(3)).max() < 2e-2
     bent = log_map(torch.as_tensor(motion.rotations[1])).numpy()
     expected = np.zeros((24, 3))
-    expected[SMPL.names.index("L_Elbow"), 1], expected[SMPL.names.index("R_Knee"), 0] = -np.radians(60), np.radians(60)
+    expected[SMPL.names.index("L_Elbow"), 1], expected[SMPL.names.index("R_Knee"), 0] = (
+        -np.radians(60),
+        np.radians(60),
+    )
     assert np.abs(bent - expected).max() < 2e-2
 
 
-ONE_JOINT = "HIERARCHY\nROOT a { OFFSET 0 0 0 CHANNELS 3 Xrotation Yrotation Zrotation }\nMOTION\nFrames: 3\nFrame Time: 1\n1 2"
+ONE_JOINT = (
+    "HIERARCHY\nROOT a { OFFSET 0 0 0 CHANNELS 3 Xrotation Yrotation Zrotation }\nMOTION\nFrames: "
+    "3\nFrame Time: 1\n1 2"
+)
 
 
 @pytest.mark.parametrize("text", ["", "HIERARCHY", "hello", ONE_JOINT])

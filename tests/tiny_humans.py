@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.lab.synth.wardrobe import Item, Wardrobe, make_item, skin_item, vertex_normals
 
 SUIT_M = 0.01
@@ -28,7 +28,8 @@ def piece(kept: np.ndarray, hides: np.ndarray, inflate: float) -> Item:
 
 
 def tiny_wardrobe() -> Wardrobe:
-    """A suit over everything but head, hands and feet; shoes over the feet; patches for hair, brows, lashes and eyes."""
+    """A suit over everything but head, hands and feet; shoes over the feet; patches for hair, brows, lashes
+    and eyes."""
     render, body = open_body("render"), open_body()
     skin, _ = skin_item(render, np.ones(render.num_vertices, bool))
     joint = body.weights.argmax(1)
@@ -56,7 +57,12 @@ def write_pack(root: Path) -> tuple[Path, Path, Path]:
     for name in ("skins/some_male_diffuse.jpg", "garments/shoes01_diffuse.jpg"):
         cv2.imwrite(str(humans / name), plain(RED, 64, 64))
     cv2.imwrite(str(humans / "garments/male_casualsuit01_diffuse.jpg"), plain(GREEN, 64, 64))
-    for name in ("eyes/brown_eye.png", "hair/short01_diffuse.png", "brows/eyebrow001_diffuse.png", "brows/eyelashes01_diffuse.png"):
+    for name in (
+        "eyes/brown_eye.png",
+        "hair/short01_diffuse.png",
+        "brows/eyebrow001_diffuse.png",
+        "brows/eyelashes01_diffuse.png",
+    ):
         cv2.imwrite(str(humans / name), np.dstack([plain(RED, 64, 64), np.full((64, 64), 255, np.uint8)]))
     cv2.imwrite(str(places / "room.jpg"), plain(PLACE, 64, 128))
     light = np.full((32, 64, 3), 0.5, np.float16)

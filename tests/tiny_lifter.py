@@ -25,9 +25,11 @@ def write_tiny_model(
 ) -> Path:
     """``vertices = base + reshape(flatten(pose2d) @ weights)``."""
     constants = {
-        "w": weights(body, joints, strength), "base": base_vertices(body), "flat": np.array([-1, 3 * joints]),
+        "w": weights(body, joints, strength),
+        "base": base_vertices(body),
+        "flat": np.array([-1, 3 * joints]),
         "mesh": np.array([-1, len(base_vertices(body)), 3]),
-    }  # fmt: skip
+    }
     nodes = [
         helper.make_node("Reshape", ["pose2d", "flat"], ["x"]),
         helper.make_node("MatMul", ["x", "w"], ["y"]),
@@ -35,10 +37,12 @@ def write_tiny_model(
         helper.make_node("Add", ["offsets", "base"], ["vertices"]),
     ]
     graph = helper.make_graph(
-        nodes, "tiny", [helper.make_tensor_value_info("pose2d", TensorProto.FLOAT, ["n", joints, 3])],
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("pose2d", TensorProto.FLOAT, ["n", joints, 3])],
         [helper.make_tensor_value_info("vertices", TensorProto.FLOAT, ["n", len(base_vertices(body)), 3])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(model, {"joint_set": joint_set, "body": made_for or body.content_hash()})
     save_model(model, path)

@@ -1,4 +1,5 @@
-"""A stand-in for the compact I2L-MeshNet on the tiny body, as an ONNX file: it stands the body where the bright pixels are."""
+"""A stand-in for the compact I2L-MeshNet on the tiny body, as an ONNX file: it stands the body where the
+bright pixels are."""
 
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from tests.tiny_lifter import base_vertices
 
 SIGMA = 0.4
 
-# Everything follows from mean and variance of the pixels above 0.5: a uniform rectangle of h pixels has variance h^2 / 12.
+# Everything follows from mean and variance of the pixels above 0.5: a uniform rectangle of h pixels has
+# variance h^2 / 12.
 GRAPH = """
 <ir_version: 8, opset_import: ["" : 17]>
 tiny (float[n,3,256,256] image) => (float[n,J,3] joints_lixel, float[n,J,3] joints_sigma, float[n,V,3] vertices_lixel,
@@ -69,26 +71,48 @@ def stature(body: Body) -> float:
 
 
 def write_tiny_recoverer(path: Path, body: Body, made_for: str | None = None, kind: str = "i2l-body") -> Path:
-    """A bright rectangle as tall as the body gives its upright T-pose there, whatever the crop; the deviations are 0.4 lixels,
-    and large where nothing is bright."""
+    """A bright rectangle as tall as the body gives its upright T-pose there, whatever the crop; the
+    deviations are 0.4 lixels, and large where nothing is bright."""
     mesh = base_vertices(body)
     joints = coarse_regressor(body, add_pelvis_neck(body.joint_regressors["coco"])) @ mesh
     middle, tall = 0.5 * (mesh.min(0) + mesh.max(0)), stature(body)
     numbers: dict[str, object] = {
-        "half": 0.5, "tiny": 1e-6, "zero": 0.0, "twelve": 12.0, "four": 4.0, "tall": tall, "faint": 50.0, "sigma": SIGMA,
-        "grid": np.arange(256.0)[:, None], "grid2": np.arange(256.0)[:, None] ** 2,
-        "upright": np.concatenate([np.diag([1.0, -1, -1])[None], np.tile(np.eye(3), (23, 1, 1))])[None], "mean_shape": np.zeros((1, 10)),
-    }  # fmt: skip
+        "half": 0.5,
+        "tiny": 1e-6,
+        "zero": 0.0,
+        "twelve": 12.0,
+        "four": 4.0,
+        "tall": tall,
+        "faint": 50.0,
+        "sigma": SIGMA,
+        "grid": np.arange(256.0)[:, None],
+        "grid2": np.arange(256.0)[:, None] ** 2,
+        "upright": np.concatenate([np.diag([1.0, -1, -1])[None], np.tile(np.eye(3), (23, 1, 1))])[None],
+        "mean_shape": np.zeros((1, 10)),
+    }
     for key, points in (("j", joints), ("v", mesh)):
-        numbers |= {f"{key}_xy": (points - middle)[None, :, :2] / tall, f"{key}_z": points[None, :, 2:] * 32 + 32}
+        numbers |= {
+            f"{key}_xy": (points - middle)[None, :, :2] / tall,
+            f"{key}_z": points[None, :, 2:] * 32 + 32,
+        }
         numbers[f"{key}_one"] = np.ones((1, len(points), 3))
     shapes = {
-        "rows": [1], "columns": [2], "rows_columns": [1, 2], "as_points": [-1, 1, 1], "as_pairs": [-1, 1, 2], "as_line": [-1],
-        "as_matrices": [-1, 1, 1, 1], "as_rows": [-1, 1],
-    }  # fmt: skip
+        "rows": [1],
+        "columns": [2],
+        "rows_columns": [1, 2],
+        "as_points": [-1, 1, 1],
+        "as_pairs": [-1, 1, 2],
+        "as_line": [-1],
+        "as_matrices": [-1, 1, 1, 1],
+        "as_rows": [-1, 1],
+    }
     model = parser.parse_model(GRAPH)
-    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in numbers.items())
-    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v, np.int64), k) for k, v in shapes.items())
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in numbers.items()
+    )
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(v, np.int64), k) for k, v in shapes.items()
+    )
     helper.set_model_props(model, {"kind": kind, "body": made_for or body.content_hash()})
     save_model(model, path)
     return path

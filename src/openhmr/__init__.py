@@ -16,8 +16,8 @@ def load(name: Literal["i2l-body"]) -> "Recoverer": ...  # type: ignore[overload
 @overload
 def load(name: str) -> "Lifter": ...
 def load(name: str) -> "Lifter | Recoverer":
-    """The shipped model ``name`` with the open body, ready to call: ``"i2l-body"`` takes photos, ``"pose2mesh-coco"`` and
-    ``"pose2mesh-human36"`` take 2D poses.
+    """The shipped model ``name`` with the open body, ready to call: ``"i2l-body"`` takes photos,
+    ``"pose2mesh-coco"`` and ``"pose2mesh-human36"`` take 2D poses.
 
     Raises :class:`InputError` that lists the shipped models for any other name.
     """
@@ -27,8 +27,10 @@ def load(name: str) -> "Lifter | Recoverer":
     present = [f.name for f in weights.iterdir()] if weights.is_dir() else []
     shipped = sorted(file.removesuffix(".onnx") for file in present if file.endswith(".onnx"))
     if name not in shipped:
-        raise InputError(f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}: load one of these")
-    from openhmr.bodies.open_body import open_body
+        raise InputError(
+            f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}: load one of these"
+        )
+    from openhmr.bodies.shipped import open_body
     from openhmr.predict.lift import Lifter
     from openhmr.predict.recover import Recoverer
 

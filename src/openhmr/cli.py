@@ -55,7 +55,8 @@ _EXAMPLES = """examples:
 
 
 class Parser(argparse.ArgumentParser):
-    """Keeps the lines of its examples, and reports wrong arguments like every other bad input: in one sentence."""
+    """Keeps the lines of its examples, and reports wrong arguments like every other bad input: in one
+    sentence."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
@@ -65,7 +66,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command ``argv`` (default: of the process). Returns the exit code: 0, or 2 after ``error: ...`` on stderr."""
+    """Run the command ``argv`` (default: of the process). Returns the exit code: 0, or 2 after ``error: ...``
+    on stderr."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     arguments = _with_negatives(sys.argv[1:] if argv is None else argv)
     try:
@@ -83,12 +85,17 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted; files that were complete before stay as they were", file=sys.stderr)
         return 130
     except OSError as error:  # a path too long, a full disk: what the system says, as one sentence
-        print(f"error: {str(error.filename or 'output')[:80]}: {error.strerror}; choose another path or free some space", file=sys.stderr)
+        print(
+            f"error: {str(error.filename or 'output')[:80]}: {error.strerror}; choose another path or free "
+            f"some space",
+            file=sys.stderr,
+        )
         return 2
 
 
 def _with_negatives(arguments: list[str]) -> list[str]:
-    """``--box -10,5,80,200`` as ``--box=-10,5,80,200``: argparse takes a list that begins with a minus for an option."""
+    """``--box -10,5,80,200`` as ``--box=-10,5,80,200``: argparse takes a list that begins with a minus for an
+    option."""
     out: list[str] = []
     for argument in arguments:
         if out and out[-1] in ("--box", "--focal") and re.match(r"-(\d|\.|inf)", argument):
@@ -102,19 +109,40 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="openhmr", description="Open human mesh recovery.", epilog=_EXAMPLES)
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    lift = commands.add_parser("lift", help="2D poses to 3D meshes", description="2D poses to 3D meshes.", epilog=_LIFT_EXAMPLES)
-    lift.add_argument("pose", type=Path, metavar="POSE", help="2D poses: .npy or COCO keypoint .json; a photo with --detect")
+    lift = commands.add_parser(
+        "lift", help="2D poses to 3D meshes", description="2D poses to 3D meshes.", epilog=_LIFT_EXAMPLES
+    )
+    lift.add_argument(
+        "pose", type=Path, metavar="POSE", help="2D poses: .npy or COCO keypoint .json; a photo with --detect"
+    )
     lift.add_argument("--joints", choices=JOINT_SETS, help="joint set of POSE")
-    lift.add_argument("--detect", action="store_true", help="POSE is a photo, in which MediaPipe finds people (detect extra)")
-    lift.add_argument("--image", type=Path, metavar="IMG", help="picture the poses belong to (drawn upon; fixes the image size)")
-    lift.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels (default: 52 degrees field of view)")
-    lift.add_argument("--out", type=_folder, metavar="DIR", required=True, help="folder for the results; made if need be")
+    lift.add_argument(
+        "--detect",
+        action="store_true",
+        help="POSE is a photo, in which MediaPipe finds people (detect extra)",
+    )
+    lift.add_argument(
+        "--image",
+        type=Path,
+        metavar="IMG",
+        help="picture the poses belong to (drawn upon; fixes the image size)",
+    )
+    lift.add_argument(
+        "--focal", type=float, metavar="PX", help="focal length in pixels (default: 52 degrees field of view)"
+    )
+    lift.add_argument(
+        "--out", type=_folder, metavar="DIR", required=True, help="folder for the results; made if need be"
+    )
     lift.add_argument("--json", action="store_true", help="print a machine-readable summary")
     lift.set_defaults(run=_lift)
     _add_recover(commands)
-    bodies = commands.add_parser("bodies", help="convert SMPL and MANO files", description="Work with body models.")
+    bodies = commands.add_parser(
+        "bodies", help="convert SMPL and MANO files", description="Work with body models."
+    )
     body_commands = bodies.add_subparsers(metavar="COMMAND", required=True)
-    convert = body_commands.add_parser("convert", help="SMPL .pkl/.npz or MANO .pkl to .npz", description="Convert a body model.")
+    convert = body_commands.add_parser(
+        "convert", help="SMPL .pkl/.npz or MANO .pkl to .npz", description="Convert a body model."
+    )
     convert.add_argument("source", metavar="IN", help="SMPL .pkl or .npz, or MANO .pkl")
     convert.add_argument("target", metavar="OUT", help="file to write, .npz")
     convert.set_defaults(run=_convert)
@@ -124,15 +152,33 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_recover(commands: Any) -> None:
     about = "People in a photo to 3D meshes."
-    recover = commands.add_parser("recover", help="photos to 3D meshes", description=about, epilog=_RECOVER_EXAMPLES)
+    recover = commands.add_parser(
+        "recover", help="photos to 3D meshes", description=about, epilog=_RECOVER_EXAMPLES
+    )
     recover.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, BMP or TIFF")
     who = recover.add_mutually_exclusive_group()
-    who.add_argument("--box", type=_box, action="append", metavar="X,Y,W,H", help="a person's box in pixels; may be given again")
-    who.add_argument("--detect", action="store_true", help="find people with MediaPipe (detect extra), but not those in front of others")
-    recover.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels (default: EXIF, or 52 degrees)")
-    recover.add_argument("--lift", action="store_true", help="average with Pose2Mesh on the 2D joints, by uncertainty")
+    who.add_argument(
+        "--box",
+        type=_box,
+        action="append",
+        metavar="X,Y,W,H",
+        help="a person's box in pixels; may be given again",
+    )
+    who.add_argument(
+        "--detect",
+        action="store_true",
+        help="find people with MediaPipe (detect extra), but not those in front of others",
+    )
+    recover.add_argument(
+        "--focal", type=float, metavar="PX", help="focal length in pixels (default: EXIF, or 52 degrees)"
+    )
+    recover.add_argument(
+        "--lift", action="store_true", help="average with Pose2Mesh on the 2D joints, by uncertainty"
+    )
     recover.add_argument("--param", action="store_true", help="meshes and pictures show the parametric mesh")
-    recover.add_argument("--out", type=_folder, metavar="DIR", required=True, help="folder for the results; made if need be")
+    recover.add_argument(
+        "--out", type=_folder, metavar="DIR", required=True, help="folder for the results; made if need be"
+    )
     recover.add_argument("--json", action="store_true", help="print a machine-readable summary")
     recover.set_defaults(run=_recover)
 
@@ -165,7 +211,9 @@ def _lift(options: argparse.Namespace) -> None:
     size = poses.image_size if image is None else (image.shape[0], image.shape[1])
     if poses.image_size not in (None, size):
         told = f"{options.pose} says {poses.image_size}"
-        raise InputError(f"{options.image} has (height, width) {size}, but {told}; pass the picture of these poses")
+        raise InputError(
+            f"{options.image} has (height, width) {size}, but {told}; pass the picture of these poses"
+        )
     lifter = openhmr.load(f"pose2mesh-{options.joints or 'coco'}")
     result = lifter(poses.joints, options.focal, size)
     _write_all(options, result, result, image, started, {})
@@ -177,7 +225,8 @@ def _given_poses(options: argparse.Namespace) -> "Pose2D":
 
     if options.joints is None:
         raise InputError(
-            f"the joint set of {options.pose} is not told; add --joints {' or --joints '.join(JOINT_SETS)}, or --detect for a photo"
+            f"the joint set of {options.pose} is not told; add --joints {' or --joints '.join(JOINT_SETS)}, "
+            f"or --detect for a photo"
         )
     joint_set = {s.name: s for s in (COCO, HUMAN36)}[options.joints]
     return read_pose2d(options.pose, joint_set, None if options.image is None else options.image.name)
@@ -203,7 +252,8 @@ def _photo(path: Path) -> "Photo":
     height, width = photo.image.shape[:2]
     if min(height, width) < SHORTEST_PX or max(height, width) > LONGEST_SHARE * min(height, width):
         raise InputError(
-            f"{path} is {width} x {height} pixels; photos of at least {SHORTEST_PX} pixels, and at most {LONGEST_SHARE} times as long "
+            f"{path} is {width} x {height} pixels; photos of at least {SHORTEST_PX} pixels, and at most "
+            f"{LONGEST_SHARE} times as long "
             "as wide, can hold people: give another picture"
         )
     return photo
@@ -221,7 +271,11 @@ def _recover(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     image, written_down = _photo(options.photo)
     focal = written_down if options.focal is None else options.focal
-    boxes = detect_people(image).boxes if options.detect else options.box and check_boxes(options.box, image.shape[:2])
+    boxes = (
+        detect_people(image).boxes
+        if options.detect
+        else options.box and check_boxes(options.box, image.shape[:2])
+    )
     recoverer = openhmr.load("i2l-body")
     recovered = recoverer(image, boxes, focal)
     # The network's own: an average is surer of what is not there, too.
@@ -232,18 +286,29 @@ def _recover(options: argparse.Namespace) -> None:
     shown = recovered.parametric() if options.param else recovered
     for i, sigma in enumerate(sigma_mm):
         if sigma > UNSURE_MM:
-            print(f"warning: person {i} is uncertain by {sigma:.0f} mm (median of the joints); maybe nobody is there", file=sys.stderr)
+            print(
+                f"warning: person {i} is uncertain by {sigma:.0f} mm (median of the joints); maybe nobody "
+                f"is there",
+                file=sys.stderr,
+            )
     more = {
-        "boxes": recovered.boxes.round(1).tolist(), "joints_sigma_mm": [round(float(sigma), 1) for sigma in sigma_mm],
+        "boxes": recovered.boxes.round(1).tolist(),
+        "joints_sigma_mm": [round(float(sigma), 1) for sigma in sigma_mm],
         "focal_from": "--focal" if options.focal is not None else "EXIF" if focal else "52 degrees",
-    }  # fmt: skip
+    }
     _write_all(options, recovered, shown, image, started, more)
 
 
 def _write_all(
-    options: argparse.Namespace, result: "Result", shown: "Result", image: "NDArray[np.uint8] | None", started: float, more: dict[str, Any]
+    options: argparse.Namespace,
+    result: "Result",
+    shown: "Result",
+    image: "NDArray[np.uint8] | None",
+    started: float,
+    more: dict[str, Any],
 ) -> None:
-    """Write all files of ``result``, with the meshes of ``shown`` in the pictures and mesh files; print the summary."""
+    """Write all files of ``result``, with the meshes of ``shown`` in the pictures and mesh files; print the
+    summary."""
     from openhmr.export.glb import write_glb
     from openhmr.export.obj import write_obj
     from openhmr.io.images import write_png
@@ -252,9 +317,12 @@ def _write_all(
     canvas = canvas_for(shown, image)
     skeleton, overlay = pose2d_picture(shown, canvas), overlay_picture(shown, canvas)
     writers: tuple[Callable[[Path], None], ...] = (
-        lambda p: write_obj(p, shown), lambda p: write_glb(p, shown), result.save_npz,
-        lambda p: write_png(p, skeleton), lambda p: write_png(p, overlay),
-    )  # fmt: skip
+        lambda p: write_obj(p, shown),
+        lambda p: write_glb(p, shown),
+        result.save_npz,
+        lambda p: write_png(p, skeleton),
+        lambda p: write_png(p, overlay),
+    )
     made = next((p for p in reversed((options.out, *options.out.parents)) if not p.exists()), None)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -269,13 +337,21 @@ def _write_all(
             for folder in (options.out, *options.out.parents):
                 if folder.is_relative_to(made):
                     folder.rmdir()
-        raise InputError(f"{options.out} cannot be written ({error.strerror}); free some space or choose another --out folder") from None
+        raise InputError(
+            f"{options.out} cannot be written ({error.strerror}); free some space or choose another --out "
+            f"folder"
+        ) from None
     summary = {
-        "people": len(shown.vertices), "vertices": shown.vertices.shape[1], "image_size": list(shown.image_size),
-        "focal_px": round(float(shown.K[0, 0]), 2), "translation_m": shown.translation.round(4).tolist(),
-        "reprojection_px": shown.reprojection_px().round(2).tolist(), **more, "seconds": round(time.perf_counter() - started, 3),
+        "people": len(shown.vertices),
+        "vertices": shown.vertices.shape[1],
+        "image_size": list(shown.image_size),
+        "focal_px": round(float(shown.K[0, 0]), 2),
+        "translation_m": shown.translation.round(4).tolist(),
+        "reprojection_px": shown.reprojection_px().round(2).tolist(),
+        **more,
+        "seconds": round(time.perf_counter() - started, 3),
         "files": [str(options.out / name) for name in RESULT_FILES],
-    }  # fmt: skip
+    }
     print(json.dumps(summary) if options.json else _in_words(summary, options.out))
 
 
@@ -284,8 +360,16 @@ def _in_words(summary: dict[str, Any], out: Path) -> str:
         f"person {i}: {t[2]:.2f} m away, joints off by {e:.1f} px (median)"
         for i, (t, e) in enumerate(zip(summary["translation_m"], summary["reprojection_px"], strict=True))
     ]
-    lines.append(f"{summary['people']} x {summary['vertices']} vertices, focal {summary['focal_px']} px, {summary['seconds']} s")
-    return "\n".join([*lines, f"look at {out / 'overlay.png'}; all files: {', '.join(Path(f).name for f in summary['files'])}"])
+    lines.append(
+        f"{summary['people']} x {summary['vertices']} vertices, focal {summary['focal_px']} px, "
+        f"{summary['seconds']} s"
+    )
+    return "\n".join(
+        [
+            *lines,
+            f"look at {out / 'overlay.png'}; all files: {', '.join(Path(f).name for f in summary['files'])}",
+        ]
+    )
 
 
 def _check_folder(out: Path, names: tuple[str, ...]) -> None:
@@ -309,7 +393,9 @@ def _box(text: str) -> list[float]:
     except ValueError:
         numbers = []
     if len(numbers) != 4:
-        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels, such as 280,45,219,347")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not x,y,width,height in pixels, such as 280,45,219,347"
+        )
     return numbers
 
 
@@ -319,7 +405,9 @@ def _convert(options: argparse.Namespace) -> None:
     try:
         body = convert(options.source, options.target)
     except OSError as error:
-        raise InputError(f"{options.target} cannot be written ({error.strerror}); choose another file") from None
+        raise InputError(
+            f"{options.target} cannot be written ({error.strerror}); choose another file"
+        ) from None
     print(f"{options.target}: {body.num_vertices} vertices, {body.num_joints} joints, {body.num_betas} betas")
 
 
@@ -329,7 +417,9 @@ def _lab(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("openhmr."):
             raise
-        raise InputError(f"`openhmr lab` needs {error.name}, which is not installed; run: pip install 'openhmr[train]'") from None
+        raise InputError(
+            f"`openhmr lab` needs {error.name}, which is not installed; run: pip install 'openhmr[train]'"
+        ) from None
     return int(lab.main(arguments) or 0)
 
 

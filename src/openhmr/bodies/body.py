@@ -23,8 +23,9 @@ IntArray = NDArray[np.int32]
 class Level:
     """A mesh level whose vertices are a subset of the body's own.
 
-    ``vertex_ids (n,)`` index the body's vertices, ``faces (f,3)`` index the level. ``upsample`` holds ``(rows, cols, values)``
-    of the fixed sparse matrix ``(V, n)`` that carries level vertices to the body's vertices; ``None`` where none is defined.
+    ``vertex_ids (n,)`` index the body's vertices, ``faces (f,3)`` index the level. ``upsample`` holds
+    ``(rows, cols, values)`` of the fixed sparse matrix ``(V, n)`` that carries level vertices to the body's
+    vertices; ``None`` where none is defined.
     """
 
     vertex_ids: IntArray
@@ -36,9 +37,10 @@ class Level:
 class Body:
     """A skinned body model. Metres; rest pose is a T-pose, Y up, facing +Z, left = +X.
 
-    ``v_template (V,3)``, ``shapedirs (V,3,S)``, ``posedirs (V,3,P)`` with ``P = 9 (J-1)`` or 0, ``J_regressor (J,V)``,
-    ``weights (V,J)``, ``parents (J,)`` with -1 at the root, ``faces (F,3)``; optional ``hands_mean (3 (J-1),)`` (MANO),
-    ``uv (T,2)`` with ``face_uv (F,3)``, ``joint_regressors`` name -> (K,V) and ``levels`` name -> :class:`Level`.
+    ``v_template (V,3)``, ``shapedirs (V,3,S)``, ``posedirs (V,3,P)`` with ``P = 9 (J-1)`` or 0, ``J_regressor
+    (J,V)``, ``weights (V,J)``, ``parents (J,)`` with -1 at the root, ``faces (F,3)``; optional ``hands_mean
+    (3 (J-1),)`` (MANO), ``uv (T,2)`` with ``face_uv (F,3)``, ``joint_regressors`` name -> (K,V) and
+    ``levels`` name -> :class:`Level`.
     """
 
     v_template: Array
@@ -66,21 +68,37 @@ class Body:
     def _check(self) -> None:
         v, j = self.num_vertices, self.num_joints
         expected = {
-            "v_template": (v, 3), "shapedirs": (v, 3, self.shapedirs.shape[-1]), "J_regressor": (j, v), "weights": (v, j),
+            "v_template": (v, 3),
+            "shapedirs": (v, 3, self.shapedirs.shape[-1]),
+            "J_regressor": (j, v),
+            "weights": (v, j),
             "faces": (self.faces.shape[0], 3),
-        }  # fmt: skip
+        }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise InputError(
-                    f"body array {name} has shape {getattr(self, name).shape}; with {v} vertices and {j} joints it must be "
+                    f"body array {name} has shape {getattr(self, name).shape}; with {v} vertices and {j} "
+                    f"joints it must be "
                     f"{shape}: check that all arrays come from one model"
                 )
         if self.posedirs.shape not in ((v, 3, 0), (v, 3, 9 * (j - 1))):
-            raise InputError(f"body array posedirs has shape {self.posedirs.shape}; allowed are {(v, 3, 0)} and {(v, 3, 9 * (j - 1))}")
-        if self.parents[0] != -1 or np.any(self.parents[1:] < 0) or np.any(self.parents[1:] >= np.arange(1, j)):
-            raise InputError(f"body parents {self.parents.tolist()} must start with -1 and name only earlier joints; reorder the joints")
+            raise InputError(
+                f"body array posedirs has shape {self.posedirs.shape}; allowed are {(v, 3, 0)} and "
+                f"{(v, 3, 9 * (j - 1))}"
+            )
+        if (
+            self.parents[0] != -1
+            or np.any(self.parents[1:] < 0)
+            or np.any(self.parents[1:] >= np.arange(1, j))
+        ):
+            raise InputError(
+                f"body parents {self.parents.tolist()} must start with -1 and name only earlier joints; "
+                f"reorder the joints"
+            )
         if self.faces.size and (self.faces.min() < 0 or self.faces.max() >= v):
-            raise InputError(f"body faces index {int(self.faces.max())}, but there are {v} vertices; check the faces array")
+            raise InputError(
+                f"body faces index {int(self.faces.max())}, but there are {v} vertices; check the faces array"
+            )
 
     @property
     def num_vertices(self) -> int:
@@ -101,7 +119,8 @@ class Body:
         return self.levels[name]
 
     def at_level(self, name: str) -> "Body":
-        """This body reduced to the vertices of level ``name``; smaller levels and named regressors come along.
+        """This body reduced to the vertices of level ``name``; smaller levels and named regressors come
+        along.
 
         Exact only for regressors whose support lies within the level (the open body's all lie within *full*).
         """
@@ -114,23 +133,43 @@ class Body:
             assert other.upsample is not None
             rows, cols, values = other.upsample
             kept = renumber[rows] >= 0
-            return Level(renumber[other.vertex_ids], other.faces, (renumber[rows[kept]], cols[kept], values[kept]))
+            return Level(
+                renumber[other.vertex_ids], other.faces, (renumber[rows[kept]], cols[kept], values[kept])
+            )
 
         inside = {k: v for k, v in self.levels.items() if k != name and np.all(renumber[v.vertex_ids] >= 0)}
         return Body(
-            self.v_template[ids], self.shapedirs[ids], self.posedirs[ids], self.J_regressor[:, ids], self.weights[ids],
-            self.parents, level.faces, self.hands_mean, joint_regressors={k: v[:, ids] for k, v in self.joint_regressors.items()},
+            self.v_template[ids],
+            self.shapedirs[ids],
+            self.posedirs[ids],
+            self.J_regressor[:, ids],
+            self.weights[ids],
+            self.parents,
+            level.faces,
+            self.hands_mean,
+            joint_regressors={k: v[:, ids] for k, v in self.joint_regressors.items()},
             levels={k: reduced(v) for k, v in inside.items()},
-        )  # fmt: skip
+        )
 
     def content_hash(self) -> str:
-        """SHA-256 (first 16 hex digits) of template and faces: what a graph or a network of this body depends on."""
+        """SHA-256 (first 16 hex digits) of template and faces: what a graph or a network of this body depends
+        on."""
         return sha256(self.v_template.tobytes() + self.faces.tobytes()).hexdigest()[:16]
 
     def save(self, path: str | Path) -> None:
-        """Write one compressed ``.npz`` without pickles; mostly-zero matrices are stored as (rows, cols, values)."""
+        """Write one compressed ``.npz`` without pickles; mostly-zero matrices are stored as (rows, cols,
+        values)."""
         out: dict[str, np.ndarray] = {"format": np.array(FORMAT)}
-        for name in ("v_template", "shapedirs", "posedirs", "parents", "faces", "hands_mean", "uv", "face_uv"):
+        for name in (
+            "v_template",
+            "shapedirs",
+            "posedirs",
+            "parents",
+            "faces",
+            "hands_mean",
+            "uv",
+            "face_uv",
+        ):
             if getattr(self, name) is not None:
                 out[name] = getattr(self, name)
         matrices = {"J_regressor": self.J_regressor, "weights": self.weights}
@@ -138,11 +177,17 @@ class Body:
         for name, dense in matrices.items():
             rows, cols = np.nonzero(dense)
             out |= {f"{name}.shape": np.array(dense.shape), f"{name}.rows": rows.astype(np.int32)}
-            out |= {f"{name}.cols": cols.astype(np.int32), f"{name}.values": dense[rows, cols].astype(np.float32)}
+            out |= {
+                f"{name}.cols": cols.astype(np.int32),
+                f"{name}.values": dense[rows, cols].astype(np.float32),
+            }
         for name, level in self.levels.items():
             out |= {f"levels/{name}.vertex_ids": level.vertex_ids, f"levels/{name}.faces": level.faces}
             if level.upsample is not None:
-                out |= {f"levels/{name}.{k}": v for k, v in zip(("rows", "cols", "values"), level.upsample, strict=True)}
+                out |= {
+                    f"levels/{name}.{k}": v
+                    for k, v in zip(("rows", "cols", "values"), level.upsample, strict=True)
+                }
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **out)  # type: ignore[arg-type]
 
@@ -153,14 +198,19 @@ class Body:
 
         arrays = read_npz(path, MAX_ELEMENTS)
         if str(arrays.get("format")) != FORMAT:
-            raise InputError(f"{path} is not an openhmr body; convert SMPL or MANO files with `openhmr bodies convert IN OUT.npz`")
+            raise InputError(
+                f"{path} is not an openhmr body; convert SMPL or MANO files with `openhmr bodies convert IN "
+                f"OUT.npz`"
+            )
 
         def dense(name: str) -> Array:
             out = np.zeros([int(n) for n in arrays[f"{name}.shape"]], np.float32)
             out[arrays[f"{name}.rows"], arrays[f"{name}.cols"]] = arrays[f"{name}.values"]
             return out
 
-        names = lambda prefix: sorted({k[len(prefix) :].split(".")[0] for k in arrays if k.startswith(prefix)})  # noqa: E731
+        names = lambda prefix: sorted(
+            {k[len(prefix) :].split(".")[0] for k in arrays if k.startswith(prefix)}
+        )
         levels = {}
         for n in names("levels/"):
             up = [arrays.get(f"levels/{n}.{k}") for k in ("rows", "cols", "values")]

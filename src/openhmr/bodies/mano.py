@@ -7,23 +7,27 @@ from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 
 TIP_VERTICES = (745, 317, 444, 556, 673)
-"""Tips of thumb, index, middle, ring and pinky of the right hand, as the MANO layer of FreiHAND's data defines them."""
+"""Tips of thumb, index, middle, ring and pinky of the right hand, as the MANO layer of FreiHAND's data
+defines them."""
 
 REGRESSOR_TIP_VERTICES = (745, 317, 445, 556, 673)
-"""The same for the joint regressor of Pose2Mesh and I2L-MeshNet: its middle tip is the neighbouring vertex."""
+"""The same for the joint regressor of Pose2Mesh and I2L-MeshNet: its middle tip is the neighbouring
+vertex."""
 
 _ORDER = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20)
 _VERTICES = 778
 
 
 def mano_joints21(vertices: NDArray, joints: NDArray) -> NDArray:
-    """The 21 joints of ``openhmr.joints.MANO`` from skinned ``vertices (..., 778, 3)`` and ``joints (..., 16, 3)``.
+    """The 21 joints of ``openhmr.joints.MANO`` from skinned ``vertices (..., 778, 3)`` and ``joints (..., 16,
+    3)``.
 
     Raises :class:`InputError` for a body that is not MANO.
     """
     if vertices.shape[-2:] != (_VERTICES, 3) or joints.shape[-2:] != (16, 3):
         raise InputError(
-            f"hand has vertices {vertices.shape} and joints {joints.shape}; MANO has 778 vertices and 16 joints: pass a MANO body"
+            f"hand has vertices {vertices.shape} and joints {joints.shape}; MANO has 778 vertices and 16 "
+            f"joints: pass a MANO body"
         )
     return np.concatenate([joints, vertices[..., TIP_VERTICES, :]], axis=-2)[..., _ORDER, :]
 
@@ -31,7 +35,9 @@ def mano_joints21(vertices: NDArray, joints: NDArray) -> NDArray:
 def mano_joint_regressor(body: Body) -> NDArray[np.float32]:
     """Matrix ``(21, 778)`` from MANO's vertices to the 21 joints, as the two networks regress them."""
     if body.J_regressor.shape != (16, _VERTICES):
-        raise InputError(f"body has a joint regressor of shape {body.J_regressor.shape}; MANO's (16, 778) is needed")
+        raise InputError(
+            f"body has a joint regressor of shape {body.J_regressor.shape}; MANO's (16, 778) is needed"
+        )
     tips = np.zeros((5, _VERTICES), np.float32)
     tips[np.arange(5), REGRESSOR_TIP_VERTICES] = 1
     return np.concatenate([body.J_regressor, tips])[list(_ORDER)]

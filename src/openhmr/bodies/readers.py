@@ -19,18 +19,24 @@ _NAMES = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kint
 
 
 def read_body(path: str | Path) -> Body:
-    """Read SMPL (``.pkl`` or ``.npz``), MANO (``.pkl``) or an openhmr body (``.npz``); the content decides, not the suffix.
+    """Read SMPL (``.pkl`` or ``.npz``), MANO (``.pkl``) or an openhmr body (``.npz``); the content decides,
+    not the suffix.
 
-    Lengths stay as they are (metres in SMPL and MANO). ``hands_mean`` is kept for MANO, so :func:`~openhmr.bodies.skinning.skin`
-    treats its pose as relative to the mean hand. Raises :class:`InputError` for any file that is not such a model.
+    Lengths stay as they are (metres in SMPL and MANO). ``hands_mean`` is kept for MANO, so
+    :func:`~openhmr.bodies.skinning.skin` treats its pose as relative to the mean hand. Raises
+    :class:`InputError` for any file that is not such a model.
     """
     path = Path(path)
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"{path} cannot be read: it is no plain file; give the path of a SMPL or MANO file")
+            raise InputError(
+                f"{path} cannot be read: it is no plain file; give the path of a SMPL or MANO file"
+            )
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise InputError(f"{path} has {size:,} bytes; body models of at most {MAX_BYTES:,} bytes are read")
+            raise InputError(
+                f"{path} has {size:,} bytes; body models of at most {MAX_BYTES:,} bytes are read"
+            )
         if zipfile.is_zipfile(path):
             arrays = read_npz(path, MAX_ELEMENTS, names=("format", "hands_mean", *_NAMES))
             if str(arrays.get("format")) == FORMAT:
@@ -39,7 +45,9 @@ def read_body(path: str | Path) -> Body:
         records = record_pickle(path.read_bytes())
         return _to_body(lambda name: to_array(records[name]), set(records))
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give the path of a SMPL or MANO file") from None
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); give the path of a SMPL or MANO file"
+        ) from None
     except InputError as error:
         raise InputError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
     except Exception as error:  # a malformed record can fail anywhere, and always means the same
@@ -49,7 +57,8 @@ def read_body(path: str | Path) -> Body:
 
 
 def convert(source: str | Path, target: str | Path) -> Body:
-    """Read any body with :func:`read_body`, write it to ``target`` in this package's format, and return it."""
+    """Read any body with :func:`read_body`, write it to ``target`` in this package's format, and return
+    it."""
     if Path(target).suffix != ".npz":
         raise InputError(f"{target} must end in .npz, the format of converted bodies; choose such a name")
     body = read_body(source)
@@ -60,7 +69,9 @@ def convert(source: str | Path, target: str | Path) -> Body:
 def _to_body(get: Callable[[str], NDArray], names: set[str]) -> Body:
     missing = [name for name in _NAMES if name not in names]
     if missing:
-        raise InputError(f"the file lacks {', '.join(missing)}; it must hold SMPL's arrays: {', '.join(_NAMES)}")
+        raise InputError(
+            f"the file lacks {', '.join(missing)}; it must hold SMPL's arrays: {', '.join(_NAMES)}"
+        )
     parents = _integers(get("kintree_table"), "kintree_table", 2)[0]
     # The root's parent is written as the largest unsigned integer.
     parents[parents >= 2**31 - 1] = -1
@@ -76,13 +87,18 @@ def _to_body(get: Callable[[str], NDArray], names: set[str]) -> Body:
         hands_mean=hands_mean,
     )
     if hands_mean is not None and hands_mean.shape != (3 * (body.num_joints - 1),):
-        raise InputError(f"hands_mean has shape {hands_mean.shape}; {body.num_joints} joints need {(3 * (body.num_joints - 1),)}")
+        raise InputError(
+            f"hands_mean has shape {hands_mean.shape}; {body.num_joints} joints need "
+            f"{(3 * (body.num_joints - 1),)}"
+        )
     return body
 
 
 def _check(array: NDArray, name: str, axes: int) -> None:
     if array.dtype.kind not in "fiu" or array.ndim != axes or (array.size == 0 and name != "posedirs"):
-        raise InputError(f"{name} is an array of {array.dtype} with shape {array.shape}; {axes} axes of numbers are needed")
+        raise InputError(
+            f"{name} is an array of {array.dtype} with shape {array.shape}; {axes} axes of numbers are needed"
+        )
 
 
 def _floats(array: NDArray, name: str, axes: int) -> NDArray[np.float32]:
@@ -98,6 +114,7 @@ def _integers(array: NDArray, name: str, axes: int) -> NDArray[np.int64]:
     _check(array, name, axes)
     if array.dtype.kind == "f" or array.min() < -1 or array.max() >= 2**32:
         raise InputError(
-            f"{name} must hold vertex or joint numbers, but it holds {array.dtype} from {array.min()} to {array.max()}"
+            f"{name} must hold vertex or joint numbers, but it holds {array.dtype} from {array.min()} to "
+            f"{array.max()}"
         )
     return array.astype(np.int64)

@@ -10,11 +10,13 @@ from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix
 
 
-def forward_kinematics(rotations: NDArray, rest_joints: NDArray, parents: Sequence[int] | NDArray) -> tuple[NDArray, NDArray]:
+def forward_kinematics(
+    rotations: NDArray, rest_joints: NDArray, parents: Sequence[int] | NDArray
+) -> tuple[NDArray, NDArray]:
     """Rotate a kinematic tree: returns world rotations ``(..., J, 3, 3)`` and posed joints ``(..., J, 3)``.
 
-    ``rotations (..., J, 3, 3)`` are relative to the parent, ``rest_joints (..., J, 3)`` are absolute; joint 0 is the root and
-    stays where it rests. Batch axes broadcast.
+    ``rotations (..., J, 3, 3)`` are relative to the parent, ``rest_joints (..., J, 3)`` are absolute; joint 0
+    is the root and stays where it rests. Batch axes broadcast.
     """
     batch = np.broadcast_shapes(rotations.shape[:-3], rest_joints.shape[:-2])
     world = np.empty((*batch, *rotations.shape[-3:]), np.result_type(rotations, rest_joints))
@@ -32,20 +34,27 @@ def _offsets(coefficients: NDArray, directions: NDArray) -> NDArray:
     return np.tensordot(coefficients, directions.astype(coefficients.dtype, copy=False), axes=(-1, -1))
 
 
-def skin(body: Body, pose: ArrayLike, betas: ArrayLike, trans: ArrayLike | None = None) -> tuple[NDArray, NDArray]:
+def skin(
+    body: Body, pose: ArrayLike, betas: ArrayLike, trans: ArrayLike | None = None
+) -> tuple[NDArray, NDArray]:
     """Vertices ``(..., V, 3)`` and posed joints ``(..., J, 3)`` in metres, body axes.
 
-    ``pose (..., J, 3)`` axis-angle relative to the parent (radians), ``betas (..., s)`` with ``s`` at most the body's shape
-    coefficients (missing ones are 0), ``trans (..., 3)`` metres, added to both. Batch axes broadcast. The root turns about
-    the root joint, not about the origin. ``hands_mean`` of a MANO body is added to the non-root pose (``flat_hand_mean=False``).
-    The work is done in float32, in float64 if an argument is float64. Raises :class:`InputError` on wrong shapes.
+    ``pose (..., J, 3)`` axis-angle relative to the parent (radians), ``betas (..., s)`` with ``s`` at most
+    the body's shape coefficients (missing ones are 0), ``trans (..., 3)`` metres, added to both. Batch axes
+    broadcast. The root turns about the root joint, not about the origin. ``hands_mean`` of a MANO body is
+    added to the non-root pose (``flat_hand_mean=False``). The work is done in float32, in float64 if an
+    argument is float64. Raises :class:`InputError` on wrong shapes.
     """
     dtype = np.result_type(np.float32, np.asarray(pose), np.asarray(betas))
     pose, betas = np.array(pose, dtype), np.asarray(betas, dtype)
     if pose.shape[-2:] != (body.num_joints, 3):
-        raise InputError(f"pose has shape {pose.shape}; this body needs (..., {body.num_joints}, 3): axis-angle per joint")
+        raise InputError(
+            f"pose has shape {pose.shape}; this body needs (..., {body.num_joints}, 3): axis-angle per joint"
+        )
     if betas.ndim == 0 or betas.shape[-1] > body.num_betas:
-        raise InputError(f"betas have shape {betas.shape}; this body takes (..., up to {body.num_betas}): drop the rest")
+        raise InputError(
+            f"betas have shape {betas.shape}; this body takes (..., up to {body.num_betas}): drop the rest"
+        )
     if body.hands_mean is not None:
         pose[..., 1:, :] += body.hands_mean.reshape(-1, 3)
     rotations = axis_angle_to_matrix(pose)
@@ -56,7 +65,8 @@ def skin(body: Body, pose: ArrayLike, betas: ArrayLike, trans: ArrayLike | None 
         features = (rotations[..., 1:, :, :] - np.eye(3, dtype=dtype)).reshape(*rotations.shape[:-3], -1)
         posed = shaped + _offsets(features, body.posedirs)
     world, joints = forward_kinematics(rotations, rest_joints, body.parents)
-    # x -> R x + t per joint, with t chosen so that the rest joint lands on the posed joint; then blended per vertex.
+    # x -> R x + t per joint, with t chosen so that the rest joint lands on the posed joint; then blended per
+    # vertex.
     offsets = joints - (world @ rest_joints[..., None])[..., 0]
     transforms = np.concatenate([world, offsets[..., None]], axis=-1)
     blended = body.weights.astype(dtype, copy=False) @ transforms.reshape(*transforms.shape[:-2], 12)

@@ -15,7 +15,8 @@ _VERTICES = 6890
 def face_regressor(body: Body) -> NDArray[np.float32]:
     """Matrix ``(5, V)`` from vertices to nose, eyes and ears (left, right): single vertices of SMPL's mesh.
 
-    Any other mesh must carry a joint regressor ``coco``, which begins with these points; :class:`InputError` if it does not.
+    Any other mesh must carry a joint regressor ``coco``, which begins with these points; :class:`InputError`
+    if it does not.
     """
     if body.num_vertices == _VERTICES:
         rows = np.zeros((len(FACE_VERTICES), _VERTICES), np.float32)

@@ -1,8 +1,9 @@
 """Reading the pickles that SMPL and MANO come in, without running a line of what they hold.
 
-A pickle is a program. This reader executes only the instructions that build numbers, strings, lists, tuples and dicts, and
-records what would have been called (:class:`Node`) instead of calling it. Arrays are then made from those records by our own
-code. NumPy's reconstructors, SciPy's sparse matrices and chumpy are known by name; every other name is refused.
+A pickle is a program. This reader executes only the instructions that build numbers, strings, lists, tuples
+and dicts, and records what would have been called (:class:`Node`) instead of calling it. Arrays are then made
+from those records by our own code. NumPy's reconstructors, SciPy's sparse matrices and chumpy are known by
+name; every other name is refused.
 """
 
 import io
@@ -50,7 +51,8 @@ class Dtype(Node):
 
 
 class Encode(Node):
-    """``_codecs.encode(text, 'latin1')``: how Python 3 writes bytes in protocols 0 to 2. Without arguments: ``bytes()``."""
+    """``_codecs.encode(text, 'latin1')``: how Python 3 writes bytes in protocols 0 to 2. Without arguments:
+    ``bytes()``."""
 
 
 class Reconstructor(Node):
@@ -79,7 +81,8 @@ class Chumpy(Node):
 
 
 class Select(Chumpy):
-    """``chumpy.reordering.Select``: entries ``idxs`` of the flattened ``a``, in the shape ``preferred_shape``."""
+    """``chumpy.reordering.Select``: entries ``idxs`` of the flattened ``a``, in the shape
+    ``preferred_shape``."""
 
 
 _KNOWN: dict[tuple[str, str], type[Node]] = {
@@ -101,7 +104,9 @@ _KNOWN: dict[tuple[str, str], type[Node]] = {
 }
 
 
-class _Recorder(pickle._Unpickler):  # the one written in Python: its instructions can be chosen and replaced one by one
+class _Recorder(
+    pickle._Unpickler
+):  # the one written in Python: its instructions can be chosen and replaced one by one
     dispatch: ClassVar[dict[int, Any]] = {}
     # Members of the class in the standard library.
     stack: list[Any]
@@ -170,17 +175,27 @@ class _Recorder(pickle._Unpickler):  # the one written in Python: its instructio
         self.stack.append(self.read(min(size, 1 << 30)))
 
     _unchanged = (
-        "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
-        "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
+        "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 "
+        "LONG4 FLOAT BINFLOAT "
+        "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE "
+        "SHORT_BINUNICODE BINUNICODE8 "
         "TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE LIST EMPTY_LIST APPEND APPENDS EMPTY_DICT EMPTY_SET "
         "GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE GLOBAL STACK_GLOBAL"
     )
     for _name in _unchanged.split():
         dispatch[getattr(pickle, _name)[0]] = pickle._Unpickler.dispatch[getattr(pickle, _name)[0]]
     for _name, _method in {
-        "REDUCE": _call, "NEWOBJ": _call, "INST": _inst, "BUILD": _build, "SETITEM": _set_item, "SETITEMS": _set_items,
-        "DICT": _make_dict, "ADDITEMS": _add_items, "FROZENSET": _frozenset, "BYTEARRAY8": _bytearray,
-    }.items():  # fmt: skip
+        "REDUCE": _call,
+        "NEWOBJ": _call,
+        "INST": _inst,
+        "BUILD": _build,
+        "SETITEM": _set_item,
+        "SETITEMS": _set_items,
+        "DICT": _make_dict,
+        "ADDITEMS": _add_items,
+        "FROZENSET": _frozenset,
+        "BYTEARRAY8": _bytearray,
+    }.items():
         dispatch[getattr(pickle, _name)[0]] = _method
 
 
@@ -195,16 +210,21 @@ def record_pickle(content: bytes) -> dict[str, Any]:
         raise
     except Exception as error:  # random bytes can raise nearly anything here
         reason = f"{type(error).__name__} {error}"[:100]
-        raise InputError(f"the file is no whole pickle and no .npz ({reason}); give the SMPL or MANO file as downloaded") from None
+        raise InputError(
+            f"the file is no whole pickle and no .npz ({reason}); give the SMPL or MANO file as downloaded"
+        ) from None
     if type(top) is not dict:
         raise InputError(
-            f"the pickle holds a {type(top).__name__}, but body models are dicts of arrays; pass a SMPL or MANO file"
+            f"the pickle holds a {type(top).__name__}, but body models are dicts of arrays; pass a SMPL or "
+            f"MANO file"
         )
     return top
 
 
 def _refuse(what: str) -> NoReturn:
-    raise InputError(f"{what}; only plain, sparse and chumpy arrays of numbers are read: get the file from its publisher")
+    raise InputError(
+        f"{what}; only plain, sparse and chumpy arrays of numbers are read: get the file from its publisher"
+    )
 
 
 def _raw(value: Any) -> bytes:
@@ -218,7 +238,12 @@ def _raw(value: Any) -> bytes:
 
 
 def _dtype(value: Any) -> np.dtype:
-    if type(value) is not Dtype or not value.args or type(value.args[0]) is not str or value.args[0] not in _DTYPES:
+    if (
+        type(value) is not Dtype
+        or not value.args
+        or type(value.args[0]) is not str
+        or value.args[0] not in _DTYPES
+    ):
         _refuse("an array has a type that is no plain number")
     order = value.state[1] if type(value.state) is tuple and len(value.state) > 1 else "="
     return np.dtype(value.args[0]).newbyteorder(">" if order == ">" else "<")
@@ -226,7 +251,11 @@ def _dtype(value: Any) -> np.dtype:
 
 def _shape(value: Any) -> tuple[int, ...]:
     value = (value,) if type(value) is int else value
-    if type(value) is not tuple or len(value) > 8 or not all(type(n) is int and 0 <= n <= MAX_ELEMENTS for n in value):
+    if (
+        type(value) is not tuple
+        or len(value) > 8
+        or not all(type(n) is int and 0 <= n <= MAX_ELEMENTS for n in value)
+    ):
         _refuse("an array has no valid shape")
     if np.prod([float(n) for n in value]) > MAX_ELEMENTS:
         _refuse(f"an array claims the shape {value}")
@@ -258,7 +287,10 @@ def _sparse(node: Node, depth: int) -> NDArray:
         major = np.repeat(np.arange(counts.size), counts)
         row, col = (minor, major) if type(node) is Csc else (major, minor)
     valid = data.size == row.size == col.size
-    if not valid or (data.size and (min(row.min(), col.min()) < 0 or row.max() >= rows_cols[0] or col.max() >= rows_cols[1])):
+    if not valid or (
+        data.size
+        and (min(row.min(), col.min()) < 0 or row.max() >= rows_cols[0] or col.max() >= rows_cols[1])
+    ):
         _refuse("a sparse matrix has indices outside its shape")
     dense = np.zeros(rows_cols)
     np.add.at(dense, (row, col), data)
@@ -266,7 +298,8 @@ def _sparse(node: Node, depth: int) -> NDArray:
 
 
 def to_array(value: Any, depth: int = 0) -> NDArray:
-    """The array that a record of :func:`record_pickle` stands for. Raises :class:`InputError` if it stands for none."""
+    """The array that a record of :func:`record_pickle` stands for. Raises :class:`InputError` if it stands
+    for none."""
     if depth > 6:
         _refuse("an array is nested too deeply")
     state = getattr(value, "state", None)
@@ -284,7 +317,9 @@ def to_array(value: Any, depth: int = 0) -> NDArray:
             to_array(state.get("idxs"), depth + 1).ravel().astype(np.int64),
         )
         shape = _shape(tuple(int(n) for n in state["preferred_shape"]))
-        if indices.size != np.prod(shape) or (indices.size and (indices.min() < 0 or indices.max() >= flat.size)):
+        if indices.size != np.prod(shape) or (
+            indices.size and (indices.min() < 0 or indices.max() >= flat.size)
+        ):
             _refuse("a chumpy selection has indices outside its array")
         return flat[indices].reshape(shape)
     if type(state) is dict and type(value) is Chumpy and "x" in state:

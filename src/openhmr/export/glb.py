@@ -17,7 +17,11 @@ _MAGIC, _VERSION, _JSON, _BIN = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
 _FLOAT, _UINT32, _ARRAY_BUFFER, _ELEMENT_BUFFER = 5126, 5125, 34962, 34963
 _GREY = {
     "name": "plain grey",
-    "pbrMetallicRoughness": {"baseColorFactor": [0.27, 0.32, 0.40, 1], "metallicFactor": 0, "roughnessFactor": 0.65},
+    "pbrMetallicRoughness": {
+        "baseColorFactor": [0.27, 0.32, 0.40, 1],
+        "metallicFactor": 0,
+        "roughnessFactor": 0.65,
+    },
 }
 
 
@@ -28,8 +32,11 @@ class _Buffer:
         self.data, self.views, self.accessors = bytearray(), [], []  # type: bytearray, list[Any], list[Any]
 
     def add(self, array: NDArray, kind: str, target: int) -> int:
-        """Append float32 vectors or uint32 scalars; returns the accessor's index. All parts stay 4-byte aligned."""
-        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": array.nbytes, "target": target})
+        """Append float32 vectors or uint32 scalars; returns the accessor's index. All parts stay 4-byte
+        aligned."""
+        self.views.append(
+            {"buffer": 0, "byteOffset": len(self.data), "byteLength": array.nbytes, "target": target}
+        )
         accessor: dict[str, Any] = {"bufferView": len(self.views) - 1, "count": len(array), "type": kind}
         accessor["componentType"] = _FLOAT if array.dtype == np.float32 else _UINT32
         if target == _ARRAY_BUFFER:  # required for positions
@@ -40,7 +47,8 @@ class _Buffer:
 
 
 def write_glb(path: str | Path, result: Result) -> None:
-    """Write N people as the nodes ``person_0`` ... of one scene: positions and normals, metres, y up, camera at the origin.
+    """Write N people as the nodes ``person_0`` ... of one scene: positions and normals, metres, y up, camera
+    at the origin.
 
     A node's translation places its pelvis, so that viewers can move people singly. Atomic.
     """
@@ -54,13 +62,24 @@ def write_glb(path: str | Path, result: Result) -> None:
             "POSITION": buffer.add(local, "VEC3", _ARRAY_BUFFER),
             "NORMAL": buffer.add(vertex_normals(local, result.faces), "VEC3", _ARRAY_BUFFER),
         }
-        meshes.append({"name": f"person_{i}", "primitives": [{"attributes": attributes, "indices": indices, "material": 0}]})
+        meshes.append(
+            {
+                "name": f"person_{i}",
+                "primitives": [{"attributes": attributes, "indices": indices, "material": 0}],
+            }
+        )
         nodes.append({"name": f"person_{i}", "mesh": i, "translation": (shift * CAMERA_TO_Y_UP).tolist()})
     document = {
         "asset": {"version": "2.0", "generator": "openhmr"},
-        "scene": 0, "scenes": [{"nodes": list(range(len(nodes)))}], "nodes": nodes, "meshes": meshes, "materials": [_GREY],
-        "accessors": buffer.accessors, "bufferViews": buffer.views, "buffers": [{"byteLength": len(buffer.data)}],
-    }  # fmt: skip
+        "scene": 0,
+        "scenes": [{"nodes": list(range(len(nodes)))}],
+        "nodes": nodes,
+        "meshes": meshes,
+        "materials": [_GREY],
+        "accessors": buffer.accessors,
+        "bufferViews": buffer.views,
+        "buffers": [{"byteLength": len(buffer.data)}],
+    }
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     with atomic_path(path) as temporary, temporary.open("wb") as file:

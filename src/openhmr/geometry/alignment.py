@@ -5,11 +5,12 @@ from numpy.typing import NDArray
 
 
 def similarity_transform(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Scale ``c (...)``, rotation ``R (..., 3, 3)`` and translation ``t (..., 3)`` that bring ``c R a + t`` closest to ``b``.
+    """Scale ``c (...)``, rotation ``R (..., 3, 3)`` and translation ``t (..., 3)`` that bring ``c R a + t``
+    closest to ``b``.
 
-    Both are ``(..., N, 3)`` in one unit. R is a rotation, never a reflection: when the best orthogonal map reflects, the axis of
-    the smallest singular value is turned, and the scale counts that value as negative. If all points of ``a`` coincide the
-    scale is nan.
+    Both are ``(..., N, 3)`` in one unit. R is a rotation, never a reflection: when the best orthogonal map
+    reflects, the axis of the smallest singular value is turned, and the scale counts that value as negative.
+    If all points of ``a`` coincide the scale is nan.
     """
     mean_a, mean_b = a.mean(axis=-2, keepdims=True), b.mean(axis=-2, keepdims=True)
     covariance = np.swapaxes(a - mean_a, -1, -2) @ (b - mean_b) / a.shape[-2]

@@ -13,4 +13,6 @@ def vertex_normals(vertices: NDArray, faces: NDArray) -> NDArray:
     corner = np.repeat(np.cross(b - a, c - a), 3, axis=0)
     ids = faces.reshape(-1)
     normals = np.stack([np.bincount(ids, corner[:, axis], len(vertices)) for axis in range(3)], -1)
-    return (normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-20)).astype(vertices.dtype)
+    return (normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-20)).astype(
+        vertices.dtype
+    )

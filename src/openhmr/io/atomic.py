@@ -9,7 +9,8 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary sibling of ``path`` (same suffix); rename it to ``path`` on success, delete it on failure."""
+    """Yield a temporary sibling of ``path`` (same suffix); rename it to ``path`` on success, delete it on
+    failure."""
     path = Path(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)

@@ -22,7 +22,8 @@ _FOCAL_LIMITS_MM = (8, 1200)
 
 
 class Photo(NamedTuple):
-    """``image (height, width, 3)`` RGB uint8, upright; ``focal_px`` where the camera wrote it down, else None."""
+    """``image (height, width, 3)`` RGB uint8, upright; ``focal_px`` where the camera wrote it down, else
+    None."""
 
     image: NDArray[np.uint8]
     focal_px: float | None
@@ -38,21 +39,24 @@ def read_photo(path: str | Path, upright: bool = True) -> Photo:
 
     ``upright`` applies the rotation of the EXIF data; annotations of data sets count pixels without it.
 
-    The first frame of animations; 16-bit values are reduced to 8. Raises :class:`InputError` for anything that is not a
-    complete picture in a common format, or has more than 100 megapixels (checked before decoding).
+    The first frame of animations; 16-bit values are reduced to 8. Raises :class:`InputError` for anything
+    that is not a complete picture in a common format, or has more than 100 megapixels (checked before
+    decoding).
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is no plain file; give the path of an existing picture")
     try:
         with warnings.catch_warnings():
-            # Pillow warns at 89 and refuses at 179 megapixels; our own limit lies between, and its damaged-tag warnings
-            # say nothing that a user could act on.
+            # Pillow warns at 89 and refuses at 179 megapixels; our own limit lies between, and its
+            # damaged-tag warnings say nothing that a user could act on.
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as image:
                 w, h = image.size
                 if w * h > MAX_PIXELS:
-                    raise InputError(f"{path} has {w} x {h} pixels; at most {MAX_PIXELS:,} are read: scale it down")
+                    raise InputError(
+                        f"{path} has {w} x {h} pixels; at most {MAX_PIXELS:,} are read: scale it down"
+                    )
                 focal = _focal_px(image)
                 return Photo(_to_rgb(ImageOps.exif_transpose(image) if upright else image, path), focal)
     except FileNotFoundError:
@@ -60,20 +64,27 @@ def read_photo(path: str | Path, upright: bool = True) -> Photo:
     except InputError:
         raise
     except Image.DecompressionBombError:  # Pillow's own, higher limit
-        raise InputError(f"{path} has more pixels than the {MAX_PIXELS:,} that are read: scale it down") from None
+        raise InputError(
+            f"{path} has more pixels than the {MAX_PIXELS:,} that are read: scale it down"
+        ) from None
     except Exception as error:  # decoders fail on damaged files in every way there is
         reason = "" if "cannot identify" in str(error) or not str(error) else f" ({str(error)[:80]})"
-        raise InputError(f"{path} is not a readable picture{reason}; give a complete JPEG, PNG, WebP, BMP or TIFF file") from None
+        raise InputError(
+            f"{path} is not a readable picture{reason}; give a complete JPEG, PNG, WebP, BMP or TIFF file"
+        ) from None
 
 
 def _focal_px(image: Image.Image) -> float | None:
-    """EXIF's FocalLengthIn35mmFilm over the diagonal of that film (CIPA DC-008), in pixels; None if absent or absurd."""
+    """EXIF's FocalLengthIn35mmFilm over the diagonal of that film (CIPA DC-008), in pixels; None if absent or
+    absurd."""
     try:
         millimetres = float(image.getexif().get_ifd(_EXIF_IFD)[_FOCAL_35MM])
     except Exception:  # the tags of damaged files fail in every way there is, and are only a hint
         return None
     low, high = _FOCAL_LIMITS_MM
-    return millimetres * float(np.hypot(*image.size)) / _FILM_DIAGONAL_MM if low <= millimetres <= high else None
+    return (
+        millimetres * float(np.hypot(*image.size)) / _FILM_DIAGONAL_MM if low <= millimetres <= high else None
+    )
 
 
 def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
@@ -83,7 +94,9 @@ def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
             grey >>= 8
         return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=-1)
     if image.mode == "F":
-        raise InputError(f"{path} has floating-point pixels, whose range is unknown; save it with 8 or 16 bits")
+        raise InputError(
+            f"{path} has floating-point pixels, whose range is unknown; save it with 8 or 16 bits"
+        )
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

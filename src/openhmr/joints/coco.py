@@ -34,15 +34,20 @@ COCO18 = JointSet(
 
 
 def add_pelvis_neck(joints: NDArray, score: bool = False) -> NDArray:
-    """Append the midpoints of the hips (Pelvis) and of the shoulders (Neck): ``(..., 17, C) -> (..., 19, C)``.
+    """Append the midpoints of the hips (Pelvis) and of the shoulders (Neck): ``(..., 17, C) -> (..., 19,
+    C)``.
 
-    Any unit, any frame; floating types are kept. With ``score`` the last column is a confidence, whose new entries are the
-    product of the two (the rule of Pose2Mesh's demo: a joint that was not found stays not found); without, all columns
-    are averaged (its data sets' rule). Raises :class:`InputError` if there are not 17 joints.
+    Any unit, any frame; floating types are kept. With ``score`` the last column is a confidence, whose new
+    entries are the product of the two (the rule of Pose2Mesh's demo: a joint that was not found stays not
+    found); without, all columns are averaged (its data sets' rule). Raises :class:`InputError` if there are
+    not 17 joints.
     """
     joints = np.asarray(joints)
     if joints.ndim < 2 or joints.shape[-2] != len(COCO17):
-        raise InputError(f"joints have shape {joints.shape}; (..., 17, C) is needed: pass the 17 COCO keypoints in their order")
+        raise InputError(
+            f"joints have shape {joints.shape}; (..., 17, C) is needed: pass the 17 COCO keypoints in their "
+            f"order"
+        )
     added = []
     for side in ("Hip", "Shoulder"):
         left, right = (joints[..., COCO17.index(f"{s}_{side}"), :] for s in "LR")

@@ -19,5 +19,7 @@ HUMAN36 = JointSet(
     eval_joints=(1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16),
 )  # fmt: skip
 
-HUMAN36_TOP = replace(HUMAN36, name="human36_top", names=tuple("Head_top" if n == "Head" else n for n in HUMAN36.names))
+HUMAN36_TOP = replace(
+    HUMAN36, name="human36_top", names=tuple("Head_top" if n == "Head" else n for n in HUMAN36.names)
+)
 """The same joints as I2L-MeshNet names them: its head is the top of the head, which SMPL has no joint for."""

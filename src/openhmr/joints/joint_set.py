@@ -13,8 +13,9 @@ Pairs = tuple[tuple[int, int], ...]
 class JointSet:
     """A named, ordered list of joints.
 
-    ``skeleton`` holds the bones as index pairs, ``root`` the joint that 3D poses are relative to, ``eval_joints`` the
-    joints that MPJPE is averaged over. ``extra_edges`` are further edges of the joint graph that joint names cannot give.
+    ``skeleton`` holds the bones as index pairs, ``root`` the joint that 3D poses are relative to,
+    ``eval_joints`` the joints that MPJPE is averaged over. ``extra_edges`` are further edges of the joint
+    graph that joint names cannot give.
     """
 
     name: str
@@ -48,12 +49,14 @@ class JointSet:
 
     @property
     def graph_edges(self) -> Pairs:
-        """Undirected edges of the joint graph (Pose2Mesh section 3.3): bones, left-right pairs, extra edges."""
+        """Undirected edges of the joint graph (Pose2Mesh section 3.3): bones, left-right pairs, extra
+        edges."""
         return self.skeleton + self.flip_pairs + self.extra_edges
 
 
 def transfer(values: NDArray, source: JointSet, target: JointSet) -> NDArray[np.float32]:
-    """Rows of ``values (J, ...)`` brought from one joint set to another by name, ``(K, ...)``; joints without a namesake are 0.
+    """Rows of ``values (J, ...)`` brought from one joint set to another by name, ``(K, ...)``; joints without
+    a namesake are 0.
 
     Joints of one name lie differently in different data sets (COCO's hips and SMPL's, for one).
     """

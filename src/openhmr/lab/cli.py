@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.cli import Parser
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab import cli_official
 from openhmr.lab.config import check_same_network, read_run
-from openhmr.lab.device import is_first, joined, place
-from openhmr.lab.evaluation.real import SYSTEMS
+from openhmr.lab.device import is_first, process_group, rank_and_world
+from openhmr.lab.evaluation.real_frames import SYSTEMS
 from openhmr.lab.synth.motion import TEST_SUBJECTS
 
 EXAMPLES = """examples:
@@ -46,18 +46,21 @@ def positive(text: str) -> int:
 
 
 def bake_body(args: argparse.Namespace) -> int:
-    from openhmr.lab.bake.body import bake
+    from openhmr.lab.anny.body import bake
 
     body = bake(Path(args.out), args.population)
     sizes = {name: len(body.level(name).vertex_ids) for name in ("full", "coarse")}
-    print(f"wrote {args.out}: {body.num_vertices} render, {sizes['full']} full, {sizes['coarse']} coarse vertices")
+    print(
+        f"wrote {args.out}: {body.num_vertices} render, {sizes['full']} full, {sizes['coarse']} coarse "
+        f"vertices"
+    )
     return 0
 
 
 def check_body(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from openhmr.lab.bake.fidelity import measure
+    from openhmr.lab.anny.fidelity import measure
     from openhmr.lab.synth.motion import load_motion
 
     body = open_body("render")
@@ -86,8 +89,8 @@ def train(args: argparse.Namespace) -> int:
     else:
         raise InputError(f"config key recipe is {kind!r}; it must be pose2mesh or i2l")
     config = build(Recipe, data)
-    with joined(args.device) as device:
-        if kind == "pose2mesh" and place()[1] > 1:
+    with process_group(args.device) as device:
+        if kind == "pose2mesh" and rank_and_world()[1] > 1:
             raise InputError("recipe pose2mesh trains in one process; start it without torchrun")
         work = Training(config, device)
         if is_first():
@@ -95,7 +98,8 @@ def train(args: argparse.Namespace) -> int:
             out.mkdir(parents=True, exist_ok=True)
             settings = dataclasses.asdict(config) | {
                 "torch": torch.__version__,
-                "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {place()[1]} processes",
+                "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {rank_and_world()[1]} "
+                f"processes",
             }
             with atomic_path(out / "config.json") as temporary:
                 temporary.write_text(json.dumps(settings, indent=1) + "\n")
@@ -112,10 +116,12 @@ def export(args: argparse.Namespace) -> int:
     if "system" in config:
         return cli_official.export_onnx(args)
     if config.get("recipe") == "i2l":
-        from openhmr.lab.bake.compact_i2l import export_run
+        from openhmr.lab.export.compact_i2l import export_run
     else:
-        from openhmr.lab.bake.compact import export_run
-    print(f"wrote {export_run(Path(args.run_folder), Path(args.out), args.checkpoint and Path(args.checkpoint))}")
+        from openhmr.lab.export.compact_pose2mesh import export_run
+    print(
+        f"wrote {export_run(Path(args.run_folder), Path(args.out), args.checkpoint and Path(args.checkpoint))}"
+    )
     return 0
 
 
@@ -128,26 +134,47 @@ def test(args: argparse.Namespace) -> int:
     if args.config is not None:
         return cli_official.run_test(cli_official.resolved(args), args)
     if args.motion is None:
-        raise InputError("there is nothing to test on; give --motion PACK, or an official config (see `openhmr lab configs`)")
+        raise InputError(
+            "there is nothing to test on; give --motion PACK, or an official config (see `openhmr lab "
+            "configs`)"
+        )
     body = open_body()
     motion, subjects = load_motion(args.motion, body), tuple(args.subjects.split(","))
     held = motion.of(subjects)
     if not len(held.rotations):
-        raise InputError(f"{args.motion} has no frames of subjects {args.subjects}; it has {', '.join(sorted(set(motion.subjects)))}")
+        raise InputError(
+            f"{args.motion} has no frames of subjects {args.subjects}; it has "
+            f"{', '.join(sorted(set(motion.subjects)))}"
+        )
     skeleton, joint_set = Skeleton(body), JOINT_SETS[args.joints]
-    predictors = {"openhmr compact": bench.onnx_predictor(Path(args.model or WEIGHTS / f"pose2mesh-{args.joints}.onnx"), body, joint_set)}
+    predictors = {
+        "openhmr compact": bench.onnx_predictor(
+            Path(args.model or WEIGHTS / f"pose2mesh-{args.joints}.onnx"), body, joint_set
+        )
+    }
     if not args.no_baselines:
         train_set = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS + subjects, others=True)
         if not len(train_set.rotations):
-            raise InputError(f"{args.motion} holds only the tested subjects, so there are no poses for the baselines; add --no-baselines")
+            raise InputError(
+                f"{args.motion} holds only the tested subjects, so there are no poses for the baselines; "
+                f"add --no-baselines"
+            )
         baselines = bench.Baselines(train_set, skeleton, joint_set)
         predictors |= {"nearest training pose": baselines.nearest, "mean pose": baselines.mean_pose}
     if args.picture:
         from openhmr.lab.evaluation.cases import case_picture
         from openhmr.lab.synth.noise2d import CLEAN
 
-        errors = case_picture(next(iter(predictors.values())), bench.recorded(held, skeleton, joint_set, CLEAN), body, Path(args.picture))
-        print(f"wrote {args.picture}: best, median, worst with {errors[0]:.0f}, {errors[1]:.0f}, {errors[2]:.0f} mm")
+        errors = case_picture(
+            next(iter(predictors.values())),
+            bench.recorded(held, skeleton, joint_set, CLEAN),
+            body,
+            Path(args.picture),
+        )
+        print(
+            f"wrote {args.picture}: best, median, worst with {errors[0]:.0f}, {errors[1]:.0f}, "
+            f"{errors[2]:.0f} mm"
+        )
     rows = bench.evaluate(predictors, lambda noise: bench.recorded(held, skeleton, joint_set, noise), body)
     print(bench.write_table(rows, Path(args.out), f"lift-{args.joints}"))
     return 0
@@ -161,18 +188,23 @@ def test_recover(args: argparse.Namespace) -> int:
 
     recoverer = Recoverer(args.model, open_body()) if args.model else openhmr.load("i2l-body")
     sheet = args.sheet and Path(args.sheet)
-    rows = evaluate(recoverer, openhmr.load("pose2mesh-coco"), Path(args.images), args.count, args.search, sheet)
+    rows = evaluate(
+        recoverer, openhmr.load("pose2mesh-coco"), Path(args.images), args.count, args.search, sheet
+    )
     print(write_table(rows, Path(args.out), "recover"))
     return 0
 
 
 def real(args: argparse.Namespace) -> int:
-    from openhmr.lab.evaluation.real import predict_pack
+    from openhmr.lab.evaluation.real_frames import predict_pack
 
     started = time.perf_counter()
     videos, sheet = args.videos and Path(args.videos), args.sheet and Path(args.sheet)
     items = predict_pack(Path(args.pack), Path(args.out), args.system, videos, sheet)
-    print(f"wrote {args.out}: {items} items in {time.perf_counter() - started:.1f} s; score it with the pack's score.py")
+    print(
+        f"wrote {args.out}: {items} items in {time.perf_counter() - started:.1f} s; score it with the "
+        f"pack's score.py"
+    )
     return 0
 
 
@@ -180,8 +212,21 @@ def synth_images(args: argparse.Namespace) -> int:
     from openhmr.lab.synth.images import Task, contact_sheet, generate
 
     started = time.perf_counter()
-    motion, humans, backgrounds, wardrobe, out = (Path(p) for p in (args.motion, args.humans, args.backgrounds, args.wardrobe, args.out))
-    task = Task(motion, humans, backgrounds, wardrobe, out, args.count, args.split, args.seed, args.size, args.first_shard)
+    motion, humans, backgrounds, wardrobe, out = (
+        Path(p) for p in (args.motion, args.humans, args.backgrounds, args.wardrobe, args.out)
+    )
+    task = Task(
+        motion,
+        humans,
+        backgrounds,
+        wardrobe,
+        out,
+        args.count,
+        args.split,
+        args.seed,
+        args.size,
+        args.first_shard,
+    )
     made = generate(task, args.workers, functools.partial(print, flush=True))
     print(f"{args.out}: {made} pictures, {time.perf_counter() - started:.0f} s")
     if args.sheet:
@@ -204,61 +249,115 @@ def data_check(args: argparse.Namespace) -> int:
 def parser() -> Parser:
     top = Parser(prog="openhmr lab", description="The laboratory.", epilog=EXAMPLES)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    bake = commands.add_parser("bake", help="build what the package ships").add_subparsers(metavar="WHAT", required=True)
+    bake = commands.add_parser("bake", help="build what the package ships").add_subparsers(
+        metavar="WHAT", required=True
+    )
     one = bake.add_parser("body", help="the open body from anny")
     one.add_argument("out", metavar="OUT.npz")
-    one.add_argument("--population", choices=("adults", "children", "all"), default="adults", help="whose shapes the betas span")
+    one.add_argument(
+        "--population",
+        choices=("adults", "children", "all"),
+        default="adults",
+        help="whose shapes the betas span",
+    )
     one.set_defaults(run=bake_body)
     one = bake.add_parser("check", help="measure the open body against anny itself")
     one.add_argument("--motion", required=True, metavar="PACK")
     one.add_argument("--poses", type=positive, default=100, help="people and poses (default: 100)")
     one.set_defaults(run=check_body)
-    data = commands.add_parser("data", help="look at a data set").add_subparsers(metavar="WHAT", required=True)
-    one = data.add_parser("check", help="is a copy of a data set complete and as the readers expect? exit code 1 if not")
-    one.add_argument("name", metavar="NAME", help="Human36M, MuCo, MSCOCO, COCO, PW3D, FreiHAND, AMASS or SURREAL")
+    data = commands.add_parser("data", help="look at a data set").add_subparsers(
+        metavar="WHAT", required=True
+    )
+    one = data.add_parser(
+        "check", help="is a copy of a data set complete and as the readers expect? exit code 1 if not"
+    )
+    one.add_argument(
+        "name", metavar="NAME", help="Human36M, MuCo, MSCOCO, COCO, PW3D, FreiHAND, AMASS or SURREAL"
+    )
     one.add_argument("root", metavar="ROOT", help="its folder, in the official layout")
-    one.add_argument("--samples", type=positive, default=200, metavar="N", help="samples looked at per split (default: 200)")
+    one.add_argument(
+        "--samples",
+        type=positive,
+        default=200,
+        metavar="N",
+        help="samples looked at per split (default: 200)",
+    )
     cli_official.add_body_options(one)
     one.set_defaults(run=data_check)
-    synth = commands.add_parser("synth", help="make training data").add_subparsers(metavar="WHAT", required=True)
-    one = synth.add_parser("images", help="pictures of clothed people; running it again goes on (synth extra)")
-    one.add_argument("--motion", required=True, metavar="PACK", help="motion pack (.npz) or folder of BVH files")
+    synth = commands.add_parser("synth", help="make training data").add_subparsers(
+        metavar="WHAT", required=True
+    )
+    one = synth.add_parser(
+        "images", help="pictures of clothed people; running it again goes on (synth extra)"
+    )
+    one.add_argument(
+        "--motion", required=True, metavar="PACK", help="motion pack (.npz) or folder of BVH files"
+    )
     one.add_argument("--humans", required=True, metavar="DIR", help="skins, garments, hair, eyes, brows")
     one.add_argument("--backgrounds", required=True, metavar="DIR", help="panoramas and their light.npz")
-    one.add_argument("--wardrobe", default=".cache/wardrobe.npz", metavar="FILE", help="clothes fitted to the body; made if missing")
+    one.add_argument(
+        "--wardrobe",
+        default=".cache/wardrobe.npz",
+        metavar="FILE",
+        help="clothes fitted to the body; made if missing",
+    )
     one.add_argument("--out", required=True, metavar="DIR")
     one.add_argument("--count", type=positive, default=1000, metavar="N")
     one.add_argument("--split", choices=("train", "validation", "test"), default="train")
     one.add_argument("--seed", type=int, default=1)
     one.add_argument("--size", type=positive, default=320, metavar="PX")
-    one.add_argument("--first-shard", type=int, default=0, metavar="N", help="number of the first shard, to add to a folder")
+    one.add_argument(
+        "--first-shard",
+        type=int,
+        default=0,
+        metavar="N",
+        help="number of the first shard, to add to a folder",
+    )
     one.add_argument("--workers", type=positive, default=1)
     one.add_argument("--sheet", metavar="FILE.jpg", help="also write a contact sheet of 64 pictures")
     one.set_defaults(run=synth_images)
     one = commands.add_parser("train", help="train a model; running it again resumes")
     one.add_argument("config", help="preset name or YAML file")
-    one.add_argument("--data", metavar="DIR", help="official configs: folder of the data sets, as officially laid out")
+    one.add_argument(
+        "--data", metavar="DIR", help="official configs: folder of the data sets, as officially laid out"
+    )
     cli_official.add_body_options(one)
     one.add_argument("--motion", metavar="PACK", help="motion pack (.npz) or folder of BVH files")
-    one.add_argument("--pictures", metavar="DIR", help="shards of `openhmr lab synth images --split train` (image network)")
+    one.add_argument(
+        "--pictures", metavar="DIR", help="shards of `openhmr lab synth images --split train` (image network)"
+    )
     one.add_argument("--validation", metavar="DIR", help="shards of --split validation (image network)")
     one.add_argument("--out", required=True, metavar="DIR", help="run folder")
     one.add_argument("--device", default="cpu")
-    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
+    one.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value"
+    )
     one.set_defaults(run=train)
     cli_official.add_commands(commands)
     one = commands.add_parser("export", help="run folder -> ONNX")
     one.add_argument("run_folder", metavar="RUN")
     one.add_argument("--out", required=True, metavar="FILE.onnx")
-    one.add_argument("--checkpoint", metavar="DIR", help="also keep the weights here, for a later run to start from")
+    one.add_argument(
+        "--checkpoint", metavar="DIR", help="also keep the weights here, for a later run to start from"
+    )
     cli_official.add_body_options(one)
     one.set_defaults(run=export)
-    one = commands.add_parser("test", help="errors of an official config's weights, or of compact ones on held-out motion")
+    one = commands.add_parser(
+        "test", help="errors of an official config's weights, or of compact ones on held-out motion"
+    )
     one.add_argument("config", nargs="?", help="official config; without it --motion")
-    one.add_argument("--data", metavar="DIR", help="official configs: folder of the data sets, as officially laid out")
-    one.add_argument("--weights", metavar="RUN", help="official configs: run folder, checkpoint or official file")
-    one.add_argument("--truth", metavar="DIR", help="official configs: folder of FreiHAND's published ground truth")
-    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value")
+    one.add_argument(
+        "--data", metavar="DIR", help="official configs: folder of the data sets, as officially laid out"
+    )
+    one.add_argument(
+        "--weights", metavar="RUN", help="official configs: run folder, checkpoint or official file"
+    )
+    one.add_argument(
+        "--truth", metavar="DIR", help="official configs: folder of FreiHAND's published ground truth"
+    )
+    one.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a config value"
+    )
     one.add_argument("--device", default="cpu", help="official configs: where to compute")
     cli_official.add_body_options(one)
     one.add_argument("--motion", metavar="PACK")
@@ -266,21 +365,34 @@ def parser() -> Parser:
     one.add_argument("--joints", choices=("coco", "human36"), default="coco")
     one.add_argument("--model", metavar="FILE.onnx", help="default: the shipped weights")
     one.add_argument("--no-baselines", action="store_true")
-    one.add_argument("--picture", metavar="FILE.png", help="also draw the best, the median and the worst of 200 poses")
+    one.add_argument(
+        "--picture", metavar="FILE.png", help="also draw the best, the median and the worst of 200 poses"
+    )
     one.add_argument("--out", default="out/test", metavar="DIR")
     one.set_defaults(run=test)
     one = commands.add_parser("test-recover", help="errors of the image network on synthetic pictures")
-    one.add_argument("--images", required=True, metavar="DIR", help="folder of `openhmr lab synth images --split test`")
+    one.add_argument(
+        "--images", required=True, metavar="DIR", help="folder of `openhmr lab synth images --split test`"
+    )
     one.add_argument("--count", type=positive, default=1000, metavar="N")
     one.add_argument("--model", metavar="FILE.onnx", help="default: the shipped weights")
     one.add_argument("--search", action="store_true", help="also without boxes (slow)")
-    one.add_argument("--sheet", metavar="FILE.jpg", help="also write overlays on 48 pictures, from the best to the worst")
+    one.add_argument(
+        "--sheet", metavar="FILE.jpg", help="also write overlays on 48 pictures, from the best to the worst"
+    )
     one.add_argument("--out", default="out/test", metavar="DIR")
     one.set_defaults(run=test_recover)
     one = commands.add_parser("real", help="predictions for a pack of real frames with a 3D reference")
     one.add_argument("pack", metavar="PACK.npz")
-    one.add_argument("--system", choices=SYSTEMS, default="lift", help="lift: from the pack's detections; others: from --videos")
-    one.add_argument("--videos", metavar="DIR", help="folder with the pack's videos, and others for the sheet")
+    one.add_argument(
+        "--system",
+        choices=SYSTEMS,
+        default="lift",
+        help="lift: from the pack's detections; others: from --videos",
+    )
+    one.add_argument(
+        "--videos", metavar="DIR", help="folder with the pack's videos, and others for the sheet"
+    )
     one.add_argument("--sheet", metavar="FILE.jpg", help="also write overlays on 48 frames")
     one.add_argument("--out", required=True, metavar="PRED.npz")
     one.set_defaults(run=real)

@@ -11,20 +11,23 @@ from openhmr.errors import InputError
 from openhmr.joints.mano import MANO_PARENTS
 from openhmr.lab.config import PRESETS, build, check_same_network, override, read_yaml
 from openhmr.lab.data import regressors
-from openhmr.lab.device import is_first, joined, read_device
+from openhmr.lab.device import is_first, process_group, read_device
 from openhmr.lab.training.i2l import I2LTraining
 from openhmr.lab.training.official import Work, read_run_config, train, write_run_config
+from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig
 from openhmr.lab.training.pose2mesh import Pose2MeshTraining
-from openhmr.lab.training.settings import I2LConfig, Pose2MeshConfig
 
 Config = Pose2MeshConfig | I2LConfig
 SYSTEMS: dict[str, type[Config]] = {"pose2mesh": Pose2MeshConfig, "i2l_meshnet": I2LConfig}
 POSE2MESH_COCO = "COCO/J_regressor_coco.npy"
 """Where Pose2Mesh keeps COCO's joint regressor; it differs from I2L-MeshNet's."""
 GROUPS = {
-    "compact": "Compact models, on open data", "posenet": "Pose2Mesh, stage 1", "pose2mesh": "Pose2Mesh, stage 2",
-    "i2l_lixel": "I2L-MeshNet, lixel stage", "i2l_param": "I2L-MeshNet, param stage",
-}  # fmt: skip
+    "compact": "Compact models, on open data",
+    "posenet": "Pose2Mesh, stage 1",
+    "pose2mesh": "Pose2Mesh, stage 2",
+    "i2l_lixel": "I2L-MeshNet, lixel stage",
+    "i2l_param": "I2L-MeshNet, param stage",
+}
 
 
 def is_official(data: dict[str, Any]) -> bool:
@@ -52,11 +55,19 @@ def list_configs(args: argparse.Namespace) -> int:
 
 
 def read_bodies(args: argparse.Namespace, system: str) -> tuple[Body, dict[str, Body]]:
-    """The network's body and the gendered ones, with the joint regressors that lie in the data folder or are given."""
+    """The network's body and the gendered ones, with the joint regressors that lie in the data folder or are
+    given."""
     if args.body is None:
-        raise InputError("an official config needs a body model; give --body SMPL_NEUTRAL.pkl (MANO_RIGHT.pkl for hands)")
-    folder, files = Path(args.data or "."), regressors.FILES | ({"coco": POSE2MESH_COCO} if system == "pose2mesh" else {})
-    paths: dict[str, str | Path] = {name: folder / file for name, file in files.items() if (folder / file).is_file()}
+        raise InputError(
+            "an official config needs a body model; give --body SMPL_NEUTRAL.pkl (MANO_RIGHT.pkl for hands)"
+        )
+    folder, files = (
+        Path(args.data or "."),
+        regressors.FILES | ({"coco": POSE2MESH_COCO} if system == "pose2mesh" else {}),
+    )
+    paths: dict[str, str | Path] = {
+        name: folder / file for name, file in files.items() if (folder / file).is_file()
+    }
     for item in args.regressor:
         name, sign, path = item.partition("=")
         if not sign:
@@ -65,20 +76,26 @@ def read_bodies(args: argparse.Namespace, system: str) -> tuple[Body, dict[str, 
     body = read_body(args.body)
     if body.num_joints == len(MANO_PARENTS):
         return body, {}
-    gendered = {name: regressors.add(read_body(getattr(args, name)), **paths) for name in ("female", "male") if getattr(args, name)}
+    gendered = {
+        name: regressors.add(read_body(getattr(args, name)), **paths)
+        for name in ("female", "male")
+        if getattr(args, name)
+    }
     body = regressors.add(body, **paths)
     return body, {"neutral": body, **gendered}
 
 
-def training(config: Config, args: argparse.Namespace, with_train: bool = True) -> Pose2MeshTraining | I2LTraining:
+def training(
+    config: Config, args: argparse.Namespace, with_train: bool = True
+) -> Pose2MeshTraining | I2LTraining:
     """The recipe of ``config`` on the data sets below ``--data`` (none if that is not given)."""
     device = read_device(args.device)
     body, gendered = read_bodies(args, system_of(config))
     if isinstance(config, I2LConfig):
-        from openhmr.lab.sets import i2l_sets
+        from openhmr.lab.training.datasets import i2l_sets
 
         return I2LTraining(config, body, *i2l_sets(config, args.data, body, gendered, with_train), device)
-    from openhmr.lab.sets import pose2mesh_sets
+    from openhmr.lab.training.datasets import pose2mesh_sets
 
     sets, test = pose2mesh_sets(config, args.data, body, gendered, with_train)
     return Pose2MeshTraining(config, body, sets, test, device, Path(args.cache) if args.cache else None)
@@ -87,7 +104,7 @@ def training(config: Config, args: argparse.Namespace, with_train: bool = True) 
 def run_training(data: dict[str, Any], args: argparse.Namespace) -> int:
     """Train (or go on with) an official config; under torchrun, together with the other processes."""
     config = read_config(data)
-    with joined(args.device) as device:
+    with process_group(args.device) as device:
         args.device = str(device)
         work = training(config, args)
         folder = Path(args.out)
@@ -102,7 +119,10 @@ def run_training(data: dict[str, Any], args: argparse.Namespace) -> int:
 def _train(work: Work, folder: Path) -> None:
     waiting = train(work, folder)
     if is_first():
-        print(f"trained {work.plan.epochs} epochs, {waiting:.0%} of the time waiting for data; weights, curves and samples are in {folder}")
+        print(
+            f"trained {work.plan.epochs} epochs, {waiting:.0%} of the time waiting for data; weights, "
+            f"curves and samples are in {folder}"
+        )
 
 
 def run_test(data: dict[str, Any], args: argparse.Namespace) -> int:
@@ -125,7 +145,10 @@ def run_test(data: dict[str, Any], args: argparse.Namespace) -> int:
 def _weight_path(config: Config) -> str:
     path = config.weight_path if isinstance(config, I2LConfig) else config.TEST.weight_path
     if not path:
-        raise InputError("the config names no weights to test; add --weights with a run folder, a checkpoint or an official file")
+        raise InputError(
+            "the config names no weights to test; add --weights with a run folder, a checkpoint or an "
+            "official file"
+        )
     return path
 
 
@@ -136,10 +159,20 @@ def import_weights(args: argparse.Namespace) -> int:
     found = describe_official(args.file)
     data = _guessed(found, args)
     config = read_config(data)
-    work = training(config, argparse.Namespace(**vars(args) | {"data": None, "device": "cpu"}), with_train=False)
+    work = training(
+        config, argparse.Namespace(**vars(args) | {"data": None, "device": "cpu"}), with_train=False
+    )
     work.load(args.file)
     folder = Path(args.out)
-    write_run_config(folder, config, {"system": system_of(config), "body": work.body.content_hash(), "imported_from": Path(args.file).name})
+    write_run_config(
+        folder,
+        config,
+        {
+            "system": system_of(config),
+            "body": work.body.content_hash(),
+            "imported_from": Path(args.file).name,
+        },
+    )
     work.save(folder / "final.safetensors", found.epoch)
     print(f"wrote {folder}: {found.family}, {found.joints} joints, epoch {found.epoch}")
     return 0
@@ -149,12 +182,16 @@ def _guessed(found: Any, args: argparse.Namespace) -> dict[str, Any]:
     """The settings that a file's own tensors tell."""
     if found.family == "i2l_meshnet":
         hand = found.joints == 21
-        sets: dict[str, Any] = {"trainset_3d": ["FreiHAND"], "trainset_2d": [], "testset": "FreiHAND"} if hand else {}
+        sets: dict[str, Any] = (
+            {"trainset_3d": ["FreiHAND"], "trainset_2d": [], "testset": "FreiHAND"} if hand else {}
+        )
         return {"stage": args.stage, "resnet_type": found.backbone, **sets}
     by_count = {17: "human36", 19: "coco", 24: "smpl", 21: "mano"}
     joints = args.joints or by_count.get(found.joints)
     if by_count.get(found.joints) != joints:
-        raise InputError(f"{args.file} is for {found.joints} joints, --joints says {joints}; sets have {by_count}")
+        raise InputError(
+            f"{args.file} is for {found.joints} joints, --joints says {joints}; sets have {by_count}"
+        )
     target = joints if found.family == "posenet" or joints != "coco" else "human36"
     return {
         "DATASET": {"input_joint_set": joints, "target_joint_set": target},
@@ -166,9 +203,13 @@ def run_work(args: argparse.Namespace) -> Pose2MeshTraining | I2LTraining:
     """The network of a run folder with its weights, without data."""
     facts = read_run_config(Path(args.run_folder))
     if facts.get("system") not in SYSTEMS:
-        raise InputError(f"{args.run_folder} is a run of system {facts.get('system')!r}; known are {', '.join(SYSTEMS)}")
+        raise InputError(
+            f"{args.run_folder} is a run of system {facts.get('system')!r}; known are {', '.join(SYSTEMS)}"
+        )
     config = build(SYSTEMS[facts["system"]], facts["config"])
-    work = training(config, argparse.Namespace(**vars(args) | {"data": None, "device": "cpu"}), with_train=False)
+    work = training(
+        config, argparse.Namespace(**vars(args) | {"data": None, "device": "cpu"}), with_train=False
+    )
     work.load(args.run_folder)
     return work
 
@@ -187,7 +228,7 @@ def export_weights(args: argparse.Namespace) -> int:
 
 def export_onnx(args: argparse.Namespace) -> int:
     """A run folder's weights as ONNX."""
-    from openhmr.lab.bake.official import export_i2l, export_pose2mesh
+    from openhmr.lab.export.official import export_i2l, export_pose2mesh
 
     work = run_work(args)
     if isinstance(work, I2LTraining):
@@ -199,11 +240,23 @@ def export_onnx(args: argparse.Namespace) -> int:
 
 
 def add_body_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--body", metavar="FILE", help="official configs: neutral SMPL (.pkl, .npz), or MANO's right hand")
-    parser.add_argument("--female", metavar="FILE", help="official configs: female SMPL, for data sets with gendered truth")
+    parser.add_argument(
+        "--body", metavar="FILE", help="official configs: neutral SMPL (.pkl, .npz), or MANO's right hand"
+    )
+    parser.add_argument(
+        "--female", metavar="FILE", help="official configs: female SMPL, for data sets with gendered truth"
+    )
     parser.add_argument("--male", metavar="FILE", help="official configs: male SMPL")
-    parser.add_argument("--regressor", action="append", default=[], metavar="NAME=FILE.npy", help="joint regressor human36 or coco")
-    parser.add_argument("--cache", default=".cache", metavar="DIR", help="where mesh graphs are kept (default: .cache)")
+    parser.add_argument(
+        "--regressor",
+        action="append",
+        default=[],
+        metavar="NAME=FILE.npy",
+        help="joint regressor human36 or coco",
+    )
+    parser.add_argument(
+        "--cache", default=".cache", metavar="DIR", help="where mesh graphs are kept (default: .cache)"
+    )
 
 
 def add_commands(commands: Any) -> None:
@@ -212,8 +265,17 @@ def add_commands(commands: Any) -> None:
     one.set_defaults(run=list_configs)
     one = commands.add_parser("import", help="official .pth.tar weights -> run folder")
     one.add_argument("file", metavar="FILE.pth.tar")
-    one.add_argument("--joints", choices=("human36", "coco", "smpl", "mano"), help="Pose2Mesh: told by the file; checked if given")
-    one.add_argument("--stage", choices=("lixel", "param"), default="param", help="I2L-MeshNet: what the weights were trained to")
+    one.add_argument(
+        "--joints",
+        choices=("human36", "coco", "smpl", "mano"),
+        help="Pose2Mesh: told by the file; checked if given",
+    )
+    one.add_argument(
+        "--stage",
+        choices=("lixel", "param"),
+        default="param",
+        help="I2L-MeshNet: what the weights were trained to",
+    )
     one.add_argument("--out", required=True, metavar="RUN")
     add_body_options(one)
     one.set_defaults(run=import_weights)

@@ -25,29 +25,42 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         near = difflib.get_close_matches(str(path), [p.stem for p in PRESETS.glob("*.yml")], 3, 0)
         raise InputError(
-            f"config {path} does not exist; give the path of a YAML file or one of the presets ({', '.join(near)}, ...: "
+            f"config {path} does not exist; give the path of a YAML file or one of the presets "
+            f"({', '.join(near)}, ...: "
             "`openhmr lab configs` lists them all)"
         )
     if file.stat().st_size > MAX_BYTES:
         raise InputError(f"config {path} has {file.stat().st_size} bytes; a config has at most {MAX_BYTES}")
     data = _parse_yaml(file.read_bytes(), f"config {path}")
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise InputError(f"config {path} holds {type(data).__name__}; a config is a mapping of names to values")
+        raise InputError(
+            f"config {path} holds {type(data).__name__}; a config is a mapping of names to values"
+        )
     return data
 
 
 def _parse_yaml(text: str | bytes, name: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # impossible dates and deep nesting are no YAMLErrors
-        raise InputError(f"{name} is not YAML ({str(error).splitlines()[0]}); write `key: value` lines") from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # impossible dates and deep nesting are no YAMLErrors
+        raise InputError(
+            f"{name} is not YAML ({str(error).splitlines()[0]}); write `key: value` lines"
+        ) from None
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """The ``config.json`` that training left in a run folder. Raises :class:`InputError` if there is none or it is damaged."""
+    """The ``config.json`` that training left in a run folder. Raises :class:`InputError` if there is none or
+    it is damaged."""
     file = folder / "config.json"
     if not file.is_file():
-        raise InputError(f"{folder} is not a run folder: it has no config.json; give the --out folder of `openhmr lab train`")
+        raise InputError(
+            f"{folder} is not a run folder: it has no config.json; give the --out folder of `openhmr lab "
+            f"train`"
+        )
     try:
         data = json.loads(file.read_bytes()) if file.stat().st_size <= MAX_BYTES else None
     except (ValueError, RecursionError):
@@ -65,14 +78,22 @@ def at_least(section: object, **lowest: float) -> None:
 
 
 NETWORK_KEYS = (
-    "recipe", "model", "joint_set", "system", "body", "config.stage", "config.resnet_type", "config.MODEL.name",
+    "recipe",
+    "model",
+    "joint_set",
+    "system",
+    "body",
+    "config.stage",
+    "config.resnet_type",
+    "config.MODEL.name",
     "config.DATASET.input_joint_set",
-)  # fmt: skip
+)
 """What in a run's ``config.json`` says which network its weights belong to."""
 
 
 def check_same_network(folder: Path, facts: dict[str, Any]) -> None:
-    """Raises :class:`InputError` if ``folder`` is a run of another network than that of ``facts``, which would overwrite it."""
+    """Raises :class:`InputError` if ``folder`` is a run of another network than that of ``facts``, which
+    would overwrite it."""
     if not (folder / "config.json").is_file():
         return
     found, wanted = read_run(folder), json.loads(json.dumps(facts))
@@ -83,7 +104,9 @@ def check_same_network(folder: Path, facts: dict[str, Any]) -> None:
             old, new = (d.get(name) if isinstance(d, dict) else None for d in (old, new))
         if old != new:
             said = f"{key} {old!r}, not {new!r}"
-            raise InputError(f"{folder} is a run of another network ({said:.300}); choose another folder with --out")
+            raise InputError(
+                f"{folder} is a run of another network ({said:.300}); choose another folder with --out"
+            )
 
 
 def override(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
@@ -91,7 +114,9 @@ def override(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, sign, value = assignment.partition("=")
         if not sign:
-            raise InputError(f"override {assignment!r} has no '='; write key=value, for example stage1.steps=100")
+            raise InputError(
+                f"override {assignment!r} has no '='; write key=value, for example stage1.steps=100"
+            )
         *path, last = key.split(".")
         at = data
         for part in path:
@@ -103,9 +128,11 @@ def override(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
 
 
 def build(cls: type[T], data: dict[str, Any], where: str = "", base: T | None = None) -> T:
-    """An instance of the dataclass ``cls``; unknown keys are refused with the nearest right one, wrong types by name.
+    """An instance of the dataclass ``cls``; unknown keys are refused with the nearest right one, wrong types
+    by name.
 
-    Keys that ``data`` leaves out keep the value of ``base`` if there is one (a group's own default may differ from its class's).
+    Keys that ``data`` leaves out keep the value of ``base`` if there is one (a group's own default may differ
+    from its class's).
     """
     hints = typing.get_type_hints(cls)
     names = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
@@ -114,18 +141,25 @@ def build(cls: type[T], data: dict[str, Any], where: str = "", base: T | None = 
         if key not in names:
             near = difflib.get_close_matches(str(key), names, 1, 0)
             raise InputError(
-                f"config key {where}{key} is unknown; did you mean {where}{near[0] if near else names[0]}? (all: {', '.join(names)})"
+                f"config key {where}{key} is unknown; did you mean {where}{near[0] if near else names[0]}? "
+                f"(all: {', '.join(names)})"
             )
         default = getattr(base, key) if base is not None else _default(cls, key)
         values[key] = _convert(hints[key], value, f"{where}{key}", default)
     if base is not None:
         return dataclasses.replace(base, **values)  # type: ignore[type-var]
     required = [
-        f.name for f in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in values
-    ]  # fmt: skip
+        f.name
+        for f in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+        and f.name not in values
+    ]
     if required:
-        raise InputError(f"config lacks {', '.join(where + r for r in required)}; add it to the file or on the command line as key=value")
+        raise InputError(
+            f"config lacks {', '.join(where + r for r in required)}; add it to the file or on the command "
+            f"line as key=value"
+        )
     return cls(**values)
 
 

@@ -12,20 +12,24 @@ from openhmr.errors import InputError
 
 
 def read_device(name: str) -> torch.device:
-    """The device ``name`` (``cpu``, ``cuda``, ``cuda:1``, ``mps``). Raises :class:`InputError` if this machine cannot compute on it."""
+    """The device ``name`` (``cpu``, ``cuda``, ``cuda:1``, ``mps``). Raises :class:`InputError` if this
+    machine cannot compute on it."""
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
     except Exception:  # every backend fails in its own way
         usable = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         usable += ["mps"] if torch.backends.mps.is_available() else []
-        raise InputError(f"device {name!r} cannot be used here; give --device one of {', '.join(usable)}") from None
+        raise InputError(
+            f"device {name!r} cannot be used here; give --device one of {', '.join(usable)}"
+        ) from None
     return device
 
 
 @contextmanager
-def joined(name: str) -> Iterator[torch.device]:
-    """The device ``name``; under torchrun joined with the other processes, each then with a GPU of its own where there are any."""
+def process_group(name: str) -> Iterator[torch.device]:
+    """The device ``name``; under torchrun joined with the other processes, each then with a GPU of its own
+    where there are any."""
     if "LOCAL_RANK" in os.environ:
         gpu = torch.cuda.is_available()
         # The others wait while the first evaluates.
@@ -42,11 +46,11 @@ def joined(name: str) -> Iterator[torch.device]:
             distributed.destroy_process_group()
 
 
-def place() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     """This process's rank, and how many train together."""
     return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
 
 
 def is_first() -> bool:
     """Whether this process is the one that writes."""
-    return place()[0] == 0
+    return rank_and_world()[0] == 0

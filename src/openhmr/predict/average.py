@@ -1,4 +1,5 @@
-"""Both systems together: the mesh recovered from pixels and the mesh lifted from its 2D joints, averaged by their uncertainties."""
+"""Both systems together: the mesh recovered from pixels and the mesh lifted from its 2D joints, averaged by
+their uncertainties."""
 
 import dataclasses
 
@@ -11,17 +12,19 @@ from openhmr.predict.person_crop import squares, virtual_cameras
 from openhmr.predict.result import Recovered, Result
 
 LIFT_SIGMA_M, LIFT_GAIN = np.array([0.025, 0.026, 0.067]), np.array([1.0, 1.05, 1.9])
-"""Root mean square error of a lifted vertex (right, down and away from the camera, relative to the pelvis) given true 2D joints,
-and how much each metre of the 2D joints' deviation adds to it, in quadrature: Pose2Mesh (coco) on held-out people whose joints
-were moved by normal noise of 1 to 16 cm."""
+"""Root mean square error of a lifted vertex (right, down and away from the camera, relative to the pelvis)
+given true 2D joints, and how much each metre of the 2D joints' deviation adds to it, in quadrature: Pose2Mesh
+(coco) on held-out people whose joints were moved by normal noise of 1 to 16 cm."""
 
 
 def average(recovered: Recovered, lifted: Result, body: Body) -> Recovered:
-    """``recovered`` with vertices and joints replaced by the average with ``lifted``, the same people, aligned at the pelvis.
+    """``recovered`` with vertices and joints replaced by the average with ``lifted``, the same people,
+    aligned at the pelvis.
 
-    Each vertex and axis of the virtual camera weighs by the inverse of its variance; the lift's follows from the deviations of
-    the 2D joints, since Pose2Mesh tells none. The pelvis stays where the picture put it; ``vertices_sigma`` and ``joints_sigma``
-    become those of an average of independent errors, which these are not quite. The parametric mesh is kept.
+    Each vertex and axis of the virtual camera weighs by the inverse of its variance; the lift's follows from
+    the deviations of the 2D joints, since Pose2Mesh tells none. The pelvis stays where the picture put it;
+    ``vertices_sigma`` and ``joints_sigma`` become those of an average of independent errors, which these are
+    not quite. The parametric mesh is kept.
     """
     turn, _ = virtual_cameras(squares(recovered.boxes), recovered.K)
     other_sigma = lift_sigma(recovered)
@@ -35,13 +38,17 @@ def average(recovered: Recovered, lifted: Result, body: Body) -> Recovered:
     joints = {name: np.matmul(regressor, placed) for name, regressor in joint_regressors(body).items()}
     combined = {
         name: (sigma * np.sqrt(1 - _share(sigma, other_sigma))).astype(np.float32)
-        for name, sigma in (("vertices_sigma", recovered.vertices_sigma), ("joints_sigma", recovered.joints_sigma))
+        for name, sigma in (
+            ("vertices_sigma", recovered.vertices_sigma),
+            ("joints_sigma", recovered.joints_sigma),
+        )
     }
     return dataclasses.replace(recovered, vertices=placed, joints=joints, **combined)  # type: ignore[arg-type]
 
 
 def lift_sigma(recovered: Recovered) -> NDArray[np.float64]:
-    """Standard deviations ``(N,1,3)`` in metres of the vertices lifted from the 2D joints of ``recovered``."""
+    """Standard deviations ``(N,1,3)`` in metres of the vertices lifted from the 2D joints of
+    ``recovered``."""
     spread = np.sqrt((recovered.joints_sigma[..., :2].astype(np.float64) ** 2).mean((1, 2)))
     return np.sqrt(LIFT_SIGMA_M**2 + (LIFT_GAIN * spread[:, None]) ** 2)[:, None]
 

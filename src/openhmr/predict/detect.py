@@ -1,4 +1,5 @@
-"""People in a photo through MediaPipe Pose (extra ``detect``; its weights lie inside its wheel): boxes and COCO keypoints."""
+"""People in a photo through MediaPipe Pose (extra ``detect``; its weights lie inside its wheel): boxes and
+COCO keypoints."""
 
 import importlib
 import os
@@ -18,9 +19,24 @@ from openhmr.predict.person_crop import squares
 from openhmr.predict.search import windows
 
 _POINTS = {
-    "Nose": 0, "L_Eye": 2, "R_Eye": 5, "L_Ear": 7, "R_Ear": 8, "L_Shoulder": 11, "R_Shoulder": 12, "L_Elbow": 13, "R_Elbow": 14,
-    "L_Wrist": 15, "R_Wrist": 16, "L_Hip": 23, "R_Hip": 24, "L_Knee": 25, "R_Knee": 26, "L_Ankle": 27, "R_Ankle": 28,
-}  # fmt: skip
+    "Nose": 0,
+    "L_Eye": 2,
+    "R_Eye": 5,
+    "L_Ear": 7,
+    "R_Ear": 8,
+    "L_Shoulder": 11,
+    "R_Shoulder": 12,
+    "L_Elbow": 13,
+    "R_Elbow": 14,
+    "L_Wrist": 15,
+    "R_Wrist": 16,
+    "L_Hip": 23,
+    "R_Hip": 24,
+    "L_Knee": 25,
+    "R_Knee": 26,
+    "L_Ankle": 27,
+    "R_Ankle": 28,
+}
 COCO_OF_POSE33 = [_POINTS[name] for name in COCO17]
 """Which of BlazePose's 33 points is each COCO keypoint."""
 
@@ -36,21 +52,25 @@ node { calculator: "ConstantSidePacketCalculator" output_side_packet: "PACKET:co
 node { calculator: "PoseLandmarkByRoiCpu" input_side_packet: "MODEL_COMPLEXITY:complexity"
   input_stream: "IMAGE:image" input_stream: "ROI:region" output_stream: "LANDMARKS:marks" }"""
 _HIP, _REACH = 0, 1
-"""Key points of a find: the middle of the hips, and the top of the circle about it that holds the whole person."""
+"""Key points of a find: the middle of the hips, and the top of the circle about it that holds the whole
+person."""
 _ROOM = 1.25
 """Half side of the region that is read, over that circle's radius (what BlazePose was trained with)."""
 _HIPS, _HEAD = slice(23, 25), slice(0, 11)
 _SAME = 0.12
-"""Two readings are one person if their hips lie nearer than this share of the larger one's extent, or their heads than this share
-of the smaller one's."""
+"""Two readings are one person if their hips lie nearer than this share of the larger one's extent, or their
+heads than this share of the smaller one's."""
 _INSIDE = 0.8
-"""Or if so many of the one's landmarks lie in the box of the other, better one: a bent back is easily read as somebody smaller."""
+"""Or if so many of the one's landmarks lie in the box of the other, better one: a bent back is easily read as
+somebody smaller."""
 _HEAD_TOP, _MARGIN = 0.75, 0.04
-"""The crown lies beyond the nose by this share of neck to nose; the box's margin as a share of its longer side."""
+"""The crown lies beyond the nose by this share of neck to nose; the box's margin as a share of its longer
+side."""
 
 
 class Detection(NamedTuple):
-    """``pose2d (N,17,3)``: COCO keypoints as x, y in pixels and visibility in [0, 1]; ``boxes (N,4)`` x, y, width, height."""
+    """``pose2d (N,17,3)``: COCO keypoints as x, y in pixels and visibility in [0, 1]; ``boxes (N,4)`` x, y,
+    width, height."""
 
     pose2d: NDArray[np.float64]
     boxes: NDArray[np.float64]
@@ -64,13 +84,17 @@ def detect_people(image: NDArray[np.uint8]) -> Detection:
     with _silence():
         points = _read_people(image)
     if not points:
-        raise InputError("no person was found in the picture; give a box with --box x,y,width,height, or leave --detect out")
+        raise InputError(
+            "no person was found in the picture; give a box with --box x,y,width,height, or leave --detect "
+            "out"
+        )
     landmarks = np.stack(points)
     return Detection(landmarks[:, COCO_OF_POSE33], np.stack([person_box(p) for p in landmarks]))
 
 
 def person_box(points: NDArray) -> NDArray[np.float64]:
-    """Box ``(4,)`` around BlazePose's 33 ``points (33,2+)`` and the crown of the head, which is not among them."""
+    """Box ``(4,)`` around BlazePose's 33 ``points (33,2+)`` and the crown of the head, which is not among
+    them."""
     nose, neck = points[0, :2], points[11:13, :2].mean(0)
     outline = np.concatenate([points[:, :2], [nose + _HEAD_TOP * (nose - neck)]])
     low, high = outline.min(0), outline.max(0)
@@ -86,7 +110,12 @@ def _read_people(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
     with _graph(_READ, "marks") as reader:
         for hip, reach in _find_people(image):
             up, half = reach - hip, _ROOM * float(np.linalg.norm(reach - hip))
-            region = region_type(x_center=hip[0] / width, y_center=hip[1] / height, width=2 * half / width, height=2 * half / height)
+            region = region_type(
+                x_center=hip[0] / width,
+                y_center=hip[1] / height,
+                width=2 * half / width,
+                height=2 * half / height,
+            )
             region.rotation = float(np.arctan2(up[0], -up[1]))
             marks = reader.process({"image": image, "region": region}).marks
             if marks is not None:
@@ -95,13 +124,16 @@ def _read_people(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
 
 
 def distinct(people: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """Landmarks ``(33,3)`` of different people: who shares hips, head or place with another is the same, and the one is kept that is
-    well seen and large, because a part of a person is also read as a whole small one."""
+    """Landmarks ``(33,3)`` of different people: who shares hips, head or place with another is the same, and
+    the one is kept that is well seen and large, because a part of a person is also read as a whole small
+    one."""
     out: list[NDArray[np.float64]] = []
     for points in sorted(people, key=lambda p: -p[:, 2].mean() * np.sqrt(np.ptp(p[:, :2], axis=0).max())):
         for other in out:
             sizes = [np.ptp(p[:, :2], axis=0).max() for p in (points, other)]
-            apart = [np.linalg.norm(points[part, :2].mean(0) - other[part, :2].mean(0)) for part in (_HIPS, _HEAD)]
+            apart = [
+                np.linalg.norm(points[part, :2].mean(0) - other[part, :2].mean(0)) for part in (_HIPS, _HEAD)
+            ]
             x, y, w, h = person_box(other)
             inside = ((points[:, :2] >= (x, y)) & (points[:, :2] <= (x + w, y + h))).all(1).mean()
             if apart[0] < _SAME * max(sizes) or apart[1] < _SAME * min(sizes) or inside > _INSIDE:
@@ -112,7 +144,8 @@ def distinct(people: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
 
 
 def _find_people(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
-    """Key points hip and reach ``(2,2)`` in pixels, the surest first; the same person may come more than once.
+    """Key points hip and reach ``(2,2)`` in pixels, the surest first; the same person may come more than
+    once.
 
     The detector sees 224 pixels and rather one person than two, so that it looks at parts of the picture too.
     """
@@ -138,12 +171,16 @@ def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise InputError("--detect needs mediapipe, which is not installed; run: pip install 'openhmr[detect]', or give --box") from None
+        raise InputError(
+            "--detect needs mediapipe, which is not installed; run: pip install 'openhmr[detect]', or give "
+            "--box"
+        ) from None
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """MediaPipe's C++ writes its log straight to the process's standard error; an error of ours must be one sentence."""
+    """MediaPipe's C++ writes its log straight to the process's standard error; an error of ours must be one
+    sentence."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -17,16 +17,17 @@ from openhmr.predict.result import Result
 from openhmr.predict.session import open_session
 
 CHUNK = 64
-"""Poses per network call; bounds the memory of a long file. A network that needs much memory says a smaller number itself."""
+"""Poses per network call; bounds the memory of a long file. A network that needs much memory says a smaller
+number itself."""
 
 
 class Lifter:
     """A Pose2Mesh network and the body it was trained on: ``lifter(pose2d) -> Result``.
 
-    The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the body's level
-    ``coarse`` in metres, camera axes, pelvis at the origin. Its metadata holds ``joint_set`` and
-    ``body`` (:meth:`Body.content_hash`). Raises :class:`InputError` if the file is missing, is no such model, or belongs to
-    another body.
+    The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the
+    body's level ``coarse`` in metres, camera axes, pelvis at the origin. Its metadata holds ``joint_set`` and
+    ``body`` (:meth:`Body.content_hash`). Raises :class:`InputError` if the file is missing, is no such model,
+    or belongs to another body.
     """
 
     def __init__(self, onnx_path: str | Path, body: Body) -> None:
@@ -37,18 +38,22 @@ class Lifter:
         name, made_for = metadata.get("joint_set", ""), metadata.get("body")
         if name not in sets or made_for != body.content_hash():
             raise InputError(
-                f"{onnx_path} says joint set {name!r} and body {made_for!r}; needed are {' or '.join(sets)} and body "
+                f"{onnx_path} says joint set {name!r} and body {made_for!r}; needed are {' or '.join(sets)} "
+                f"and body "
                 f"{body.content_hash()!r}: use the model and the body of one export"
             )
         self.joint_set: JointSet = sets[name]
         self.faces = body.faces
         self._mesh = CoarseMesh(body)
 
-    def __call__(self, pose2d: ArrayLike, focal: float | None = None, image_size: tuple[int, int] | None = None) -> Result:
+    def __call__(
+        self, pose2d: ArrayLike, focal: float | None = None, image_size: tuple[int, int] | None = None
+    ) -> Result:
         """Lift ``pose2d`` (``(J,2|3)`` or ``(N,J,2|3)`` pixels, see :func:`~openhmr.io.pose2d.check_pose2d`).
 
-        ``focal`` in pixels and ``image_size (height, width)`` fix the camera; without focal length the field of view is taken
-        as 52 degrees, without a size the people are taken to stand in the picture's middle. Raises :class:`InputError`.
+        ``focal`` in pixels and ``image_size (height, width)`` fix the camera; without focal length the field
+        of view is taken as 52 degrees, without a size the people are taken to stand in the picture's middle.
+        Raises :class:`InputError`.
         """
         pose = check_pose2d(pose2d, self.joint_set)
         size = assumed_image_size(pose) if image_size is None else image_size
@@ -57,7 +62,8 @@ class Lifter:
             x, y = person[person[:, 2] > 0, :2].T
             if not np.any((x >= 0) & (y >= 0) & (x <= size[1]) & (y <= size[0])):
                 raise InputError(
-                    f"all joints of person {i} lie outside the picture of {size[1]} x {size[0]} pixels; give pixels of that picture, "
+                    f"all joints of person {i} lie outside the picture of {size[1]} x {size[0]} pixels; "
+                    f"give pixels of that picture, "
                     "counted from its upper left corner"
                 )
         turned, rotation = look_at(pose, K)
@@ -67,12 +73,24 @@ class Lifter:
         translation = fit_translation(joints[self.joint_set.name], pose[..., :2], pose[..., 2], K)
         shift = translation[:, None].astype(np.float32)
         vertices = self._mesh.upsample(coarse) + shift
-        return Result(vertices, self.faces, {k: v + shift for k, v in joints.items()}, K, translation, size, pose, self.joint_set)
+        return Result(
+            vertices,
+            self.faces,
+            {k: v + shift for k, v in joints.items()},
+            K,
+            translation,
+            size,
+            pose,
+            self.joint_set,
+        )
 
     def _coarse(self, pose: NDArray[np.float32]) -> NDArray[np.float32]:
         inputs = standardise(pose)
         step = poses_at_once(self.session)
-        parts = [self.session.run(["vertices"], {"pose2d": inputs[i : i + step]})[0] for i in range(0, len(inputs), step)]
+        parts = [
+            self.session.run(["vertices"], {"pose2d": inputs[i : i + step]})[0]
+            for i in range(0, len(inputs), step)
+        ]
         return np.concatenate(parts)
 
 
@@ -82,11 +100,14 @@ def poses_at_once(session: InferenceSession) -> int:
     return min(max(int(said), 1), CHUNK) if said.isdecimal() else CHUNK
 
 
-def look_at(pose2d: NDArray[np.float32], K: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Poses ``(N,J,3)`` as a virtual camera sees them (focal length 1) that looks at the middle of their present joints, and
-    its rotation ``(N,3,3)`` from the camera's axes.
+def look_at(
+    pose2d: NDArray[np.float32], K: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Poses ``(N,J,3)`` as a virtual camera sees them (focal length 1) that looks at the middle of their
+    present joints, and its rotation ``(N,3,3)`` from the camera's axes.
 
-    A person at the picture's edge is seen from the side; without this turn a crop cannot tell that from a turned person (ours).
+    A person at the picture's edge is seen from the side; without this turn a crop cannot tell that from a
+    turned person (ours).
     """
     present = pose2d[..., 2] > 0
     rays = (pose2d[..., :2] - K[:2, 2]) / [K[0, 0], K[1, 1]]
@@ -99,9 +120,11 @@ def look_at(pose2d: NDArray[np.float32], K: NDArray[np.float64]) -> tuple[NDArra
 
 
 def standardise(pose2d: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Network input from poses ``(N,J,3)``: x and y of the present joints minus their mean, over one root-mean-square radius.
+    """Network input from poses ``(N,J,3)``: x and y of the present joints minus their mean, over one
+    root-mean-square radius.
 
-    Missing joints (confidence 0) become x = y = 0. One scale for both axes keeps the aspect, unlike the original's (ours).
+    Missing joints (confidence 0) become x = y = 0. One scale for both axes keeps the aspect, unlike the
+    original's (ours).
     """
     present = (pose2d[..., 2:] > 0).astype(np.float32)
     count = present.sum(1, keepdims=True)

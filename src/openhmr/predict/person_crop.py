@@ -1,8 +1,8 @@
 """Square crops around people, and the virtual camera that looks at each.
 
-Pixel coordinates are the data sets': integers are pixel centres. As in the original I2L-MeshNet the crop is the box made square
-about its centre and widened by 1.25; unlike there (which shifts a box that sticks out of the picture) it stays where it is, so
-that what lies outside comes in as black (ours).
+Pixel coordinates are the data sets': integers are pixel centres. As in the original I2L-MeshNet the crop is
+the box made square about its centre and widened by 1.25; unlike there (which shifts a box that sticks out of
+the picture) it stays where it is, so that what lies outside comes in as black (ours).
 """
 
 import cv2
@@ -25,15 +25,23 @@ MAX_BOX_PX = 1e5
 def check_boxes(boxes: ArrayLike, image_size: tuple[int, int]) -> NDArray[np.float64]:
     """Boxes ``(N,4)`` x, y, width, height in pixels from ``(4,)`` or ``(N,4)`` numbers.
 
-    They may stick out of the picture. Raises :class:`InputError` for other shapes, empty boxes, and boxes wholly outside.
+    They may stick out of the picture. Raises :class:`InputError` for other shapes, empty boxes, and boxes
+    wholly outside.
     """
     try:
         out = np.asarray(boxes)
     except ValueError:  # rows of different lengths
         out = np.asarray("")
-    if out.dtype.kind not in "iuf" or out.ndim not in (1, 2) or out.shape[-1] != 4 or not 1 <= np.atleast_2d(out).shape[0] <= MAX_BOXES:
+    if (
+        out.dtype.kind not in "iuf"
+        or out.ndim not in (1, 2)
+        or out.shape[-1] != 4
+        or not 1 <= np.atleast_2d(out).shape[0] <= MAX_BOXES
+    ):
         given = f"of shape {out.shape}" if out.dtype.kind in "iuf" else f"of type {out.dtype}"
-        raise InputError(f"boxes are an array {given}; needed are 1 to {MAX_BOXES} rows of x, y, width, height in pixels")
+        raise InputError(
+            f"boxes are an array {given}; needed are 1 to {MAX_BOXES} rows of x, y, width, height in pixels"
+        )
     out = np.atleast_2d(out).astype(np.float64)
     height, width = image_size
     for x, y, w, h in out:
@@ -43,7 +51,10 @@ def check_boxes(boxes: ArrayLike, image_size: tuple[int, int]) -> NDArray[np.flo
             allowed = f"width and height must be {MIN_SIDE_PX:g} to {MAX_BOX_PX:,.0f} pixels"
             raise InputError(f"{name} is not usable; {allowed}: give x,y,width,height of a person")
         if min(x + w, width) - max(x, 0) < 1 or min(y + h, height) - max(y, 0) < 1:
-            raise InputError(f"{name} lies outside the picture of {width} x {height} pixels; give a box around a person in it")
+            raise InputError(
+                f"{name} lies outside the picture of {width} x {height} pixels; give a box around a person "
+                f"in it"
+            )
     return out
 
 
@@ -53,14 +64,17 @@ def squares(boxes: NDArray) -> NDArray[np.float64]:
 
 
 def cut(image: NDArray[np.uint8], crops: NDArray, patch_px: int = PATCH) -> NDArray[np.float32]:
-    """Network input ``(N,3,patch_px,patch_px)`` in [0,1] of the squares ``crops (N,3)``: bilinear, black outside the picture.
+    """Network input ``(N,3,patch_px,patch_px)`` in [0,1] of the squares ``crops (N,3)``: bilinear, black
+    outside the picture.
 
-    Large crops are averaged down by a whole factor first, because bilinear sampling alone would skip pixels (ours).
+    Large crops are averaged down by a whole factor first, because bilinear sampling alone would skip pixels
+    (ours).
     """
     out = np.empty((len(crops), 3, patch_px, patch_px), np.float32)
     for patch, (x, y, side) in zip(out, crops, strict=True):
         factor = max(1, round(side / patch_px))
-        # The part of the picture that is needed, with a margin for interpolation; warping takes no picture above 32,767 pixels.
+        # The part of the picture that is needed, with a margin for interpolation; warping takes no picture
+        # above 32,767 pixels.
         low = np.maximum(np.floor([x - side / 2, y - side / 2]).astype(int) - factor, 0)
         high = np.minimum(np.ceil([x + side / 2, y + side / 2]).astype(int) + factor + 1, image.shape[1::-1])
         part = image[low[1] : high[1], low[0] : high[0]]
@@ -73,8 +87,12 @@ def cut(image: NDArray[np.uint8], crops: NDArray, patch_px: int = PATCH) -> NDAr
         # Pixel p of the part lies at index (p + 0.5) / factor - 0.5 after averaging.
         zoom = patch_px * factor / side
         centre = (np.array([x, y]) - low + 0.5) / factor - 0.5
-        affine = np.array([[zoom, 0, patch_px / 2 - zoom * centre[0]], [0, zoom, patch_px / 2 - zoom * centre[1]]])
-        warped = cv2.warpAffine(np.ascontiguousarray(part), affine, (patch_px, patch_px), flags=cv2.INTER_LINEAR)
+        affine = np.array(
+            [[zoom, 0, patch_px / 2 - zoom * centre[0]], [0, zoom, patch_px / 2 - zoom * centre[1]]]
+        )
+        warped = cv2.warpAffine(
+            np.ascontiguousarray(part), affine, (patch_px, patch_px), flags=cv2.INTER_LINEAR
+        )
         patch[:] = warped.transpose(2, 0, 1)
     return out / np.float32(255)
 
@@ -85,7 +103,7 @@ def picture_px(lixels: NDArray, crops: NDArray) -> NDArray[np.float64]:
 
 
 def virtual_cameras(crops: NDArray, K: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotations ``(N,3,3)`` from the camera to the one that looks at each crop's centre, and its focal lengths ``(N,)`` in pixels:
-    those at which a metre across that gaze appears in the picture."""
+    """Rotations ``(N,3,3)`` from the camera to the one that looks at each crop's centre, and its focal
+    lengths ``(N,)`` in pixels: those at which a metre across that gaze appears in the picture."""
     x, y = (crops[:, 0] - K[0, 2]) / K[0, 0], (crops[:, 1] - K[1, 2]) / K[1, 1]
     return gaze_rotation(x, y), K[0, 0] * np.sqrt(1 + x * x + y * y)

@@ -1,9 +1,10 @@
-"""Body-model rotations from a mesh: every part turned onto its vertices in closed form, the network's regressed ones as a prior (ours).
+"""Body-model rotations from a mesh: every part turned onto its vertices in closed form, the network's
+regressed ones as a prior (ours).
 
-A regressor of rotations is right on what it was trained on and strays elsewhere; the lixel mesh is drawn from the picture. So each
-part of the regressed body takes the turn that fits it best to the mesh (Kabsch 1976, weighted by skinning weights and by how sure
-each vertex is), held back by a prior. A forearm's direction then comes from the mesh, and its twist, of which a thin part's vertices
-tell little, from the regressor.
+A regressor of rotations is right on what it was trained on and strays elsewhere; the lixel mesh is drawn from
+the picture. So each part of the regressed body takes the turn that fits it best to the mesh (Kabsch 1976,
+weighted by skinning weights and by how sure each vertex is), held back by a prior. A forearm's direction then
+comes from the mesh, and its twist, of which a thin part's vertices tell little, from the regressor.
 """
 
 import numpy as np
@@ -13,7 +14,8 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import forward_kinematics
 
 PRIOR = 0.1
-"""Weight of the regressed rotation against the vertices of a part; measured on rendered validation pictures."""
+"""Weight of the regressed rotation against the vertices of a part; measured on rendered validation
+pictures."""
 TINY = 1e-9
 """Leaves the regressed rotation where a part has no vertices."""
 SIGMA_M = 0.03
@@ -27,10 +29,13 @@ class PoseFit:
         self._ids = body.level("coarse").vertex_ids
         self._weights, self._parents = body.weights[self._ids].T.astype(np.float64), np.asarray(body.parents)
 
-    def __call__(self, mesh: NDArray, sigma: NDArray, skinned: NDArray, rotations: NDArray) -> NDArray[np.float64]:
+    def __call__(
+        self, mesh: NDArray, sigma: NDArray, skinned: NDArray, rotations: NDArray
+    ) -> NDArray[np.float64]:
         """Local rotations ``(N,J,3,3)`` nearer to ``mesh`` than ``rotations (N,J,3,3)`` are.
 
-        ``mesh, sigma (N,Vc,3)`` metres, of the level ``coarse``; ``skinned (N,V,3)`` is the body in ``rotations``, anywhere.
+        ``mesh, sigma (N,Vc,3)`` metres, of the level ``coarse``; ``skinned (N,V,3)`` is the body in
+        ``rotations``, anywhere.
         """
         posed = skinned[:, self._ids].astype(np.float64)
         sure = 1 / (1 + (sigma.astype(np.float64) ** 2).mean(-1) / SIGMA_M**2)

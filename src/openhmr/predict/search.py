@@ -1,4 +1,5 @@
-"""Finding a person with nothing but the recovery network itself: from coarse windows to the box of what it sees there (ours)."""
+"""Finding a person with nothing but the recovery network itself: from coarse windows to the box of what it
+sees there (ours)."""
 
 from collections.abc import Callable
 
@@ -15,7 +16,8 @@ Network = Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]
 
 
 def find_person(network: Network, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The box ``(1,4)`` of the person that ``network`` is surest of, starting from the whole picture and windows over it."""
+    """The box ``(1,4)`` of the person that ``network`` is surest of, starting from the whole picture and
+    windows over it."""
     boxes = windows(image.shape[1], image.shape[0])
     seen, spread = look(network, image, boxes)
     best = seen[np.argsort(spread)[:KEPT]]
@@ -26,12 +28,15 @@ def find_person(network: Network, image: NDArray[np.uint8]) -> NDArray[np.float6
 
 
 def windows(width: int, height: int) -> NDArray[np.float64]:
-    """Starting boxes ``(M,4)``: the whole picture, and squares of its shorter side and of 0.6 of it, half overlapping."""
+    """Starting boxes ``(M,4)``: the whole picture, and squares of its shorter side and of 0.6 of it, half
+    overlapping."""
     boxes = [(0.0, 0.0, float(width), float(height))]
     short = min(width, height)
     for side in (short, 0.6 * short):
         spare = width - side, height - side
-        xs, ys = (np.linspace(0, s, int(np.clip(round(2 * s / side) + 1, 2, 5))) if s > 0 else [0.0] for s in spare)
+        xs, ys = (
+            np.linspace(0, s, int(np.clip(round(2 * s / side) + 1, 2, 5))) if s > 0 else [0.0] for s in spare
+        )
         boxes += [(x, y, side, side) for y in ys for x in xs]
     # Crops are wider than boxes; a window is meant as the crop itself.
     out = np.array(boxes)
@@ -40,10 +45,13 @@ def windows(width: int, height: int) -> NDArray[np.float64]:
     return out
 
 
-def look(network: Network, image: NDArray[np.uint8], boxes: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What the network sees in ``boxes (M,4)``: the box of its mesh, and how unsure it is: the median spread of its joints over
-    the person's size, more where the person fills the crop beyond the usual share, because somebody cut off does so too, and more
-    for small people, because a photo is of somebody rather than of a passer-by."""
+def look(
+    network: Network, image: NDArray[np.uint8], boxes: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the network sees in ``boxes (M,4)``: the box of its mesh, and how unsure it is: the median spread
+    of its joints over the person's size, more where the person fills the crop beyond the usual share, because
+    somebody cut off does so too, and more for small people, because a photo is of somebody rather than of a
+    passer-by."""
     crops = squares(boxes)
     out = network(cut(image, crops))
     points = picture_px(out["vertices_lixel"], crops)

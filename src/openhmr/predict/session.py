@@ -8,9 +8,13 @@ from openhmr.errors import InputError
 
 
 def open_session(path: str | Path, threads: int) -> onnxruntime.InferenceSession:
-    """A CPU session of ``threads`` threads. Raises :class:`InputError` if ``path`` is missing or no ONNX model."""
+    """A CPU session of ``threads`` threads. Raises :class:`InputError` if ``path`` is missing or no ONNX
+    model."""
     if not Path(path).is_file():
-        raise InputError(f"{path} does not exist; give an .onnx file of `openhmr lab export`, or train one with `openhmr lab train`")
+        raise InputError(
+            f"{path} does not exist; give an .onnx file of `openhmr lab export`, or train one with `openhmr "
+            f"lab train`"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     # Idle threads must not spin beside the user's own.
@@ -19,4 +23,6 @@ def open_session(path: str | Path, threads: int) -> onnxruntime.InferenceSession
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base but Exception
-        raise InputError(f"{path} is not a usable ONNX model ({str(error)[:80]!r}); export it again") from None
+        raise InputError(
+            f"{path} is not a usable ONNX model ({str(error)[:80]!r}); export it again"
+        ) from None

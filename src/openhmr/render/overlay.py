@@ -1,4 +1,5 @@
-"""The pictures that ``openhmr lift`` writes: the skeleton, and the mesh over the photograph with a view from the side."""
+"""The pictures that ``openhmr lift`` writes: the skeleton, and the mesh over the photograph with a view from
+the side."""
 
 from dataclasses import dataclass
 
@@ -21,7 +22,8 @@ _SIDE_FOV = np.deg2rad(20.0)
 
 @dataclass(frozen=True)
 class Canvas:
-    """An RGB ``image`` to draw on, and ``to_canvas (3,3)``: pixels of the input picture to pixels of this one."""
+    """An RGB ``image`` to draw on, and ``to_canvas (3,3)``: pixels of the input picture to pixels of this
+    one."""
 
     image: NDArray[np.uint8]
     to_canvas: NDArray[np.float64]
@@ -33,7 +35,8 @@ class Canvas:
 
 
 def canvas_for(result: Result, image: NDArray[np.uint8] | None) -> Canvas:
-    """The photograph ``(height, width, 3)``, scaled to a handy size, or a light blank canvas around the people."""
+    """The photograph ``(height, width, 3)``, scaled to a handy size, or a light blank canvas around the
+    people."""
     if image is not None:
         long = max(image.shape[:2])
         scale = float(np.clip(long, *LONG_SIDE)) / long
@@ -49,7 +52,9 @@ def canvas_for(result: Result, image: NDArray[np.uint8] | None) -> Canvas:
     scale = min(_BLANK_HEIGHT / (high - low + 2 * margin)[1], LONG_SIDE[1] / (high - low + 2 * margin)[0])
     width, height = np.maximum(np.ceil((high - low + 2 * margin) * scale), 1).astype(int)
     shift = (margin - low) * scale
-    return Canvas(_blank(int(height), int(width)), np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]]))
+    return Canvas(
+        _blank(int(height), int(width)), np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]])
+    )
 
 
 def pose2d_picture(result: Result, canvas: Canvas) -> NDArray[np.uint8]:
@@ -58,18 +63,23 @@ def pose2d_picture(result: Result, canvas: Canvas) -> NDArray[np.uint8]:
 
 
 def overlay_picture(result: Result, canvas: Canvas) -> NDArray[np.uint8]:
-    """The meshes over the canvas and, to the right, everybody seen from their side (the camera moved to its right)."""
+    """The meshes over the canvas and, to the right, everybody seen from their side (the camera moved to its
+    right)."""
     height, width = canvas.image.shape[:2]
-    front = _over(canvas.image, render(result.vertices, result.faces, canvas.to_canvas @ result.K, (height, width)))
+    front = _over(
+        canvas.image, render(result.vertices, result.faces, canvas.to_canvas @ result.K, (height, width))
+    )
     return np.concatenate([front, np.full((height, 2, 3), 255, np.uint8), side_view(result, height)], axis=1)
 
 
 def side_view(result: Result, height: int) -> NDArray[np.uint8]:
-    """All meshes turned by 90 degrees about the vertical through their middle, on a blank panel of ``height`` pixels."""
+    """All meshes turned by 90 degrees about the vertical through their middle, on a blank panel of ``height``
+    pixels."""
     flat = result.vertices.reshape(-1, 3)
     centre = 0.5 * (flat.min(0) + flat.max(0))
     x, y, z = np.moveaxis(result.vertices - centre, -1, 0)
-    # Seen along the old -x axis, so that what was far lies on the right, and who faced the camera now looks to the left.
+    # Seen along the old -x axis, so that what was far lies on the right, and who faced the camera now looks
+    # to the left.
     turned = np.stack([z, y, -x], -1)
     extent = np.ptp(turned.reshape(-1, 3), axis=0)
     width = int(np.clip(height * extent[0] / max(extent[1], 1e-6) * 1.05, 0.6 * height, 1.2 * height))
@@ -82,7 +92,9 @@ def side_view(result: Result, height: int) -> NDArray[np.uint8]:
 
 def _blank(height: int, width: int) -> NDArray[np.uint8]:
     ramp = np.linspace(0, 1, height)[:, None, None]
-    return np.broadcast_to(np.rint(_BLANK_TOP + (_BLANK_BOTTOM - _BLANK_TOP) * ramp), (height, width, 3)).astype(np.uint8)
+    return np.broadcast_to(
+        np.rint(_BLANK_TOP + (_BLANK_BOTTOM - _BLANK_TOP) * ramp), (height, width, 3)
+    ).astype(np.uint8)
 
 
 def _over(image: NDArray[np.uint8], layer: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -18,8 +18,8 @@ _MARGIN = 1e-4
 
 @dataclass(frozen=True)
 class Fragments:
-    """The visible pixels of a scene: ``pixel (P,)`` flat indices, ``face (P,)``, perspective-correct ``barycentric (P,3)``
-    and ``depth (P,)`` in metres."""
+    """The visible pixels of a scene: ``pixel (P,)`` flat indices, ``face (P,)``, perspective-correct
+    ``barycentric (P,3)`` and ``depth (P,)`` in metres."""
 
     pixel: NDArray[np.int64]
     face: NDArray[np.int64]
@@ -28,10 +28,11 @@ class Fragments:
 
 
 def rasterise(vertices: NDArray, faces: NDArray, K: NDArray, size: tuple[int, int]) -> Fragments:
-    """Visible fragments of ``faces (F,3)`` on ``vertices (V,3)`` (camera axes, metres) in an image of ``size (height, width)``.
+    """Visible fragments of ``faces (F,3)`` on ``vertices (V,3)`` (camera axes, metres) in an image of ``size
+    (height, width)``.
 
-    ``K (3,3)`` projects to pixel coordinates whose integers are pixel *corners*: centres lie at 0.5. Triangles are seen from
-    the side on which their corners run counter-clockwise; back faces are skipped.
+    ``K (3,3)`` projects to pixel coordinates whose integers are pixel *corners*: centres lie at 0.5.
+    Triangles are seen from the side on which their corners run counter-clockwise; back faces are skipped.
     """
     height, width = size
     z = vertices[:, 2].astype(np.float64)
@@ -40,7 +41,10 @@ def rasterise(vertices: NDArray, faces: NDArray, K: NDArray, size: tuple[int, in
     fx, fy, fz = x[faces], y[faces], safe[faces]
     area = (fx[:, 1] - fx[:, 0]) * (fy[:, 2] - fy[:, 0]) - (fx[:, 2] - fx[:, 0]) * (fy[:, 1] - fy[:, 0])
     # Pixel range [low, high) of each triangle, clipped to the image before it becomes an integer.
-    x0, y0 = np.ceil(np.clip(fx.min(1), 0, width)).astype(int), np.ceil(np.clip(fy.min(1), 0, height)).astype(int)
+    x0, y0 = (
+        np.ceil(np.clip(fx.min(1), 0, width)).astype(int),
+        np.ceil(np.clip(fy.min(1), 0, height)).astype(int),
+    )
     x1 = np.floor(np.clip(fx.max(1), -1, width - 1)).astype(int) + 1
     y1 = np.floor(np.clip(fy.max(1), -1, height - 1)).astype(int) + 1
     # Image axes have y down, so what the eye sees run counter-clockwise has negative area.
@@ -51,8 +55,8 @@ def rasterise(vertices: NDArray, faces: NDArray, K: NDArray, size: tuple[int, in
 
 
 def _edge_functions(x: NDArray, y: NDArray, z: NDArray, area: NDArray) -> NDArray[np.float32]:
-    """Rows ``(x_a, y_a, d1x, d1y, d2x, d2y, 1/z_a, 1/z_b, 1/z_c)`` of each triangle, where ``d1`` and ``d2`` are the screen
-    gradients of the second and third barycentric coordinate."""
+    """Rows ``(x_a, y_a, d1x, d1y, d2x, d2y, 1/z_a, 1/z_b, 1/z_c)`` of each triangle, where ``d1`` and ``d2``
+    are the screen gradients of the second and third barycentric coordinate."""
     d1x, d1y = (y[:, 2] - y[:, 0]) / area, -(x[:, 2] - x[:, 0]) / area
     d2x, d2y = -(y[:, 1] - y[:, 0]) / area, (x[:, 1] - x[:, 0]) / area
     return np.stack([x[:, 0], y[:, 0], d1x, d1y, d2x, d2y, *(1 / z).T]).astype(np.float32)
@@ -86,14 +90,21 @@ def _resolve(ids: NDArray, table: NDArray, boxes: NDArray, size: tuple[int, int]
         dx, dy = px.astype(np.float32) - xa, py.astype(np.float32) - ya
         b1, b2 = d1x * dx + d1y * dy, d2x * dx + d2y * dy
         inside = np.flatnonzero((b1 >= -_MARGIN) & (b2 >= -_MARGIN) & (b1 + b2 <= 1 + _MARGIN))
-        tri, pixel, b1, b2 = tri[inside], (py[inside].astype(np.int64) * size[1] + px[inside]), b1[inside], b2[inside]
+        tri, pixel, b1, b2 = (
+            tri[inside],
+            (py[inside].astype(np.int64) * size[1] + px[inside]),
+            b1[inside],
+            b2[inside],
+        )
         weights = np.stack([1 - b1 - b2, b1, b2]) * table[6:, tri]
         inverse = weights[0] + weights[1] + weights[2]
         np.maximum.at(nearest, pixel, inverse)
         won = np.flatnonzero(inverse >= nearest[pixel])
         kept.append((pixel[won], tri[won], weights[:, won].T, inverse[won]))
     if not kept:
-        return Fragments(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
+        return Fragments(
+            np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
+        )
     pixel, tri, weights, inverse = (np.concatenate(part) for part in zip(*kept, strict=True))
     last = np.flatnonzero(inverse >= nearest[pixel])  # later chunks may have been nearer
     _, first = np.unique(pixel[last], return_index=True)  # shared edges win twice

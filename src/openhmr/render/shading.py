@@ -1,4 +1,5 @@
-"""Soft studio light on plain bodies: smooth normals, three lights, ambient, shaded creases, anti-aliased edges."""
+"""Soft studio light on plain bodies: smooth normals, three lights, ambient, shaded creases, anti-aliased
+edges."""
 
 import cv2
 import numpy as np
@@ -7,8 +8,16 @@ from numpy.typing import NDArray
 from openhmr.geometry.mesh import vertex_normals
 from openhmr.render.raster import Fragments, rasterise
 
-COLOURS = ((0.55, 0.61, 0.68), (0.70, 0.58, 0.52), (0.55, 0.64, 0.56), (0.63, 0.57, 0.67), (0.67, 0.63, 0.50), (0.50, 0.64, 0.66))
-"""Body colours (sRGB, 0..1), one a person, in turn: greys with a touch of blue, clay, sage, mauve, sand, teal."""
+COLOURS = (
+    (0.55, 0.61, 0.68),
+    (0.70, 0.58, 0.52),
+    (0.55, 0.64, 0.56),
+    (0.63, 0.57, 0.67),
+    (0.67, 0.63, 0.50),
+    (0.50, 0.64, 0.66),
+)
+"""Body colours (sRGB, 0..1), one a person, in turn: greys with a touch of blue, clay, sage, mauve, sand,
+teal."""
 
 SUPERSAMPLING = 2
 _GAMMA = 2.2
@@ -23,9 +32,11 @@ _CREASE_M, _CREASE_STRENGTH = (0.025, 0.09), (6.0, 2.4)
 
 
 def render(vertices: NDArray, faces: NDArray, K: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Picture ``(height, width, 4)`` of ``vertices (N,V,3)`` (camera axes, metres): RGB (0..1, times alpha) and alpha.
+    """Picture ``(height, width, 4)`` of ``vertices (N,V,3)`` (camera axes, metres): RGB (0..1, times alpha)
+    and alpha.
 
-    All people go through one z-buffer, so that they hide each other rightly. ``K (3,3)``, ``size (height, width)``.
+    All people go through one z-buffer, so that they hide each other rightly. ``K (3,3)``, ``size (height,
+    width)``.
     """
     s, (n, v) = SUPERSAMPLING, vertices.shape[:2]
     big = (size[0] * s, size[1] * s)
@@ -44,11 +55,16 @@ def render(vertices: NDArray, faces: NDArray, K: NDArray, size: tuple[int, int])
     picture = np.zeros((big[0] * big[1], 4), np.float32)
     picture[fragments.pixel, :3] = np.clip(colour, 0, 1) ** (1 / _GAMMA)
     picture[fragments.pixel, 3] = 1
-    return np.asarray(cv2.resize(picture.reshape(*big, 4), (size[1], size[0]), interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(
+        cv2.resize(picture.reshape(*big, 4), (size[1], size[0]), interpolation=cv2.INTER_AREA), np.float32
+    )
 
 
-def _light(fragments: Fragments, corner_normals: NDArray, K: NDArray, size: tuple[int, int], albedo: NDArray) -> NDArray:
-    """Linear-light colours ``(P,3)``: hemisphere ambient, Lambert with a soft edge, a weak wide gloss and a bright outline."""
+def _light(
+    fragments: Fragments, corner_normals: NDArray, K: NDArray, size: tuple[int, int], albedo: NDArray
+) -> NDArray:
+    """Linear-light colours ``(P,3)``: hemisphere ambient, Lambert with a soft edge, a weak wide gloss and a
+    bright outline."""
     normal = _unit(np.einsum("pcd,pc->pd", corner_normals, fragments.barycentric))
     y, x = np.divmod(fragments.pixel, size[1])
     ray = np.stack([(x + 0.5 - K[0, 2]) / K[0, 0], (y + 0.5 - K[1, 2]) / K[1, 1], np.ones(len(x))], -1)
@@ -59,7 +75,9 @@ def _light(fragments: Fragments, corner_normals: NDArray, K: NDArray, size: tupl
     for direction, strength in _LIGHTS:
         towards = (direction / np.linalg.norm(direction)).astype(np.float32)
         # Wrapped by a tenth: skin and clay have no hard terminator.
-        light = light + np.clip((normal @ towards + 0.1) / 1.1, 0, None)[:, None] * strength.astype(np.float32)
+        light = light + np.clip((normal @ towards + 0.1) / 1.1, 0, None)[:, None] * strength.astype(
+            np.float32
+        )
         half = np.clip(_dot(normal, _unit(to_eye + towards)), 0, 1)
         gloss += half**24 * np.float32(0.10 * strength.mean())
     facing = np.clip(_dot(normal, to_eye), 0, 1)
@@ -76,8 +94,8 @@ def _dot(a: NDArray, b: NDArray) -> NDArray:
 
 
 def _creases(y: NDArray, x: NDArray, depth: NDArray, focal_px: float) -> NDArray[np.float32]:
-    """Darkening ``(P,)`` of one person's pixels that lie deeper than their surroundings: unsharp masking of the depth buffer
-    (Luft et al. 2006), of that person alone, so that bystanders cast no halo."""
+    """Darkening ``(P,)`` of one person's pixels that lie deeper than their surroundings: unsharp masking of
+    the depth buffer (Luft et al. 2006), of that person alone, so that bystanders cast no halo."""
     shade = np.ones(len(depth), np.float32)
     y, x = y - y.min(), x - x.min()
     planes = np.zeros((2, y.max() + 1, x.max() + 1), np.float32)
@@ -94,5 +112,9 @@ def _blur(plane: NDArray, sigma: float) -> NDArray:
     step = max(1, int(sigma / 4))
     if step == 1:
         return cv2.GaussianBlur(plane, (0, 0), sigma)
-    small = cv2.resize(plane, (-(-plane.shape[1] // step), -(-plane.shape[0] // step)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / step), plane.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(
+        plane, (-(-plane.shape[1] // step), -(-plane.shape[0] // step)), interpolation=cv2.INTER_AREA
+    )
+    return cv2.resize(
+        cv2.GaussianBlur(small, (0, 0), sigma / step), plane.shape[::-1], interpolation=cv2.INTER_LINEAR
+    )

@@ -17,7 +17,8 @@ _FAR = 1e6
 
 
 def draw_pose2d(image: NDArray[np.uint8], pose2d: NDArray, joint_set: JointSet) -> NDArray[np.uint8]:
-    """A copy of RGB ``image`` with the people ``pose2d (N,J,3)`` (x, y in its pixels, confidence) drawn as sticks and dots.
+    """A copy of RGB ``image`` with the people ``pose2d (N,J,3)`` (x, y in its pixels, confidence) drawn as
+    sticks and dots.
 
     Missing joints (confidence 0) and their bones are left out; line widths follow the size of each person.
     """
@@ -36,7 +37,9 @@ def draw_pose2d(image: NDArray[np.uint8], pose2d: NDArray, joint_set: JointSet) 
                 cv2.line(out, fixed[i].tolist(), fixed[j].tolist(), colour, width, cv2.LINE_AA, _SHIFT)
         for j in np.flatnonzero(present).tolist():
             for radius, colour in ((thickness + 1.2, (255, 255, 255)), (thickness, colours[j])):
-                cv2.circle(out, fixed[j].tolist(), int(radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
+                cv2.circle(
+                    out, fixed[j].tolist(), int(radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT
+                )
     return out
 
 

@@ -1,4 +1,5 @@
-"""AMASS, for Pose2Mesh (spec pose2mesh 10.4): motion of SMPL bodies, seen by the four cameras of Human3.6M from ten metres."""
+"""AMASS, for Pose2Mesh (spec pose2mesh 10.4): motion of SMPL bodies, seen by the four cameras of Human3.6M
+from ten metres."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,30 @@ from openhmr.io.arrays import read_npz
 from openhmr.joints import SMPL
 from openhmr.lab.data.types import Sample
 
-CAMERAS = np.array([
-    [[-.9153617, .40180838, .02574755], [.05154812, .18037356, -.9822465], [-.39931902, -.89778364, -.18581952]],
-    [[.92816836, .37215385, .00224838], [.08166409, -.1977723, -.9768404], [-.36309022, .9068559, -.2139576]],
-    [[-.91415495, -.40277803, -.04572295], [-.04562341, .2143085, -.97569996], [.4027893, -.8898549, -.21428728]],
-    [[.91415626, -.40060705, .06190599], [-.05641001, -.2769532, -.9592262], [.40141782, .8733905, -.27577674]],
-])  # fmt: skip
+CAMERAS = np.array(
+    [
+        [
+            [-0.9153617, 0.40180838, 0.02574755],
+            [0.05154812, 0.18037356, -0.9822465],
+            [-0.39931902, -0.89778364, -0.18581952],
+        ],
+        [
+            [0.92816836, 0.37215385, 0.00224838],
+            [0.08166409, -0.1977723, -0.9768404],
+            [-0.36309022, 0.9068559, -0.2139576],
+        ],
+        [
+            [-0.91415495, -0.40277803, -0.04572295],
+            [-0.04562341, 0.2143085, -0.97569996],
+            [0.4027893, -0.8898549, -0.21428728],
+        ],
+        [
+            [0.91415626, -0.40060705, 0.06190599],
+            [-0.05641001, -0.2769532, -0.9592262],
+            [0.40141782, 0.8733905, -0.27577674],
+        ],
+    ]
+)
 """World-to-camera rotations of Human3.6M."""
 FOCAL_PX, PRINCIPAL_PX, DISTANCE_M, SIZE_PX = 1500.0, 500.0, 10.0, 1000
 SUBSETS = {"pose2mesh_net": ("CMU",), "posenet": ("CMU", "BML")}
@@ -30,18 +49,27 @@ MAX_NUMBERS = 200_000_000
 
 
 class AMASS:
-    """Every n-th frame of ``root/data/<subset>/<sequence>/*_poses.npz``, once a camera. The body is neutral and stays in its place.
+    """Every n-th frame of ``root/data/<subset>/<sequence>/*_poses.npz``, once a camera. The body is neutral
+    and stays in its place.
 
-    The first 72 numbers of a pose are used, so the fingers of SMPL-H's two hand joints move SMPL's hands (official). Folders' names
-    are compared in ``any_case`` if asked: the original looks for ``CMU`` and ``BML`` while its README names folders ``cmu``. Files
-    come in the order of their names (the original's order is the file system's). Raises :class:`InputError`.
+    The first 72 numbers of a pose are used, so the fingers of SMPL-H's two hand joints move SMPL's hands
+    (official). Folders' names are compared in ``any_case`` if asked: the original looks for ``CMU`` and
+    ``BML`` while its README names folders ``cmu``. Files come in the order of their names (the original's
+    order is the file system's). Raises :class:`InputError`.
     """
 
-    def __init__(self, root: str | Path, model: Literal["pose2mesh_net", "posenet"] = "pose2mesh_net", any_case: bool = False) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        model: Literal["pose2mesh_net", "posenet"] = "pose2mesh_net",
+        any_case: bool = False,
+    ) -> None:
         folder = Path(root) / "data"
         fold = str.upper if any_case else str
         wanted = SUBSETS[model]
-        subsets = sorted(p for p in folder.glob("*") if p.is_dir() and any(part in fold(p.name) for part in wanted))
+        subsets = sorted(
+            p for p in folder.glob("*") if p.is_dir() and any(part in fold(p.name) for part in wanted)
+        )
         self.frames: list[tuple[Path, int]] = []
         self._poses: list[NDArray[np.float32]] = []
         self._betas: list[NDArray[np.float32]] = []
@@ -50,7 +78,8 @@ class AMASS:
                 self._add(path, EVERY.get(subset.name.lower(), OTHERS_EVERY))
         if not self.frames:
             raise InputError(
-                f"{folder} holds no motion of {' or '.join(wanted)}; unpack AMASS as data/CMU/<sequence>/*_poses.npz, "
+                f"{folder} holds no motion of {' or '.join(wanted)}; unpack AMASS as "
+                f"data/CMU/<sequence>/*_poses.npz, "
                 "or set QUIRKS.amass_any_case if the folder's name is in lower case"
             )
 
@@ -60,7 +89,10 @@ class AMASS:
             raise InputError(f"{path} has no poses and betas; download this motion of AMASS again")
         poses, betas = (np.asarray(arrays[k], np.float32) for k in ("poses", "betas"))
         if poses.ndim != 2 or poses.shape[1] < 72 or betas.ndim != 1 or len(betas) < 10:
-            raise InputError(f"{path} holds poses {poses.shape} and betas {betas.shape}; (N, 156) and (16,) are needed: take SMPL+H motion")
+            raise InputError(
+                f"{path} holds poses {poses.shape} and betas {betas.shape}; (N, 156) and (16,) are needed: "
+                f"take SMPL+H motion"
+            )
         if not (np.isfinite(poses).all() and np.isfinite(betas).all()):
             raise InputError(f"{path} holds numbers that are not finite; remove it or download it again")
         for frame in range(0, len(poses), every):
@@ -81,7 +113,23 @@ class AMASS:
         pose, (path, _) = self._poses[at].copy(), self.frames[at]
         pose[0] = matrix_to_axis_angle(CAMERAS[camera] @ axis_angle_to_matrix(pose[0].astype(np.float64)))
         return Sample(
-            "AMASS", index, path, (SIZE_PX, SIZE_PX), np.zeros(4), np.zeros(4), np.full(2, FOCAL_PX), np.full(2, PRINCIPAL_PX), DISTANCE_M,
-            SMPL, np.zeros((24, 2)), np.zeros((24, 3)), np.zeros(24, np.float32), False,
-            pose, self._betas[at], np.array([0, 0, DISTANCE_M], np.float32), True, True,
-        )  # fmt: skip
+            "AMASS",
+            index,
+            path,
+            (SIZE_PX, SIZE_PX),
+            np.zeros(4),
+            np.zeros(4),
+            np.full(2, FOCAL_PX),
+            np.full(2, PRINCIPAL_PX),
+            DISTANCE_M,
+            SMPL,
+            np.zeros((24, 2)),
+            np.zeros((24, 3)),
+            np.zeros(24, np.float32),
+            False,
+            pose,
+            self._betas[at],
+            np.array([0, 0, DISTANCE_M], np.float32),
+            True,
+            True,
+        )

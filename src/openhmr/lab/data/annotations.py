@@ -1,4 +1,5 @@
-"""Reading annotation files of data sets: plain JSON, checked where it is used, one sentence when it is wrong."""
+"""Reading annotation files of data sets: plain JSON, checked where it is used, one sentence when it is
+wrong."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.errors import InputError
-from openhmr.geometry.patch import process_bbox
+from openhmr.lab.crops.i2l_meshnet import process_bbox
 
 MAX_BYTES = 4 << 30
 """The largest official file, Human3.6M's 3D joints of one subject, has a tenth of it."""
@@ -31,7 +32,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror}); give as root the folder that holds the data set in its official layout"
+            f"{path} cannot be read ({error.strerror}); give as root the folder that holds the data set in "
+            f"its official layout"
         ) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no complete JSON file ({str(error)[:80]}); download it again") from None
@@ -41,28 +43,42 @@ def read_table(path: Path) -> dict[str, Any]:
     """A JSON file that holds records by name."""
     content = read_json(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path} is no table of records by name; take the file that belongs to this data set")
+        raise InputError(
+            f"{path} is no table of records by name; take the file that belongs to this data set"
+        )
     return content
 
 
 def read_rows(content: Any, key: str, where: object) -> list[Record]:
     """``content`` as a list of records, each numbered by ``key``."""
-    if not isinstance(content, list) or not all(isinstance(row, dict) and isinstance(row.get(key), int) for row in content):
-        raise InputError(f"{where} is no list of records with a whole number as {key}; take the file that belongs to this data set")
+    if not isinstance(content, list) or not all(
+        isinstance(row, dict) and isinstance(row.get(key), int) for row in content
+    ):
+        raise InputError(
+            f"{where} is no list of records with a whole number as {key}; take the file that belongs to "
+            f"this data set"
+        )
     return content
 
 
 def numbers(record: Any, key: str, shape: tuple[int, ...], where: object) -> NDArray[np.float64]:
-    """``record[key]`` as an array of ``shape``; ``where`` names the record in the error if it is anything else or not finite."""
+    """``record[key]`` as an array of ``shape``; ``where`` names the record in the error if it is anything
+    else or not finite."""
     value = entry(record, key, where)
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: {key} holds no {shape} numbers; download the annotations again") from None
     if array.shape != shape:
-        raise InputError(f"{where}: {key} has shape {array.shape}; {shape} is needed: check that the file belongs to this data set")
+        raise InputError(
+            f"{where}: {key} has shape {array.shape}; {shape} is needed: check that the file belongs to "
+            f"this data set"
+        )
     if not np.all(np.abs(array) < LARGEST):
-        raise InputError(f"{where}: {key} holds numbers that are not finite or beyond {LARGEST:g}; correct or remove this annotation")
+        raise InputError(
+            f"{where}: {key} holds numbers that are not finite or beyond {LARGEST:g}; correct or remove "
+            f"this annotation"
+        )
     return array
 
 
@@ -99,7 +115,8 @@ def no_parameters(joints: int) -> tuple[NDArray, NDArray, NDArray]:
 
 
 class CocoFile:
-    """``images`` by number and ``annotations`` in their order, of one or several files in the format of MS COCO."""
+    """``images`` by number and ``annotations`` in their order, of one or several files in the format of MS
+    COCO."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.name = ", ".join(p.name for p in paths)
@@ -116,7 +133,9 @@ class CocoFile:
         """The picture that ``annotation`` lies in."""
         key = whole(annotation, "image_id", self.name)
         if key not in self.images:
-            raise InputError(f"{self.name}: annotation {annotation['id']} belongs to image {key}, which is not listed")
+            raise InputError(
+                f"{self.name}: annotation {annotation['id']} belongs to image {key}, which is not listed"
+            )
         return self.images[key]
 
 
@@ -124,7 +143,9 @@ def size_of(image: Record, where: object) -> tuple[int, int]:
     """Height and width of a picture, as annotated."""
     size = entry(image, "height", where), entry(image, "width", where)
     if not all(isinstance(n, int) and 0 < n < 1 << 16 for n in size):
-        raise InputError(f"{where}: image {image['id']} has height and width {size}; whole numbers of pixels are needed")
+        raise InputError(
+            f"{where}: image {image['id']} has height and width {size}; whole numbers of pixels are needed"
+        )
     return cast(tuple[int, int], size)
 
 
@@ -142,14 +163,20 @@ class RootNetFile:
         self._by_key = {row[key]: row for row in self.rows}
 
     def find(self, number: int, per_metre: float) -> tuple[NDArray, float]:
-        """Square box, used as it is, and depth of the root in metres, of a file with ``per_metre`` units to the metre."""
+        """Square box, used as it is, and depth of the root in metres, of a file with ``per_metre`` units to
+        the metre."""
         if number not in self._by_key:
-            raise InputError(f"{self.path} has nothing on number {number}; run RootNet on the whole split, or use the annotated boxes")
+            raise InputError(
+                f"{self.path} has nothing on number {number}; run RootNet on the whole split, or use the "
+                f"annotated boxes"
+            )
         return self.read(self._by_key[number], per_metre)
 
     def read(self, row: Record, per_metre: float) -> tuple[NDArray, float]:
         """The same of one of ``rows``."""
-        return numbers(row, "bbox", (4,), self.path), float(numbers(row, "root_cam", (3,), self.path)[2]) / per_metre
+        return numbers(row, "bbox", (4,), self.path), float(
+            numbers(row, "root_cam", (3,), self.path)[2]
+        ) / per_metre
 
 
 class Detections:
@@ -162,8 +189,14 @@ class Detections:
     def find(self, number: int) -> NDArray[np.float64]:
         """``(J, 2)`` pixels of the annotation ``number``."""
         if number not in self._by_id:
-            raise InputError(f"{self.path} has nothing on annotation {number}; run the detector on the whole split")
-        return pixels_of(entry(self._by_id[number], "keypoints", self.path), self.joints, f"{self.path}: annotation {number}")
+            raise InputError(
+                f"{self.path} has nothing on annotation {number}; run the detector on the whole split"
+            )
+        return pixels_of(
+            entry(self._by_id[number], "keypoints", self.path),
+            self.joints,
+            f"{self.path}: annotation {number}",
+        )
 
 
 def pixels_of(keypoints: Any, joints: int, where: object) -> NDArray[np.float64]:
@@ -173,5 +206,8 @@ def pixels_of(keypoints: Any, joints: int, where: object) -> NDArray[np.float64]
     except (TypeError, ValueError, OverflowError):
         array = np.zeros(0)
     if array.ndim != 2 or len(array) != joints or array.shape[1] < 2 or not np.isfinite(array[:, :2]).all():
-        raise InputError(f"{where}: keypoints are no {joints} rows of finite x, y; check that the file belongs to this data set")
+        raise InputError(
+            f"{where}: keypoints are no {joints} rows of finite x, y; check that the file belongs to this "
+            f"data set"
+        )
     return array[:, :2]

@@ -1,4 +1,5 @@
-"""Whether a user's copy of a data set is what the readers expect: files, counts, units, projection, left and right."""
+"""Whether a user's copy of a data set is what the readers expect: files, counts, units, projection, left and
+right."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,9 +30,12 @@ from openhmr.lab.data.surreal import SURREAL
 from openhmr.lab.data.types import Sample, Samples
 
 COUNTS = {
-    ("Human36M", "I2L-MeshNet test"): 2200, ("PW3D", "I2L-MeshNet test"): 35500, ("MSCOCO", "I2L-MeshNet test"): 6400,
-    ("FreiHAND", "I2L-MeshNet train"): 130240, ("FreiHAND", "I2L-MeshNet test"): 3960,
-}  # fmt: skip
+    ("Human36M", "I2L-MeshNet test"): 2200,
+    ("PW3D", "I2L-MeshNet test"): 35500,
+    ("MSCOCO", "I2L-MeshNet test"): 6400,
+    ("FreiHAND", "I2L-MeshNet train"): 130240,
+    ("FreiHAND", "I2L-MeshNet test"): 3960,
+}
 """How many samples the originals' logs tell of, rounded to their batches."""
 COUNT_TOLERANCE = 0.03
 LEG_M, HAND_M, DEPTH_M = (0.5, 1.3), (0.1, 0.3), (0.1, 60.0)
@@ -62,20 +66,29 @@ class Findings:
         self.good(text) if fine else self.bad(f"{text}; {advice}")
 
 
-def check(name: str, root: str | Path, body: Body | None, gendered: Mapping[str, Body], count: int = 200) -> Findings:
-    """Examine the data set ``name`` in its folder ``root``, and ``count`` samples of each split, evenly spread.
+def check(
+    name: str, root: str | Path, body: Body | None, gendered: Mapping[str, Body], count: int = 200
+) -> Findings:
+    """Examine the data set ``name`` in its folder ``root``, and ``count`` samples of each split, evenly
+    spread.
 
-    ``body`` (with the data sets' joint regressors) and ``gendered`` are the models that its fits belong to; without them files
-    are looked for only. Raises :class:`InputError` for an unknown name or a root that is no folder.
+    ``body`` (with the data sets' joint regressors) and ``gendered`` are the models that its fits belong to;
+    without them files are looked for only. Raises :class:`InputError` for an unknown name or a root that is
+    no folder.
     """
     if name not in NAMES:
         raise InputError(f"data set {name!r} is unknown; known are {', '.join(NAMES)}")
     root, found = Path(root), Findings()
     if not root.is_dir():
-        raise InputError(f"{root} is no folder; give the one that holds {name} in its official layout (usually data/{name})")
+        raise InputError(
+            f"{root} is no folder; give the one that holds {name} in its official layout (usually "
+            f"data/{name})"
+        )
     for needed in files_of(name):
         at = next(iter(root.glob(needed.path)), None)
-        found.judge(at is not None, f"{needed.path} ({needed.system})", f"missing: it comes from {needed.source}")
+        found.judge(
+            at is not None, f"{needed.path} ({needed.system})", f"missing: it comes from {needed.source}"
+        )
     if body is None:
         found.lines.append("note     give --body (and --male, --female) to look at the samples too")
         return found
@@ -87,10 +100,18 @@ def check(name: str, root: str | Path, body: Body | None, gendered: Mapping[str,
             continue
         expected = COUNTS.get((name, label))
         if expected is None:
-            found.judge(len(samples) > 0, f"{label}: {len(samples)} samples", "annotations and fits of the same release are needed")
+            found.judge(
+                len(samples) > 0,
+                f"{label}: {len(samples)} samples",
+                "annotations and fits of the same release are needed",
+            )
         else:
             fine = abs(len(samples) - expected) <= COUNT_TOLERANCE * expected
-            found.judge(fine, f"{label}: {len(samples)} samples", f"the original has about {expected}, so annotations are missing")
+            found.judge(
+                fine,
+                f"{label}: {len(samples)} samples",
+                f"the original has about {expected}, so annotations are missing",
+            )
         _examine(samples, label, {"neutral": body} | dict(gendered), count, found)
     return found
 
@@ -99,29 +120,44 @@ def readers(name: str, root: Path, body: Body, gendered: Mapping[str, Body]) -> 
     """The readers of both systems by system and split."""
     both: tuple[Literal["train"], Literal["test"]] = ("train", "test")
     i2l: dict[str, dict[str, Maker]] = {
-        "Human36M": {s: partial(Human36M, root, s, body) for s in both}, "MuCo": {"train": partial(MuCo, root)},
-        "MSCOCO": {s: partial(MSCOCO, root, s) for s in both}, "PW3D": {"test": partial(PW3D, root, gendered)},
+        "Human36M": {s: partial(Human36M, root, s, body) for s in both},
+        "MuCo": {"train": partial(MuCo, root)},
+        "MSCOCO": {s: partial(MSCOCO, root, s) for s in both},
+        "PW3D": {"test": partial(PW3D, root, gendered)},
         "FreiHAND": {s: partial(FreiHAND, root, s) for s in both},
-    }  # fmt: skip
+    }
     lift: dict[str, dict[str, Maker]] = {
-        "Human36M": {s: partial(Human36MPoses, root, s, body) for s in both}, "MuCo": {"train": partial(MuCoPoses, root)},
-        "COCO": {"train": partial(COCOFits, root)}, "PW3D": {"test": partial(PW3DPoses, root)}, "AMASS": {"train": partial(AMASS, root)},
-        "SURREAL": {s: partial(SURREAL, root, s) for s in both}, "FreiHAND": {s: partial(FreiHANDPoses, root, s) for s in both},
-    }  # fmt: skip
+        "Human36M": {s: partial(Human36MPoses, root, s, body) for s in both},
+        "MuCo": {"train": partial(MuCoPoses, root)},
+        "COCO": {"train": partial(COCOFits, root)},
+        "PW3D": {"test": partial(PW3DPoses, root)},
+        "AMASS": {"train": partial(AMASS, root)},
+        "SURREAL": {s: partial(SURREAL, root, s) for s in both},
+        "FreiHAND": {s: partial(FreiHANDPoses, root, s) for s in both},
+    }
     parts = ((I2L, i2l), (POSE2MESH, lift))
-    return {f"{system} {split}": make for system, table in parts for split, make in table.get(name, {}).items()}
+    return {
+        f"{system} {split}": make for system, table in parts for split, make in table.get(name, {}).items()
+    }
 
 
 def _examine(samples: Samples, label: str, bodies: Mapping[str, Body], count: int, found: Findings) -> None:
     chosen: list[Sample] = []
     broken: list[str] = []
-    for i in np.unique(np.linspace(0, len(samples) - 1, min(count, len(samples))).astype(int)) if len(samples) else ():
+    for i in (
+        np.unique(np.linspace(0, len(samples) - 1, min(count, len(samples))).astype(int))
+        if len(samples)
+        else ()
+    ):
         try:
             chosen.append(samples[int(i)])
         except InputError as error:
             broken.append(str(error))
     if broken:
-        found.bad(f"{label}: {len(broken)} of {len(broken) + len(chosen)} samples are broken, the first: {broken[0]}")
+        found.bad(
+            f"{label}: {len(broken)} of {len(broken) + len(chosen)} samples are broken, the first: "
+            f"{broken[0]}"
+        )
     if label.startswith(I2L):
         _pictures(chosen, label, found)
     _units(chosen, label, found)
@@ -135,7 +171,10 @@ def _pictures(chosen: list[Sample], label: str, found: Findings) -> None:
     found.judge(not missing, text, f"{missing[0] if missing else ''} does not: unpack all pictures")
     wrong = [s for s in chosen if s.image_path.is_file() and _size(s.image_path) != s.image_hw]
     if wrong:
-        found.bad(f"{label}: {len(wrong)} pictures have another size than annotated, such as {wrong[0].image_path}; use the originals")
+        found.bad(
+            f"{label}: {len(wrong)} pictures have another size than annotated, such as "
+            f"{wrong[0].image_path}; use the originals"
+        )
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -158,10 +197,18 @@ def _units(chosen: list[Sample], label: str, found: Findings) -> None:
     if lengths:
         m = float(np.median(lengths))
         what = "hands" if chosen[0].joint_set == MANO else "legs"
-        found.judge(low <= m <= high, f"{label}: {what} are {m:.2f} m long (median)", f"{low} to {high} m are plausible: check the unit")
+        found.judge(
+            low <= m <= high,
+            f"{label}: {what} are {m:.2f} m long (median)",
+            f"{low} to {high} m are plausible: check the unit",
+        )
     if depths:
         m, (low, high) = float(np.median(depths)), DEPTH_M
-        found.judge(low <= m <= high, f"{label}: roots are {m:.2f} m away (median)", f"{low} to {high} m are plausible: check the unit")
+        found.judge(
+            low <= m <= high,
+            f"{label}: roots are {m:.2f} m away (median)",
+            f"{low} to {high} m are plausible: check the unit",
+        )
 
 
 def _projection(chosen: list[Sample], label: str, found: Findings) -> None:
@@ -172,7 +219,11 @@ def _projection(chosen: list[Sample], label: str, found: Findings) -> None:
             errors.append(float(np.median(np.linalg.norm(pixels - s.joints_px, axis=1)) / _side(s)))
     if errors:
         m = float(np.median(errors))
-        found.judge(m <= PROJECTION, f"{label}: joints project to their pixels within {100 * m:.2f} % of the box", "check the cameras")
+        found.judge(
+            m <= PROJECTION,
+            f"{label}: joints project to their pixels within {100 * m:.2f} % of the box",
+            "check the cameras",
+        )
 
 
 def _side(sample: Sample) -> float:
@@ -183,7 +234,9 @@ def _fits(chosen: list[Sample], label: str, bodies: Mapping[str, Body], found: F
     pairs = [_fit_errors(s, bodies[s.gender]) for s in chosen if s.has_fit and s.gender in bodies]
     absent = sorted({s.gender for s in chosen if s.has_fit} - set(bodies))
     if absent:
-        found.bad(f"{label}: samples need the SMPL bodies {', '.join(absent)}; give --{' and --'.join(absent)}")
+        found.bad(
+            f"{label}: samples need the SMPL bodies {', '.join(absent)}; give --{' and --'.join(absent)}"
+        )
     errors = np.array([p for p in pairs if p is not None]).reshape(-1, 2)
     if not len(errors):
         return
@@ -196,7 +249,8 @@ def _fits(chosen: list[Sample], label: str, bodies: Mapping[str, Body], found: F
 
 
 def _fit_errors(sample: Sample, body: Body) -> tuple[float, float] | None:
-    """Mean distance of the fit's projected joints from the known ones as a share of the box, and with left and right exchanged."""
+    """Mean distance of the fit's projected joints from the known ones as a share of the box, and with left
+    and right exchanged."""
     known, joint_set, used = _known(sample)
     if joint_set is None or body.num_joints != sample.pose.shape[0]:
         return None

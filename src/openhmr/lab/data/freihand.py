@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 
 from openhmr.errors import InputError
-from openhmr.geometry.crop import process_bbox
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import MANO
 from openhmr.joints.mano import MANO_PARENTS
+from openhmr.lab.crops.pose2mesh import process_bbox
 from openhmr.lab.data.annotations import (
     CocoFile,
     Detections,
@@ -26,7 +26,8 @@ from openhmr.lab.data.types import Rows, Sample
 
 
 class FreiHAND(Rows):
-    """Samples of ``root`` (``data/``, ``rootnet_output/``); the annotated MANO hand is the truth, the test split has none.
+    """Samples of ``root`` (``data/``, ``rootnet_output/``); the annotated MANO hand is the truth, the test
+    split has none.
 
     The test split takes RootNet's boxes and depths. Raises :class:`InputError` for missing or wrong files.
     """
@@ -38,9 +39,13 @@ class FreiHAND(Rows):
         self.truth = read_table(self.root / "data" / f"freihand_{part}_data.json")
         self.rows = self.coco.annotations
         if split == "train":
-            self.rows = [a for a in self.rows if square_of(a, self.coco.image(a), self.coco.name)[1] is not None]
+            self.rows = [
+                a for a in self.rows if square_of(a, self.coco.image(a), self.coco.name)[1] is not None
+            ]
         else:
-            self.rootnet = RootNetFile(self.root / "rootnet_output" / "bbox_root_freihand_output.json", "image_id")
+            self.rootnet = RootNetFile(
+                self.root / "rootnet_output" / "bbox_root_freihand_output.json", "image_id"
+            )
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]
@@ -56,24 +61,44 @@ class FreiHAND(Rows):
         if train:
             joints = numbers(record, "joint_3d", (21, 3), where)
             if not np.all(joints[:, 2] > 0):
-                raise InputError(f"{where}: joint_3d has joints behind the camera; correct or remove this annotation")
+                raise InputError(
+                    f"{where}: joint_3d has joints behind the camera; correct or remove this annotation"
+                )
             pixels, depth = joints[:, :2] / joints[:, 2:] * focal + principal, float(joints[MANO.root, 2])
             pose, betas, trans = body_parameters(entry(record, "mano_param", where), len(pose), where)
         else:
             square, depth = self.rootnet.find(image["id"], 1)
         assert square is not None
         return Sample(
-            "FreiHAND", annotation["id"], self.root / "data" / str(entry(image, "file_name", where)), size_of(image, where),
-            box, square, focal, principal, depth, MANO, pixels, joints, np.full(21, train, np.float32), True,
-            pose, betas, trans, train, train,
-        )  # fmt: skip
+            "FreiHAND",
+            annotation["id"],
+            self.root / "data" / str(entry(image, "file_name", where)),
+            size_of(image, where),
+            box,
+            square,
+            focal,
+            principal,
+            depth,
+            MANO,
+            pixels,
+            joints,
+            np.full(21, train, np.float32),
+            True,
+            pose,
+            betas,
+            trans,
+            train,
+            train,
+        )
 
 
 class FreiHANDPoses(Rows):
-    """The same as Pose2Mesh reads it, with HRNet's detections; its annotations hold the hand in world axes and the camera.
+    """The same as Pose2Mesh reads it, with HRNet's detections; its annotations hold the hand in world axes
+    and the camera.
 
-    The hand turns about its wrist into camera axes and is moved by the camera's own translation, which is not made up for; the
-    targets are relative to the wrist. The test split has no truth. Raises :class:`InputError` for missing or wrong files.
+    The hand turns about its wrist into camera axes and is moved by the camera's own translation, which is not
+    made up for; the targets are relative to the wrist. The test split has no truth. Raises
+    :class:`InputError` for missing or wrong files.
     """
 
     def __init__(self, root: str | Path, split: Literal["train", "test"]) -> None:
@@ -99,13 +124,32 @@ class FreiHANDPoses(Rows):
             joints = numbers(record, "joint_3d", (21, 3), where)
             pixels = joints[:, :2] / joints[:, 2:] * focal + principal
             fit = entry(record, "mano_param", where)
-            hand = {key: entry(fit, key, where) for key in ("pose", "shape")} | {"trans": numbers(camera, "t", (3,), where)}
+            hand = {key: entry(fit, key, where) for key in ("pose", "shape")} | {
+                "trans": numbers(camera, "t", (3,), where)
+            }
             pose, betas, trans = body_parameters(hand, len(pose), where)
             turned = numbers(camera, "R", (3, 3), where) @ axis_angle_to_matrix(pose[0].astype(np.float64))
             pose[0] = matrix_to_axis_angle(turned)
         box = numbers(annotation, "bbox", (4,), where) if self.train else np.zeros(4)
         return Sample(
-            "FreiHAND", annotation["id"], self.folder / str(entry(image, "file_name", where)), size_of(image, where),
-            box, box, focal, principal, float(joints[MANO.root, 2]), MANO, pixels, joints, np.full(21, self.train, np.float32), True,
-            pose, betas, trans, self.train, self.train, detected_px=self.detections.find(annotation["id"]),
-        )  # fmt: skip
+            "FreiHAND",
+            annotation["id"],
+            self.folder / str(entry(image, "file_name", where)),
+            size_of(image, where),
+            box,
+            box,
+            focal,
+            principal,
+            float(joints[MANO.root, 2]),
+            MANO,
+            pixels,
+            joints,
+            np.full(21, self.train, np.float32),
+            True,
+            pose,
+            betas,
+            trans,
+            self.train,
+            self.train,
+            detected_px=self.detections.find(annotation["id"]),
+        )

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.geometry.camera import cam2pixel, world2cam
-from openhmr.geometry.crop import process_bbox
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import HUMAN36_TOP
+from openhmr.lab.crops.pose2mesh import process_bbox
 from openhmr.lab.data.annotations import (
     CocoFile,
     Record,
@@ -41,14 +41,17 @@ TEST_CAMERA = 4
 class Human36M(Rows):
     """Samples of ``root`` (``annotations/``, ``images/``, ``rootnet_output/``).
 
-    ``body`` is the neutral SMPL body, whose rest pelvis brings the fits from world to camera axes. The test split uses
-    RootNet's boxes and depths unless ``use_gt_info``. Raises :class:`InputError` for missing or wrong files.
+    ``body`` is the neutral SMPL body, whose rest pelvis brings the fits from world to camera axes. The test
+    split uses RootNet's boxes and depths unless ``use_gt_info``. Raises :class:`InputError` for missing or
+    wrong files.
     """
 
     test_every = 64
     """Every which frame is tested on."""
 
-    def __init__(self, root: str | Path, split: Literal["train", "test"], body: Body, use_gt_info: bool = False) -> None:
+    def __init__(
+        self, root: str | Path, split: Literal["train", "test"], body: Body, use_gt_info: bool = False
+    ) -> None:
         self.root, self.split, self.body = Path(root), split, body
         subjects, folder = SUBJECTS[split], self.root / "annotations"
         name = lambda s, what: folder / f"Human36M_subject{s}_{what}.json"  # noqa: E731
@@ -58,13 +61,17 @@ class Human36M(Rows):
         )
         self.rootnet = None
         if split == "test" and not use_gt_info:
-            self.rootnet = RootNetFile(self.root / "rootnet_output" / "bbox_root_human36m_output.json", "image_id")
+            self.rootnet = RootNetFile(
+                self.root / "rootnet_output" / "bbox_root_human36m_output.json", "image_id"
+            )
         self.rows = [row for annotation in self.coco.annotations if (row := self._row(annotation))]
 
     def _row(self, annotation: Record) -> tuple[Record, Record] | None:
         image = self.coco.image(annotation)
         frame = whole(image, "frame_idx", self.coco.name)
-        if frame % self._every or (self.split == "test" and entry(image, "cam_idx", self.coco.name) != TEST_CAMERA):
+        if frame % self._every or (
+            self.split == "test" and entry(image, "cam_idx", self.coco.name) != TEST_CAMERA
+        ):
             return None
         if self.rootnet is None and square_of(annotation, image, self.coco.name)[1] is None:
             return None
@@ -87,10 +94,25 @@ class Human36M(Rows):
         assert square is not None
         pose, betas, trans, has_fit = self._fit(subject, path, R, t, where)
         return Sample(
-            "Human36M", annotation["id"], self.root / "images" / str(entry(image, "file_name", where)), size_of(image, where),
-            box, square, f, c, depth, HUMAN36_TOP, cam2pixel(joints, f, c)[:, :2], joints / 1000, np.ones(17, np.float32), True,
-            pose, betas, trans, has_fit,
-        )  # fmt: skip
+            "Human36M",
+            annotation["id"],
+            self.root / "images" / str(entry(image, "file_name", where)),
+            size_of(image, where),
+            box,
+            square,
+            f,
+            c,
+            depth,
+            HUMAN36_TOP,
+            cam2pixel(joints, f, c)[:, :2],
+            joints / 1000,
+            np.ones(17, np.float32),
+            True,
+            pose,
+            betas,
+            trans,
+            has_fit,
+        )
 
     @property
     def _every(self) -> int:
@@ -105,7 +127,9 @@ class Human36M(Rows):
     def _subject(self, image: Record, where: str) -> int:
         subject = whole(image, "subject", where)
         if subject not in self.cameras:
-            raise InputError(f"{where}: image {image['id']} shows subject {subject}; this split has {sorted(self.cameras)}")
+            raise InputError(
+                f"{where}: image {image['id']} shows subject {subject}; this split has {sorted(self.cameras)}"
+            )
         return subject
 
     def _record(self, subject: int, path: list[str]) -> Record | None:
@@ -114,7 +138,9 @@ class Human36M(Rows):
             fit = fit.get(key) if isinstance(fit, dict) else None
         return fit
 
-    def _fit(self, subject: int, path: list[str], R: NDArray, t: NDArray, where: str) -> tuple[NDArray, NDArray, NDArray, bool]:
+    def _fit(
+        self, subject: int, path: list[str], R: NDArray, t: NDArray, where: str
+    ) -> tuple[NDArray, NDArray, NDArray, bool]:
         fit = self._record(subject, path)
         if fit is None:
             return *no_parameters(24), False
@@ -124,16 +150,23 @@ class Human36M(Rows):
 
 
 class Human36MPoses(Human36M):
-    """The same as Pose2Mesh reads it: frames with a fit, in the order of their names, all cameras, every 50th frame in tests.
+    """The same as Pose2Mesh reads it: frames with a fit, in the order of their names, all cameras, every 50th
+    frame in tests.
 
-    The test split has the poses of ``absnet_output_on_testset.json`` unless ``use_gt_input``. They are matched ``by_position`` in
-    the order of names, as the original does, which goes wrong without a word if one is missing; else by name.
+    The test split has the poses of ``absnet_output_on_testset.json`` unless ``use_gt_input``. They are
+    matched ``by_position`` in the order of names, as the original does, which goes wrong without a word if
+    one is missing; else by name.
     """
 
     test_every = 50
 
     def __init__(
-        self, root: str | Path, split: Literal["train", "test"], body: Body, use_gt_input: bool = False, by_position: bool = True
+        self,
+        root: str | Path,
+        split: Literal["train", "test"],
+        body: Body,
+        use_gt_input: bool = False,
+        by_position: bool = True,
     ) -> None:
         self._without_fit: set[str] = set()
         super().__init__(root, split, body, use_gt_info=True)
@@ -155,14 +188,18 @@ class Human36MPoses(Human36M):
     def _match(self, path: Path, by_position: bool) -> list[tuple[str, object]]:
         content = read_json(path)
         if not isinstance(content, dict):
-            raise InputError(f"{path} is no table of poses by picture; take the detections that belong to this data set")
+            raise InputError(
+                f"{path} is no table of poses by picture; take the detections that belong to this data set"
+            )
         found = {PurePath(str(key)).name: (f"{path}: {key}", pose) for key, pose in content.items()}
         names = [_name(image) for _, image in self.rows]
         if by_position:
             names = [n for n in sorted(found) if n not in self._without_fit][: len(self.rows)]
         missing = [n for n in names if n not in found]
         if missing or len(names) < len(self.rows):
-            what = missing[0] if missing else f"{len(self.rows) - len(names)} of the {len(self.rows)} pictures"
+            what = (
+                missing[0] if missing else f"{len(self.rows) - len(names)} of the {len(self.rows)} pictures"
+            )
             raise InputError(f"{path} has no pose for {what}; run the detector on the whole test split")
         return [found[n] for n in names]
 
@@ -189,13 +226,19 @@ def _name(image: Record) -> str:
     return PurePath(str(entry(image, "file_name", f"image {image['id']}"))).name
 
 
-def fit_in_camera(body: Body, pose: NDArray, betas: NDArray, trans: NDArray, R: NDArray, t_m: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Pose, betas and translation of a body in world axes, carried by ``R (3,3)``, ``t_m (3,)`` to the camera's.
+def fit_in_camera(
+    body: Body, pose: NDArray, betas: NDArray, trans: NDArray, R: NDArray, t_m: NDArray
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Pose, betas and translation of a body in world axes, carried by ``R (3,3)``, ``t_m (3,)`` to the
+    camera's.
 
-    The body turns about its rest pelvis, the camera about the world's origin; the translation makes up for the difference.
+    The body turns about its rest pelvis, the camera about the world's origin; the translation makes up for
+    the difference.
     """
     pose = pose.copy()
     pose[0] = matrix_to_axis_angle(R.astype(np.float64) @ axis_angle_to_matrix(pose[0].astype(np.float64)))
     used = np.flatnonzero(body.J_regressor[0])
-    pelvis = body.J_regressor[0, used] @ (body.v_template[used] + body.shapedirs[used, :, : len(betas)] @ betas)
+    pelvis = body.J_regressor[0, used] @ (
+        body.v_template[used] + body.shapedirs[used, :, : len(betas)] @ betas
+    )
     return pose, betas, np.asarray(R @ trans + t_m - pelvis + R @ pelvis, np.float32)

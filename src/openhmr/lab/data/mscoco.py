@@ -1,4 +1,5 @@
-"""MS COCO 2017 with fits of SMPL: SMPLify-X's for I2L-MeshNet (spec i2l_meshnet 7.4), SMPLify's for Pose2Mesh (pose2mesh 10.3)."""
+"""MS COCO 2017 with fits of SMPL: SMPLify-X's for I2L-MeshNet (spec i2l_meshnet 7.4), SMPLify's for Pose2Mesh
+(pose2mesh 10.3)."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.geometry.crop import process_bbox
 from openhmr.joints import COCO18
 from openhmr.joints.coco import COCO17, add_pelvis_neck
+from openhmr.lab.crops.pose2mesh import process_bbox
 from openhmr.lab.data.annotations import (
     CocoFile,
     Record,
@@ -31,8 +32,8 @@ FOCAL_PX = 1500.0
 class MSCOCO(Rows):
     """Samples of ``root`` (``annotations/``, ``images/``, ``rootnet_output/``).
 
-    Training takes the annotated people, the test split RootNet's list on the validation pictures, which has no truth.
-    Raises :class:`InputError` for missing or wrong files.
+    Training takes the annotated people, the test split RootNet's list on the validation pictures, which has
+    no truth. Raises :class:`InputError` for missing or wrong files.
     """
 
     def __init__(self, root: str | Path, split: Literal["train", "test"]) -> None:
@@ -44,7 +45,9 @@ class MSCOCO(Rows):
             self.fits = read_table(self.root / "annotations" / "coco_smplifyx_train.json")
             self.rows = [a for a in self.coco.annotations if self._usable(a)]
         else:
-            self.rootnet = RootNetFile(self.root / "rootnet_output" / "bbox_root_coco_output.json", "image_id")
+            self.rootnet = RootNetFile(
+                self.root / "rootnet_output" / "bbox_root_coco_output.json", "image_id"
+            )
             self.rows = [row for row in self.rootnet.rows if row["image_id"] in self.coco.images]
 
     def _usable(self, annotation: Record) -> bool:
@@ -60,7 +63,9 @@ class MSCOCO(Rows):
         box, square = square_of(annotation, image, where)
         assert square is not None
         # The pelvis has the product of the hips' visibilities: seen if both are.
-        joints = add_pelvis_neck(numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), score=True)[:18]
+        joints = add_pelvis_neck(
+            numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), score=True
+        )[:18]
         fit = self.fits.get(str(annotation["id"]))
         focal, principal = _middle(image, where)
         pose, betas, trans = no_parameters(24)
@@ -69,20 +74,47 @@ class MSCOCO(Rows):
             camera = entry(fit, "cam_param", where)
             focal, principal = numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
         return Sample(
-            "MSCOCO", annotation["id"], self.images / str(entry(image, "file_name", where)), size_of(image, where), box, square,
-            focal, principal, 0.0, COCO18, joints[:, :2], np.zeros((18, 3), np.float32), (joints[:, 2] > 0).astype(np.float32), False,
-            pose, betas, trans, fit is not None,
-        )  # fmt: skip
+            "MSCOCO",
+            annotation["id"],
+            self.images / str(entry(image, "file_name", where)),
+            size_of(image, where),
+            box,
+            square,
+            focal,
+            principal,
+            0.0,
+            COCO18,
+            joints[:, :2],
+            np.zeros((18, 3), np.float32),
+            (joints[:, 2] > 0).astype(np.float32),
+            False,
+            pose,
+            betas,
+            trans,
+            fit is not None,
+        )
 
     def _test(self, row: Record) -> Sample:
         image = self.coco.images[row["image_id"]]
         where = f"{self.rootnet.path}: image {image['id']}"
         square, depth = self.rootnet.read(row, 1000)
         return Sample(
-            "MSCOCO", image["id"], self.images / str(entry(image, "file_name", where)), size_of(image, where), np.zeros(4), square,
-            *_middle(image, where), depth, COCO18, np.zeros((18, 2)), np.zeros((18, 3)), np.zeros(18, np.float32), False,
-            *no_parameters(24), False,
-        )  # fmt: skip
+            "MSCOCO",
+            image["id"],
+            self.images / str(entry(image, "file_name", where)),
+            size_of(image, where),
+            np.zeros(4),
+            square,
+            *_middle(image, where),
+            depth,
+            COCO18,
+            np.zeros((18, 2)),
+            np.zeros((18, 3)),
+            np.zeros(18, np.float32),
+            False,
+            *no_parameters(24),
+            False,
+        )
 
 
 def _middle(image: Record, where: str) -> tuple[NDArray, NDArray]:
@@ -91,7 +123,8 @@ def _middle(image: Record, where: str) -> tuple[NDArray, NDArray]:
 
 
 class COCO(Rows):
-    """The people of ``root/annotations`` whom SMPLify fitted, as Pose2Mesh reads them: always the training split.
+    """The people of ``root/annotations`` whom SMPLify fitted, as Pose2Mesh reads them: always the training
+    split.
 
     Raises :class:`InputError` for missing or wrong files.
     """
@@ -111,18 +144,35 @@ class COCO(Rows):
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]
         where, image = f"COCO annotation {annotation['id']}", self.coco.image(annotation)
-        joints = add_pelvis_neck(numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), score=True)[:18]
+        joints = add_pelvis_neck(
+            numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), score=True
+        )[:18]
         fit = self.fits[str(annotation["id"])]
         fitted = entry(fit, "smpl_param", where)
         person = {key: entry(fitted, key, where) for key in ("pose", "shape")} | {"trans": [0, 0, 0]}
         pose, betas, trans = body_parameters(person, 24, where)
         camera, box = entry(fit, "cam_param", where), numbers(annotation, "bbox", (4,), where)
         return Sample(
-            "COCO", annotation["id"], self.root / "images" / "train2017" / str(entry(image, "file_name", where)), size_of(image, where),
-            box, box, np.zeros(2), np.zeros(2), 0.0, COCO18, joints[:, :2], np.zeros((18, 3), np.float32),
-            (joints[:, 2] > 0).astype(np.float32), False, pose, limited(betas), trans, True,
+            "COCO",
+            annotation["id"],
+            self.root / "images" / "train2017" / str(entry(image, "file_name", where)),
+            size_of(image, where),
+            box,
+            box,
+            np.zeros(2),
+            np.zeros(2),
+            0.0,
+            COCO18,
+            joints[:, :2],
+            np.zeros((18, 3), np.float32),
+            (joints[:, 2] > 0).astype(np.float32),
+            False,
+            pose,
+            limited(betas),
+            trans,
+            True,
             weak_camera=np.stack([_scale(camera, where), numbers(camera, "t", (2,), where)]),
-        )  # fmt: skip
+        )
 
 
 def _scale(camera: Record, where: str) -> NDArray:

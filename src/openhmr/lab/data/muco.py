@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.errors import InputError
-from openhmr.geometry.crop import process_bbox
 from openhmr.joints import MUCO
+from openhmr.lab.crops.pose2mesh import process_bbox
 from openhmr.lab.data.annotations import (
     CocoFile,
     Record,
@@ -24,7 +24,8 @@ from openhmr.lab.data.types import Rows, Sample
 
 
 class MuCo(Rows):
-    """Samples of ``root/data``: in each picture the person whose pelvis is nearest. Raises :class:`InputError` for wrong files."""
+    """Samples of ``root/data``: in each picture the person whose pelvis is nearest. Raises
+    :class:`InputError` for wrong files."""
 
     def __init__(self, root: str | Path) -> None:
         self.folder = Path(root) / "data"
@@ -35,7 +36,9 @@ class MuCo(Rows):
             image = self.coco.image(annotation)
             if not self._usable(annotation, image):
                 continue
-            depth = numbers(annotation, "keypoints_cam", (21, 3), f"{self.coco.name}: annotation {annotation['id']}")[MUCO.root, 2]
+            depth = numbers(
+                annotation, "keypoints_cam", (21, 3), f"{self.coco.name}: annotation {annotation['id']}"
+            )[MUCO.root, 2]
             if image["id"] not in nearest or depth < nearest[image["id"]][0]:
                 nearest[image["id"]] = depth, annotation
         self.rows = [nearest[number][1] for number in self.coco.images if number in nearest]
@@ -56,11 +59,25 @@ class MuCo(Rows):
         fit = self.fits.get(str(annotation["id"]))
         pose, betas, trans = no_parameters(24) if fit is None else body_parameters(fit, 24, where)
         return Sample(
-            "MuCo", annotation["id"], self.folder / str(entry(image, "file_name", where)), size_of(image, where), box, square,
-            numbers(image, "f", (2,), where), numbers(image, "c", (2,), where), float(joints[MUCO.root, 2]), MUCO,
-            numbers(annotation, "keypoints_img", (21, 2), where), joints, np.ones(21, np.float32), True,
-            pose, self._betas(betas), trans, fit is not None,
-        )  # fmt: skip
+            "MuCo",
+            annotation["id"],
+            self.folder / str(entry(image, "file_name", where)),
+            size_of(image, where),
+            box,
+            square,
+            numbers(image, "f", (2,), where),
+            numbers(image, "c", (2,), where),
+            float(joints[MUCO.root, 2]),
+            MUCO,
+            numbers(annotation, "keypoints_img", (21, 2), where),
+            joints,
+            np.ones(21, np.float32),
+            True,
+            pose,
+            self._betas(betas),
+            trans,
+            fit is not None,
+        )
 
 
 class MuCoPoses(MuCo):
@@ -70,7 +87,12 @@ class MuCoPoses(MuCo):
         fit = self.fits.get(str(annotation["id"]))
         if fit is None or not _finite(fit, f"MuCo annotation {annotation['id']}"):
             return False
-        return process_bbox(numbers(annotation, "bbox", (4,), f"{self.coco.name}: annotation {annotation['id']}")) is not None
+        return (
+            process_bbox(
+                numbers(annotation, "bbox", (4,), f"{self.coco.name}: annotation {annotation['id']}")
+            )
+            is not None
+        )
 
     def _betas(self, betas: NDArray) -> NDArray:
         return limited(betas)
@@ -78,6 +100,11 @@ class MuCoPoses(MuCo):
 
 def _finite(fit: Record, where: str) -> bool:
     try:
-        return all(np.isfinite(np.asarray(entry(fit, key, where), np.float64)).all() for key in ("pose", "shape", "trans"))
+        return all(
+            np.isfinite(np.asarray(entry(fit, key, where), np.float64)).all()
+            for key in ("pose", "shape", "trans")
+        )
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{where}: the fit holds something else than numbers; download the fits again") from None
+        raise InputError(
+            f"{where}: the fit holds something else than numbers; download the fits again"
+        ) from None

@@ -8,8 +8,8 @@ import numpy as np
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.geometry.crop import process_bbox
 from openhmr.joints import HUMAN36_TOP
+from openhmr.lab.crops.pose2mesh import process_bbox
 from openhmr.lab.data.annotations import (
     CocoFile,
     Detections,
@@ -28,17 +28,26 @@ GENDERS = ("neutral", "male", "female")
 
 
 class PW3D(Rows):
-    """Samples of ``root`` (``data/3DPW_test.json``, ``data/imageFiles/``, ``rootnet_output/``); the truth is their body model.
+    """Samples of ``root`` (``data/3DPW_test.json``, ``data/imageFiles/``, ``rootnet_output/``); the truth is
+    their body model.
 
-    ``gendered`` are the SMPL bodies by gender, with the joint regressor ``human36``. RootNet's boxes and depths are used unless
-    ``use_gt_info``. Raises :class:`InputError` for missing or wrong files.
+    ``gendered`` are the SMPL bodies by gender, with the joint regressor ``human36``. RootNet's boxes and
+    depths are used unless ``use_gt_info``. Raises :class:`InputError` for missing or wrong files.
     """
 
     def __init__(self, root: str | Path, gendered: Mapping[str, Body], use_gt_info: bool = False) -> None:
         self.root, self.gendered = Path(root), gendered
         self.coco = CocoFile([self.root / "data" / "3DPW_test.json"])
-        self.rootnet = None if use_gt_info else RootNetFile(self.root / "rootnet_output" / "bbox_root_pw3d_output.json", "ann_id")
-        self.rows = [a for a in self.coco.annotations if self.rootnet or square_of(a, self.coco.image(a), self.coco.name)[1] is not None]
+        self.rootnet = (
+            None
+            if use_gt_info
+            else RootNetFile(self.root / "rootnet_output" / "bbox_root_pw3d_output.json", "ann_id")
+        )
+        self.rows = [
+            a
+            for a in self.coco.annotations
+            if self.rootnet or square_of(a, self.coco.image(a), self.coco.name)[1] is not None
+        ]
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]
@@ -48,7 +57,10 @@ class PW3D(Rows):
         pose, betas, trans = body_parameters(fit, 24, where)
         gender = str(entry(fit, "gender", where))
         if gender not in self.gendered:
-            raise InputError(f"{where} needs the {gender} SMPL body, there are {sorted(self.gendered)}; give all of {', '.join(GENDERS)}")
+            raise InputError(
+                f"{where} needs the {gender} SMPL body, there are {sorted(self.gendered)}; give all of "
+                f"{', '.join(GENDERS)}"
+            )
         box, square = square_of(annotation, image, where)
         if self.rootnet is not None:
             square, depth = self.rootnet.find(annotation["id"], 1)
@@ -57,31 +69,69 @@ class PW3D(Rows):
             pelvis = body.joint_regressors["human36"][HUMAN36_TOP.root] @ skin(body, pose, betas, trans)[0]
             depth = float(pelvis[2])
         assert square is not None
-        path = self.root / "data" / "imageFiles" / str(entry(image, "sequence", where)) / str(entry(image, "file_name", where))
+        path = (
+            self.root
+            / "data"
+            / "imageFiles"
+            / str(entry(image, "sequence", where))
+            / str(entry(image, "file_name", where))
+        )
         return Sample(
-            "PW3D", annotation["id"], path, size_of(image, where), box, square,
-            numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where), depth,
-            HUMAN36_TOP, np.zeros((17, 2)), np.zeros((17, 3)), np.zeros(17, np.float32), True, pose, betas, trans, True, True, gender,
-        )  # fmt: skip
+            "PW3D",
+            annotation["id"],
+            path,
+            size_of(image, where),
+            box,
+            square,
+            numbers(camera, "focal", (2,), where),
+            numbers(camera, "princpt", (2,), where),
+            depth,
+            HUMAN36_TOP,
+            np.zeros((17, 2)),
+            np.zeros((17, 3)),
+            np.zeros(17, np.float32),
+            True,
+            pose,
+            betas,
+            trans,
+            True,
+            True,
+            gender,
+        )
 
 
 class PW3DPoses(Rows):
-    """The same as Pose2Mesh reads it: ``root/data/3DPW_latest_test.json``, in the order of people and pictures.
+    """The same as Pose2Mesh reads it: ``root/data/3DPW_latest_test.json``, in the order of people and
+    pictures.
 
-    DarkPose's detections come along unless ``use_gt_input``. Raises :class:`InputError` for missing or wrong files.
+    DarkPose's detections come along unless ``use_gt_input``. Raises :class:`InputError` for missing or wrong
+    files.
     """
 
     def __init__(self, root: str | Path, use_gt_input: bool = False, split: str = "test") -> None:
         self.folder = Path(root) / "data"
         self.coco = CocoFile([self.folder / f"3DPW_latest_{split}.json"])
-        self.detections = None if use_gt_input else Detections(self.folder / f"darkpose_3dpw_{split}set_output.json", 17)
-        usable = [a for a in self.coco.annotations if process_bbox(numbers(a, "bbox", (4,), f"3DPW annotation {a['id']}")) is not None]
-        self.rows = sorted(usable, key=lambda a: (whole(a, "person_id", f"3DPW annotation {a['id']}"), str(self._path(a))))
+        self.detections = (
+            None if use_gt_input else Detections(self.folder / f"darkpose_3dpw_{split}set_output.json", 17)
+        )
+        usable = [
+            a
+            for a in self.coco.annotations
+            if process_bbox(numbers(a, "bbox", (4,), f"3DPW annotation {a['id']}")) is not None
+        ]
+        self.rows = sorted(
+            usable, key=lambda a: (whole(a, "person_id", f"3DPW annotation {a['id']}"), str(self._path(a)))
+        )
 
     def _path(self, annotation: Record) -> Path:
         image = self.coco.image(annotation)
         where = f"3DPW image {image['id']}"
-        return self.folder / "imageFiles" / str(entry(image, "sequence", where)) / str(entry(image, "file_name", where))
+        return (
+            self.folder
+            / "imageFiles"
+            / str(entry(image, "sequence", where))
+            / str(entry(image, "file_name", where))
+        )
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]
@@ -90,9 +140,24 @@ class PW3DPoses(Rows):
         box = numbers(annotation, "bbox", (4,), where)
         detected = np.zeros((0, 2)) if self.detections is None else self.detections.find(annotation["id"])
         return Sample(
-            "PW3D", annotation["id"], self._path(annotation), size_of(image, where), box, box,
-            numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where), 0.0,
-            HUMAN36_TOP, np.zeros((17, 2)), np.zeros((17, 3)), np.zeros(17, np.float32), True,
-            *body_parameters(fit, 24, where), True, True, str(entry(fit, "gender", where)),
-            detected_px=detected, video=f"{image['sequence']}{annotation['person_id']}",
-        )  # fmt: skip
+            "PW3D",
+            annotation["id"],
+            self._path(annotation),
+            size_of(image, where),
+            box,
+            box,
+            numbers(camera, "focal", (2,), where),
+            numbers(camera, "princpt", (2,), where),
+            0.0,
+            HUMAN36_TOP,
+            np.zeros((17, 2)),
+            np.zeros((17, 3)),
+            np.zeros(17, np.float32),
+            True,
+            *body_parameters(fit, 24, where),
+            True,
+            True,
+            str(entry(fit, "gender", where)),
+            detected_px=detected,
+            video=f"{image['sequence']}{annotation['person_id']}",
+        )

@@ -15,7 +15,8 @@ JOINTS = 17
 
 
 def add(body: Body, **paths: str | Path) -> Body:
-    """``body`` with joint regressors by name, ``human36=path, coco=path``: ``.npy`` matrices ``(17, V)`` of its own mesh.
+    """``body`` with joint regressors by name, ``human36=path, coco=path``: ``.npy`` matrices ``(17, V)`` of
+    its own mesh.
 
     Raises :class:`InputError` for other names, shapes or numbers.
     """
@@ -26,7 +27,8 @@ def add(body: Body, **paths: str | Path) -> Body:
         matrix = read_npy(path, 10_000_000)
         if matrix.dtype.kind != "f" or matrix.shape != (JOINTS, body.num_vertices):
             raise InputError(
-                f"{path} holds {matrix.dtype} of shape {matrix.shape}; the regressor of this mesh has shape ({JOINTS}, "
+                f"{path} holds {matrix.dtype} of shape {matrix.shape}; the regressor of this mesh has shape "
+                f"({JOINTS}, "
                 f"{body.num_vertices}): use the one that belongs to it"
             )
         if not np.isfinite(matrix).all():

@@ -1,4 +1,5 @@
-"""SURREAL, for Pose2Mesh (spec pose2mesh 10.6): the rendered bodies themselves are the truth. I2L-MeshNet has no loader of it."""
+"""SURREAL, for Pose2Mesh (spec pose2mesh 10.6): the rendered bodies themselves are the truth. I2L-MeshNet has
+no loader of it."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,25 +8,44 @@ import numpy as np
 
 from openhmr.errors import InputError
 from openhmr.joints import SMPL
-from openhmr.lab.data.annotations import CocoFile, Record, body_parameters, entry, numbers, pixels_of, read_json, read_rows, size_of
+from openhmr.lab.data.annotations import (
+    CocoFile,
+    Record,
+    body_parameters,
+    entry,
+    numbers,
+    pixels_of,
+    read_json,
+    read_rows,
+    size_of,
+)
 from openhmr.lab.data.types import Rows, Sample
 
 
 class SURREAL(Rows):
     """The first person of each picture of ``root/data/{train,val}.json``, in the order of picture numbers.
 
-    HRNet's detections are matched by position in their file, and must be of the same picture. In training the first sample comes
-    again at the end (``repeat_first``), as in the original, which wants no last batch of one. Raises :class:`InputError`.
+    HRNet's detections are matched by position in their file, and must be of the same picture. In training the
+    first sample comes again at the end (``repeat_first``), as in the original, which wants no last batch of
+    one. Raises :class:`InputError`.
     """
 
-    def __init__(self, root: str | Path, split: Literal["train", "test"], use_gt_input: bool = False, repeat_first: bool = True) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        split: Literal["train", "test"],
+        use_gt_input: bool = False,
+        repeat_first: bool = True,
+    ) -> None:
         self.folder, part = Path(root) / "data", "train" if split == "train" else "val"
         self.coco = CocoFile([self.folder / f"{part}.json"])
         first: dict[int, Record] = {}
         for annotation in self.coco.annotations:
             first.setdefault(int(self.coco.image(annotation)["id"]), annotation)
         self.rows = [first[number] for number in sorted(first)]
-        self.detected: list[Record] = [] if use_gt_input else self._match(self.folder / f"hrnet_output_on_{part}set.json")
+        self.detected: list[Record] = (
+            [] if use_gt_input else self._match(self.folder / f"hrnet_output_on_{part}set.json")
+        )
         if split == "train" and repeat_first and self.rows:
             self.rows, self.detected = self.rows + self.rows[:1], self.detected + self.detected[:1]
 
@@ -33,7 +53,10 @@ class SURREAL(Rows):
         found = read_rows(read_json(path), "image_id", path)
         found = sorted(found, key=lambda row: row["image_id"])
         if [row["image_id"] for row in found] != [row["image_id"] for row in self.rows]:
-            raise InputError(f"{path} has {len(found)} poses, not one for each of the {len(self.rows)} pictures; detect on the whole split")
+            raise InputError(
+                f"{path} has {len(found)} poses, not one for each of the {len(self.rows)} pictures; detect "
+                f"on the whole split"
+            )
         return found
 
     def __getitem__(self, index: int) -> Sample:
@@ -45,7 +68,23 @@ class SURREAL(Rows):
         if self.detected:
             detected = pixels_of(entry(self.detected[index], "keypoints", where), SMPL.size, where)
         return Sample(
-            "SURREAL", annotation["id"], self.folder / str(entry(image, "file_name", where)), size_of(image, where), box, box,
-            focal, principal, 0.0, SMPL, np.zeros((24, 2)), np.zeros((24, 3)), np.zeros(24, np.float32), True,
-            *body_parameters(fit, 24, where), True, True, str(entry(fit, "gender", where)), detected_px=detected,
-        )  # fmt: skip
+            "SURREAL",
+            annotation["id"],
+            self.folder / str(entry(image, "file_name", where)),
+            size_of(image, where),
+            box,
+            box,
+            focal,
+            principal,
+            0.0,
+            SMPL,
+            np.zeros((24, 2)),
+            np.zeros((24, 3)),
+            np.zeros(24, np.float32),
+            True,
+            *body_parameters(fit, 24, where),
+            True,
+            True,
+            str(entry(fit, "gender", where)),
+            detected_px=detected,
+        )

@@ -13,15 +13,17 @@ from openhmr.joints import JointSet
 
 @dataclass(frozen=True)
 class Sample:
-    """One person or hand in one picture, in the frame of the original picture: nothing is cropped, flipped or augmented.
+    """One person or hand in one picture, in the frame of the original picture: nothing is cropped, flipped or
+    augmented.
 
-    Lengths are metres in camera axes (x right, y down, z forward), pictures' in pixels. What a data set does not have is
-    zero and masked: ``joints_valid``, ``has_3d``, ``has_fit`` say what counts.
+    Lengths are metres in camera axes (x right, y down, z forward), pictures' in pixels. What a data set does
+    not have is zero and masked: ``joints_valid``, ``has_3d``, ``has_fit`` say what counts.
     """
 
     dataset: str
     sample_id: int
-    """The data set's own number of the annotation (of the picture where RootNet's list is the only source)."""
+    """The data set's own number of the annotation (of the picture where RootNet's list is the only
+    source)."""
     image_path: Path
     image_hw: tuple[int, int]
     box_xywh: NDArray
@@ -52,7 +54,8 @@ class Sample:
     detected_px: NDArray = field(default_factory=lambda: np.zeros((0, 2)))
     """``(D, 2)`` what a detector found, in the order of its joints; ``(0, 2)`` where nothing is stored."""
     weak_camera: NDArray = field(default_factory=lambda: np.zeros((0, 2)))
-    """``(2, 2)`` scale and offset, if pixels are ``scale * (X, Y) + offset``; ``(0, 2)`` where the camera is a pinhole."""
+    """``(2, 2)`` scale and offset, if pixels are ``scale * (X, Y) + offset``; ``(0, 2)`` where the camera is
+    a pinhole."""
     video: str = ""
     """Video and person that the picture belongs to, where there is one."""
 

@@ -1,4 +1,5 @@
-"""Good and bad cases as a picture: the best, the median and the worst of many test poses, prediction beside truth."""
+"""Good and bad cases as a picture: the best, the median and the worst of many test poses, prediction beside
+truth."""
 
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from openhmr.bodies.body import Body
 from openhmr.io.images import write_png
 from openhmr.joints import HUMAN36
 from openhmr.lab.evaluation.lift_benchmark import SEED, Predictor, Truth, dense_upsampling
-from openhmr.lab.evaluation.metrics import mpjpe
+from openhmr.lab.metrics.errors import mpjpe
 from openhmr.lab.synth.pairs import PairSource
 from openhmr.render.shading import render
 
@@ -19,14 +20,19 @@ QUARTER_TURN = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
 
 
 def case_picture(predict: Predictor, pairs: PairSource, body: Body, path: Path) -> list[float]:
-    """Write the picture (columns: best, median, worst; rows: from the camera, from the side; prediction left, truth right) and
-    return the three errors (MPJPE, mm)."""
+    """Write the picture (columns: best, median, worst; rows: from the camera, from the side; prediction left,
+    truth right) and return the three errors (MPJPE, mm)."""
     batch = pairs(POSES, torch.Generator().manual_seed(SEED + 2))
     guess = np.matmul(dense_upsampling(body), predict(batch))
-    errors = mpjpe(np.matmul(body.joint_regressors["human36"], guess) * 1000, batch.human36.numpy() * 1000, HUMAN36)
+    errors = mpjpe(
+        np.matmul(body.joint_regressors["human36"], guess) * 1000, batch.human36.numpy() * 1000, HUMAN36
+    )
     truth = Truth(body)(batch) / 1000
     chosen = np.argsort(errors)[[0, POSES // 2, POSES - 1]]
-    columns = [np.concatenate([_cell(guess[i], truth[i], body.faces, turn) for turn in (np.eye(3), QUARTER_TURN)]) for i in chosen]
+    columns = [
+        np.concatenate([_cell(guess[i], truth[i], body.faces, turn) for turn in (np.eye(3), QUARTER_TURN)])
+        for i in chosen
+    ]
     write_png(path, np.concatenate(columns, 1))
     return [float(e) for e in errors[chosen]]
 

@@ -1,4 +1,5 @@
-"""The original evaluation of I2L-MeshNet (spec i2l_meshnet section 8): its errors, its printed lines, its file for FreiHAND.
+"""The original evaluation of I2L-MeshNet (spec i2l_meshnet section 8): its errors, its printed lines, its
+file for FreiHAND.
 
 Lengths are metres until they are reported in millimetres.
 """
@@ -16,13 +17,13 @@ from numpy.typing import NDArray
 from openhmr.bodies.mano import mano_joint_regressor
 from openhmr.errors import InputError
 from openhmr.geometry.camera import pixel2cam
-from openhmr.geometry.patch import PATCH_PX, apply_affine, patch_affines
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import HUMAN36_TOP
+from openhmr.lab.crops.i2l_meshnet import PATCH_PX, apply_affine, patch_affines
 from openhmr.lab.data.types import Sample, Samples
-from openhmr.lab.evaluation.metrics import mpjpe, pa_mpjpe
-from openhmr.lab.models.i2l_meshnet.inputs import BOX_M, Arrays, Preparation
-from openhmr.lab.models.i2l_meshnet.targets import LIXELS, regressor
+from openhmr.lab.items.i2l_meshnet import BOX_M, Arrays, Preparation
+from openhmr.lab.items.i2l_targets import LIXELS, regressor
+from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
 
 METRICS = ("mpjpe_lixel", "pa_mpjpe_lixel", "mpjpe_param", "pa_mpjpe_param")
 
@@ -51,11 +52,14 @@ class OfficialTest:
         inputs, targets, meta = self.preparation.test(self.samples[index])
         return inputs | targets | meta
 
-    def errors(self, index: int, item: Mapping[str, NDArray], prediction: Mapping[str, NDArray]) -> dict[str, float]:
-        """Errors (mm) of a sample by the names of ``METRICS``, those of the param mesh only where the prediction has one.
+    def errors(
+        self, index: int, item: Mapping[str, NDArray], prediction: Mapping[str, NDArray]
+    ) -> dict[str, float]:
+        """Errors (mm) of a sample by the names of ``METRICS``, those of the param mesh only where the
+        prediction has one.
 
-        Empty for MS COCO, which has no 3D truth, and FreiHAND, whose truth its own server keeps. The prediction holds
-        ``mesh_coord_img (V,3)`` in lixels and perhaps ``mesh_coord_cam (V,3)`` in metres.
+        Empty for MS COCO, which has no 3D truth, and FreiHAND, whose truth its own server keeps. The
+        prediction holds ``mesh_coord_img (V,3)`` in lixels and perhaps ``mesh_coord_cam (V,3)`` in metres.
         """
         sample = self.samples[index]
         if sample.dataset not in ("Human36M", "PW3D"):
@@ -63,7 +67,11 @@ class OfficialTest:
         to_joints = regressor(self.preparation.body, "human36").astype(np.float64)
         truth = sample.joints_cam_m
         if sample.dataset == "PW3D":
-            mesh = item["fit_mesh_coord_cam"] if "fit_mesh_coord_cam" in item else self.preparation.truth(sample)["fit_mesh_coord_cam"]
+            mesh = (
+                item["fit_mesh_coord_cam"]
+                if "fit_mesh_coord_cam" in item
+                else self.preparation.truth(sample)["fit_mesh_coord_cam"]
+            )
             truth = to_joints @ mesh
         meshes = {"lixel": restore_mesh(prediction["mesh_coord_img"], sample, BOX_M["body"])}
         if "mesh_coord_cam" in prediction:
@@ -75,13 +83,19 @@ class OfficialTest:
                 out[f"{metric}_{name}"] = float(measure(joints, truth, HUMAN36_TOP)) * 1000
         return out
 
-    def hand(self, index: int, prediction: Mapping[str, NDArray], param_mm: bool = True) -> tuple[NDArray, NDArray]:
+    def hand(
+        self, index: int, prediction: Mapping[str, NDArray], param_mm: bool = True
+    ) -> tuple[NDArray, NDArray]:
         """Joints ``(21,3)`` and mesh ``(778,3)`` of a FreiHAND sample as the original hands them in.
 
-        Lixel stage: metres in the camera. Param stage: millimetres relative to the root, as the network returns them, or, without
-        ``param_mm``, metres in the camera with the root where the lixel mesh has it.
+        Lixel stage: metres in the camera. Param stage: millimetres relative to the root, as the network
+        returns them, or, without ``param_mm``, metres in the camera with the root where the lixel mesh has
+        it.
         """
-        sample, to_joints = self.samples[index], mano_joint_regressor(self.preparation.body).astype(np.float64)
+        sample, to_joints = (
+            self.samples[index],
+            mano_joint_regressor(self.preparation.body).astype(np.float64),
+        )
         mesh = restore_mesh(prediction["mesh_coord_img"], sample, BOX_M["hand"])
         if "mesh_coord_cam" in prediction:
             own = prediction["mesh_coord_cam"].astype(np.float64)
@@ -90,7 +104,8 @@ class OfficialTest:
 
 
 def lines(errors: Mapping[str, NDArray | Sequence[float]]) -> list[str]:
-    """What the original prints of the errors by name; nan where there are none, so also of the param mesh in the lixel stage."""
+    """What the original prints of the errors by name; nan where there are none, so also of the param mesh in
+    the lixel stage."""
     out = []
     for name in METRICS:
         metric, mesh = name.rsplit("_", 1)
@@ -101,12 +116,16 @@ def lines(errors: Mapping[str, NDArray | Sequence[float]]) -> list[str]:
 
 
 def write_hands(path: Path, hands: Iterable[tuple[NDArray, NDArray]]) -> None:
-    """FreiHAND's ``pred.json``: a list of all joints and a list of all meshes, in the order of the test set."""
+    """FreiHAND's ``pred.json``: a list of all joints and a list of all meshes, in the order of the test
+    set."""
     joints: list[list[float]] = []
     meshes: list[list[float]] = []
     for points, mesh in hands:
         if not (np.isfinite(points).all() and np.isfinite(mesh).all()):
-            raise InputError(f"hand {len(joints)} has coordinates that are not finite; nothing is written: check the network's weights")
+            raise InputError(
+                f"hand {len(joints)} has coordinates that are not finite; nothing is written: check the "
+                f"network's weights"
+            )
         joints.append(points.tolist())
         meshes.append(mesh.tolist())
     with atomic_path(path) as temporary:

@@ -14,7 +14,7 @@ from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import HUMAN36, JointSet
-from openhmr.lab.evaluation.metrics import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
+from openhmr.lab.metrics.errors import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
 from openhmr.lab.synth.motion import Motion
 from openhmr.lab.synth.noise2d import CLEAN, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
@@ -27,35 +27,45 @@ Predictor = Callable[[Batch], NDArray]
 
 
 def conditions() -> dict[str, NoiseLevel]:
-    """Name -> noise: true and noisy 2D (with and without confidences that tell good joints from bad), with 0 to 5 joints missing."""
+    """Name -> noise: true and noisy 2D (with and without confidences that tell good joints from bad), with 0
+    to 5 joints missing."""
     out = {}
     for missing in (0, 1, 3, 5):
         suffix = f", {missing} missing" if missing else ""
         out["true 2D" + suffix] = NoiseLevel(missing=missing)
         out["noisy 2D" + suffix] = NoiseLevel(share=1.0, soft=1.0, missing=missing)
     out["noisy 2D, no confidences"] = NoiseLevel(share=1.0)
-    # A current detector on a clear video errs by a fifth of the synthesis' radii (measured on real frames); this is still harder.
+    # A current detector on a clear video errs by a fifth of the synthesis' radii (measured on real frames);
+    # this is still harder.
     out["noisy 2D, 0.3 of it"] = NoiseLevel(share=1.0, soft=1.0, strength=(0.3, 0.3))
     return out
 
 
 def recorded(motion: Motion, skeleton: Skeleton, joint_set: JointSet, noise: NoiseLevel) -> PairSource:
-    """Pairs of the recorded frames of ``motion``, each equally likely, with the default cameras and random shapes."""
+    """Pairs of the recorded frames of ``motion``, each equally likely, with the default cameras and random
+    shapes."""
     weights = np.full(len(motion.rotations), 1 / len(motion.rotations))
     poses = PoseSampler(motion.rotations, weights, AS_RECORDED, torch.device("cpu"))
     return PairSource(skeleton, poses, joint_set, noise, Cameras())
 
 
 class Baselines:
-    """The mean training pose, and the training pose whose 2D pose fits best by Procrustes alignment in the plane."""
+    """The mean training pose, and the training pose whose 2D pose fits best by Procrustes alignment in the
+    plane."""
 
     def __init__(self, motion: Motion, skeleton: Skeleton, joint_set: JointSet) -> None:
         poses = PoseSampler(motion.rotations, even_weights(motion.rotations), Widening(), torch.device("cpu"))
-        bank = PairSource(skeleton, poses, joint_set, CLEAN, Cameras())(BANK, torch.Generator().manual_seed(SEED + 1))
+        bank = PairSource(skeleton, poses, joint_set, CLEAN, Cameras())(
+            BANK, torch.Generator().manual_seed(SEED + 1)
+        )
         self.skeleton, self.bank = skeleton, bank
         self.flat = self._complex(bank.pose2d)
         sample = slice(0, 2000)
-        self.mean = skeleton.vertices(bank.rotations[sample], bank.translations[sample], bank.betas[sample]).mean(0).numpy()
+        self.mean = (
+            skeleton.vertices(bank.rotations[sample], bank.translations[sample], bank.betas[sample])
+            .mean(0)
+            .numpy()
+        )
 
     @staticmethod
     def _complex(pose2d: torch.Tensor) -> NDArray:
@@ -65,33 +75,45 @@ class Baselines:
         return np.broadcast_to(self.mean, (len(batch.pose2d), *self.mean.shape))
 
     def nearest(self, batch: Batch) -> NDArray:
-        """Coarse vertices of the best-fitting training pose, turned about the optical axis as the 2D fit says."""
+        """Coarse vertices of the best-fitting training pose, turned about the optical axis as the 2D fit
+        says."""
         z, present = self._complex(batch.pose2d), (batch.pose2d[..., 2] > 0).numpy().astype(np.float32)
         product = z.conj() @ self.flat.T
         norm = present @ (np.abs(self.flat) ** 2).T
         best = np.argmax(np.abs(product) ** 2 / np.maximum(norm, 1e-9), 1)
         found = torch.as_tensor(best)
-        vertices = self.skeleton.vertices(self.bank.rotations[found], self.bank.translations[found], self.bank.betas[found]).numpy()
+        vertices = self.skeleton.vertices(
+            self.bank.rotations[found], self.bank.translations[found], self.bank.betas[found]
+        ).numpy()
         turn = np.exp(-1j * np.angle(product[np.arange(len(best)), best]))[:, None]
         xy = (vertices[..., 0] + 1j * vertices[..., 1]) * turn
         return np.stack([xy.real, xy.imag, vertices[..., 2]], -1)
 
 
 def onnx_predictor(path: Path, body: Body, joint_set: JointSet) -> Predictor:
-    """Run an exported ONNX file. Raises :class:`InputError` if it is no Pose2Mesh of ``body`` and ``joint_set``."""
+    """Run an exported ONNX file. Raises :class:`InputError` if it is no Pose2Mesh of ``body`` and
+    ``joint_set``."""
     lifter = Lifter(path, body)
     session = lifter.session
-    inputs, outputs = ({v.name: v.shape for v in values} for values in (session.get_inputs(), session.get_outputs()))
+    inputs, outputs = (
+        {v.name: v.shape for v in values} for values in (session.get_inputs(), session.get_outputs())
+    )
     if list(inputs) != ["pose2d"] or "vertices" not in outputs:
         raise InputError(
-            f"{path} takes {', '.join(inputs)} and gives {', '.join(outputs)}; a Pose2Mesh model takes pose2d and gives vertices: use one"
+            f"{path} takes {', '.join(inputs)} and gives {', '.join(outputs)}; a Pose2Mesh model takes "
+            f"pose2d and gives vertices: use one"
         )
     if lifter.joint_set.name != joint_set.name or inputs["pose2d"][1:] != [joint_set.size, 3]:
-        raise InputError(f"{path} is for joint set {lifter.joint_set.name}; --joints says {joint_set.name}: make them agree")
+        raise InputError(
+            f"{path} is for joint set {lifter.joint_set.name}; --joints says {joint_set.name}: make them "
+            f"agree"
+        )
     at_once = poses_at_once(session)
 
     def predict(batch: Batch) -> NDArray:
-        return np.concatenate([session.run(["vertices"], {"pose2d": part.numpy()})[0] for part in batch.pose2d.split(at_once)])
+        return np.concatenate(
+            [session.run(["vertices"], {"pose2d": part.numpy()})[0] for part in batch.pose2d.split(at_once)]
+        )
 
     return predict
 
@@ -110,7 +132,9 @@ class Truth:
 
     def __init__(self, body: Body) -> None:
         self.body = body
-        self.shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2).reshape(-1, body.num_betas + 1)
+        self.shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2).reshape(
+            -1, body.num_betas + 1
+        )
 
     def __call__(self, batch: Batch) -> NDArray:
         ones = np.concatenate([np.ones((len(batch.betas), 1), np.float32), batch.betas.numpy()], 1)
@@ -127,8 +151,8 @@ def evaluate(
     levels: dict[str, NoiseLevel] | None = None,
     samples: int = SAMPLES,
 ) -> list[dict[str, object]]:
-    """Rows of MPJPE, PA-MPJPE (14 Human3.6M joints), MPVPE, PA-MPVPE in mm, for each predictor and each of the noise ``levels``
-    (default: :func:`conditions`), over ``samples`` poses."""
+    """Rows of MPJPE, PA-MPJPE (14 Human3.6M joints), MPVPE, PA-MPVPE in mm, for each predictor and each of
+    the noise ``levels`` (default: :func:`conditions`), over ``samples`` poses."""
     upsample, truth = dense_upsampling(body), Truth(body)
     human36, pelvis = body.joint_regressors["human36"], body.J_regressor[0]
     rows: list[dict[str, object]] = []
@@ -144,12 +168,17 @@ def evaluate(
                 mesh = np.matmul(upsample, predict(batch)) * 1000
                 guess = np.matmul(human36, mesh)
                 sums[p] += [
-                    mpjpe(guess, joints, HUMAN36).sum(), pa_mpjpe(guess, joints, HUMAN36).sum(),
-                    mpvpe(mesh, target, pelvis).sum(), pa_mpvpe(mesh, target).sum(),
-                ]  # fmt: skip
+                    mpjpe(guess, joints, HUMAN36).sum(),
+                    pa_mpjpe(guess, joints, HUMAN36).sum(),
+                    mpvpe(mesh, target, pelvis).sum(),
+                    pa_mpvpe(mesh, target).sum(),
+                ]
         for p, total in sums.items():
             keys = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE")
-            rows.append({"input": name, "method": p} | dict(zip(keys, (total / samples).round(2).tolist(), strict=True)))
+            rows.append(
+                {"input": name, "method": p}
+                | dict(zip(keys, (total / samples).round(2).tolist(), strict=True))
+            )
     return rows
 
 
@@ -164,6 +193,11 @@ def write_table(rows: list[dict[str, object]], folder: Path, stem: str) -> str:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    cells = [list(rows[0])] + [[f"{v:.1f}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+    cells = [list(rows[0])] + [
+        [f"{v:.1f}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows
+    ]
     widths = [max(len(r[i]) for r in cells) for i in range(len(cells[0]))]
-    return "\n".join("  ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))) for r in cells)
+    return "\n".join(
+        "  ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+        for r in cells
+    )

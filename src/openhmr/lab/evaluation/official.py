@@ -1,6 +1,7 @@
 """The final tests of the two originals: which errors, on which joints, under which words they are printed.
 
-Every function takes millimetres and returns a :class:`Report`; its ``text`` is what the original prints, to the letter.
+Every function takes millimetres and returns a :class:`Report`; its ``text`` is what the original prints, to
+the letter.
 """
 
 import csv
@@ -16,13 +17,26 @@ from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
 from openhmr.lab.evaluation.i2l_official import METRICS, lines
-from openhmr.lab.evaluation.metrics import acceleration_error, mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
-from openhmr.predict.smooth import smooth_one_euro
+from openhmr.lab.metrics.errors import acceleration_error, mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
+from openhmr.sequence.one_euro import smooth_one_euro
 
 ACTIONS = (
-    "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Posing", "Purchases", "Sitting", "SittingDown", "Smoking",
-    "Photo", "Waiting", "Walking", "WalkDog", "WalkTogether",
-)  # fmt: skip
+    "Directions",
+    "Discussion",
+    "Eating",
+    "Greeting",
+    "Phoning",
+    "Posing",
+    "Purchases",
+    "Sitting",
+    "SittingDown",
+    "Smoking",
+    "Photo",
+    "Waiting",
+    "Walking",
+    "WalkDog",
+    "WalkTogether",
+)
 """Human3.6M's actions in the order of their numbers, which begin at 2 in file names."""
 
 
@@ -41,7 +55,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """``text`` as the original prints it, the ``rows`` behind it, and ``extra`` errors that the original does not print."""
+    """``text`` as the original prints it, the ``rows`` behind it, and ``extra`` errors that the original does
+    not print."""
 
     text: str
     rows: Sequence[Row]
@@ -52,21 +67,34 @@ class Report:
         """``NAME.json`` and ``NAME.csv`` with every figure (label, action, value in mm)."""
         folder.mkdir(parents=True, exist_ok=True)
         figures = [(r.label, "all", r.printed, len(r.values)) for r in self.rows]
-        figures += [(label, action, v, 0) for label, by in self.per_action.items() for action, v in by.items() if np.isfinite(v)]
+        figures += [
+            (label, action, v, 0)
+            for label, by in self.per_action.items()
+            for action, v in by.items()
+            if np.isfinite(v)
+        ]
         figures += [(label, "all", v, 0) for label, v in self.extra.items()]
         with atomic_path(folder / f"{name}.json") as temporary:
             names = ("error", "subset", "value", "samples")
-            content = [dict(zip(names, (a, b, round(c, 4) if np.isfinite(c) else None, d or None), strict=True)) for a, b, c, d in figures]
+            content = [
+                dict(zip(names, (a, b, round(c, 4) if np.isfinite(c) else None, d or None), strict=True))
+                for a, b, c, d in figures
+            ]
             temporary.write_text(json.dumps(content, indent=1) + "\n")
         with atomic_path(folder / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
-            csv.writer(file).writerows([("error", "subset", "value", "samples"), *((a, b, f"{c:.4f}", d or "") for a, b, c, d in figures)])
+            csv.writer(file).writerows(
+                [
+                    ("error", "subset", "value", "samples"),
+                    *((a, b, f"{c:.4f}", d or "") for a, b, c, d in figures),
+                ]
+            )
 
 
 def action_of(path: str) -> int:
     """Number (from 0) of the action in an image path ``..._act_NN_...``.
 
-    The original looks behind the path's first ``act``, which any folder's name can be; here the last ``_act_`` counts. Raises
-    :class:`InputError` where no such number follows.
+    The original looks behind the path's first ``act``, which any folder's name can be; here the last
+    ``_act_`` counts. Raises :class:`InputError` where no such number follows.
     """
     _, found, rest = path.rpartition("_act_")
     digits = rest[:2] if found else ""
@@ -75,8 +103,16 @@ def action_of(path: str) -> int:
     return int(digits) - 2
 
 
-def human36m(predicted: NDArray, truth: NDArray, joints: NDArray, human36: NDArray, smpl: NDArray, actions: Sequence[int]) -> Report:
-    """Human3.6M, protocol 2: meshes ``(N,V,3)``, annotated ``joints (N,17,3)``, the two regressors, an action per sample."""
+def human36m(
+    predicted: NDArray,
+    truth: NDArray,
+    joints: NDArray,
+    human36: NDArray,
+    smpl: NDArray,
+    actions: Sequence[int],
+) -> Report:
+    """Human3.6M, protocol 2: meshes ``(N,V,3)``, annotated ``joints (N,17,3)``, the two regressors, an action
+    per sample."""
     regressed = np.matmul(human36, predicted)
     rows = [
         Row.mean("H36M pose error (MPJPE)", mpjpe(regressed, joints, HUMAN36)),
@@ -99,24 +135,38 @@ def human36m_poses(predicted: NDArray, joints: NDArray, actions: Sequence[int]) 
 def _protocol2(rows: list[Row], actions: Sequence[int], extra: dict[str, float]) -> Report:
     index, lines, per_action = np.asarray(actions), ["Evaluation start..."], {}
     for row in rows:
-        by = {name: float(row.values[index == i].mean()) if np.any(index == i) else float("nan") for i, name in enumerate(ACTIONS)}
+        by = {
+            name: float(row.values[index == i].mean()) if np.any(index == i) else float("nan")
+            for i, name in enumerate(ACTIONS)
+        }
         per_action[row.label] = by
-        lines += [f"Protocol 2 {row.label} >> tot: {row.printed:.2f}", "".join(f"{name}: {value:.2f} " for name, value in by.items())]
+        lines += [
+            f"Protocol 2 {row.label} >> tot: {row.printed:.2f}",
+            "".join(f"{name}: {value:.2f} " for name, value in by.items()),
+        ]
     return Report("\n".join(lines) + "\n", rows, extra, per_action)
 
 
 def pw3d(
-    predicted: NDArray, truth: NDArray, human36: NDArray, smpl: NDArray, videos: Sequence[str] = (), pa_vertices: bool = False
+    predicted: NDArray,
+    truth: NDArray,
+    human36: NDArray,
+    smpl: NDArray,
+    videos: Sequence[str] = (),
+    pa_vertices: bool = False,
 ) -> Report:
     """3DPW: meshes ``(N,V,3)``. ``pa_vertices=False`` prints 0.00 as PA-MPVPE, as the original does.
 
-    With a ``videos`` name per sample the extras tell the acceleration error, and all errors after the one-euro filter.
+    With a ``videos`` name per sample the extras tell the acceleration error, and all errors after the
+    one-euro filter.
     """
     regress = lambda regressor, mesh: np.matmul(regressor, mesh)  # noqa: E731
     aligned = pa_mpvpe(predicted, truth)
     rows = [
         Row.mean("H36M MPJPE (mm)    ", mpjpe(regress(human36, predicted), regress(human36, truth), HUMAN36)),
-        Row.mean("H36M PA-MPJPE (mm) ", pa_mpjpe(regress(human36, predicted), regress(human36, truth), HUMAN36)),
+        Row.mean(
+            "H36M PA-MPJPE (mm) ", pa_mpjpe(regress(human36, predicted), regress(human36, truth), HUMAN36)
+        ),
         Row.mean("SMPL MPJPE (mm)    ", mpjpe(regress(smpl, predicted), regress(smpl, truth), SMPL)),
         Row.mean("MPVPE (mm)         ", mpvpe(predicted, truth, smpl[0])),
         Row("PA-MPVPE (mm)      ", aligned, float(aligned.mean()) if pa_vertices else 0.0),
@@ -140,8 +190,11 @@ def _sections(rows: Sequence[Row]) -> str:
     return "Evaluation start...\n" + "".join(f"{r.label}>> tot: {r.printed:.2f}\n\n" for r in rows)
 
 
-def video_errors(predicted: NDArray, truth: NDArray, videos: Sequence[str], joint_set: JointSet) -> dict[str, float]:
-    """Acceleration error (mm per frame squared) of poses ``(N,J,3)`` in order, and all errors after smoothing each video."""
+def video_errors(
+    predicted: NDArray, truth: NDArray, videos: Sequence[str], joint_set: JointSet
+) -> dict[str, float]:
+    """Acceleration error (mm per frame squared) of poses ``(N,J,3)`` in order, and all errors after smoothing
+    each video."""
     root = joint_set.root
     p, t = (x - x[:, root : root + 1] for x in (predicted, truth))
     names, parts = np.asarray(videos), []
@@ -152,12 +205,17 @@ def video_errors(predicted: NDArray, truth: NDArray, videos: Sequence[str], join
         parts.append(chosen)
     keep = list(joint_set.eval_joints)
     acceleration = lambda x: float(  # noqa: E731
-        np.concatenate([acceleration_error(x[c][:, keep], t[c][:, keep]) for c in parts if c.sum() > 2] or [np.array([np.nan])]).mean()
+        np.concatenate(
+            [acceleration_error(x[c][:, keep], t[c][:, keep]) for c in parts if c.sum() > 2]
+            or [np.array([np.nan])]
+        ).mean()
     )
     return {
-        "acceleration error": acceleration(p), "smoothed acceleration error": acceleration(smooth),
-        "smoothed MPJPE": float(mpjpe(smooth, t, joint_set).mean()), "smoothed PA-MPJPE": float(pa_mpjpe(smooth, t, joint_set).mean()),
-    }  # fmt: skip
+        "acceleration error": acceleration(p),
+        "smoothed acceleration error": acceleration(smooth),
+        "smoothed MPJPE": float(mpjpe(smooth, t, joint_set).mean()),
+        "smoothed PA-MPJPE": float(pa_mpjpe(smooth, t, joint_set).mean()),
+    }
 
 
 def surreal(predicted: NDArray, truth: NDArray, smpl: NDArray) -> Report:
@@ -172,12 +230,16 @@ def surreal(predicted: NDArray, truth: NDArray, smpl: NDArray) -> Report:
 
 def surreal_poses(predicted: NDArray, truth: NDArray) -> Report:
     """SURREAL, stage 1 of Pose2Mesh: SMPL poses ``(N,24,3)``."""
-    rows = [Row.mean("MPJPE", mpjpe(predicted, truth, SMPL)), Row.mean("PA-MPJPE", pa_mpjpe(predicted, truth, SMPL))]
+    rows = [
+        Row.mean("MPJPE", mpjpe(predicted, truth, SMPL)),
+        Row.mean("PA-MPJPE", pa_mpjpe(predicted, truth, SMPL)),
+    ]
     return Report("".join(f"{r.label}: {r.printed:.2f} mm\n" for r in rows), rows)
 
 
 def i2l(errors: Mapping[str, NDArray]) -> Report:
-    """I2L-MeshNet's four lines from per-sample errors (mm) by the names of :data:`METRICS`; nan where there are none."""
+    """I2L-MeshNet's four lines from per-sample errors (mm) by the names of :data:`METRICS`; nan where there
+    are none."""
     rows = [
         Row.mean(line.split(":")[0], np.asarray(errors.get(name, ()), np.float64))
         for name, line in zip(METRICS, lines(errors), strict=True)

@@ -1,4 +1,5 @@
-"""Errors of the image network, of Pose2Mesh on its 2D joints, and of both together, on synthetic pictures never trained on."""
+"""Errors of the image network, of Pose2Mesh on its 2D joints, and of both together, on synthetic pictures
+never trained on."""
 
 import tarfile
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.joints import HUMAN36
-from openhmr.lab.evaluation.metrics import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
-from openhmr.lab.evaluation.real import TILES, Shown, tile, write_sheet
+from openhmr.lab.evaluation.real_frames import TILES, Shown, tile, write_sheet
+from openhmr.lab.metrics.errors import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
 from openhmr.lab.synth.shards import AGAIN, ARRAYS, pictures, read_shards
 from openhmr.predict.average import average
 from openhmr.predict.lift import Lifter
@@ -29,8 +30,8 @@ COLUMNS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "distance %", "overlay %", 
 
 @dataclass(frozen=True)
 class Item:
-    """``image (H,W,3)`` RGB, its camera ``K (3,3)``, the person's ``box (4,)`` as a detector gives it (the part inside the
-    picture), and the true ``vertices (V,3)`` in metres, camera axes."""
+    """``image (H,W,3)`` RGB, its camera ``K (3,3)``, the person's ``box (4,)`` as a detector gives it (the
+    part inside the picture), and the true ``vertices (V,3)`` in metres, camera axes."""
 
     image: NDArray[np.uint8]
     K: NDArray
@@ -39,7 +40,8 @@ class Item:
 
 
 def items(shards: list[tuple[Path, dict[str, NDArray]]], body: Body, count: int) -> Iterator[Item]:
-    """The people of the first ``count`` pictures of :func:`read_shards`. Raises :class:`InputError` for a damaged picture."""
+    """The people of the first ``count`` pictures of :func:`read_shards`. Raises :class:`InputError` for a
+    damaged picture."""
     for shard, arrays in shards:
         with tarfile.open(shard) as tar:
             for i, member in enumerate(pictures(tar)):
@@ -69,13 +71,19 @@ def predictions(recoverer: Recoverer, lifter: Lifter, item: Item) -> dict[str, R
     recovered = recoverer(item.image, item.box, K=item.K)
     lifted = lifter(recovered.pose2d, float(item.K[0, 0]), recovered.image_size)
     both = average(recovered, lifted, recoverer.body)
-    return {"lixel": recovered, "param": recovered.parametric(), "lift of its 2D joints": lifted, "lixel and lift averaged": both}
+    return {
+        "lixel": recovered,
+        "param": recovered.parametric(),
+        "lift of its 2D joints": lifted,
+        "lixel and lift averaged": both,
+    }
 
 
 def errors(result: Result, item: Item, body: Body) -> tuple[float, ...]:
-    """The numbers of :data:`COLUMNS`: the first four in millimetres; the pelvis' distance from the camera in per cent of the true
-    one; the median distance between 2D joints and projected joints in per cent of the box height; and the root mean square of
-    vertex errors over their own standard deviations (1 if calibrated; nan where a method tells none)."""
+    """The numbers of :data:`COLUMNS`: the first four in millimetres; the pelvis' distance from the camera in
+    per cent of the true one; the median distance between 2D joints and projected joints in per cent of the
+    box height; and the root mean square of vertex errors over their own standard deviations (1 if calibrated;
+    nan where a method tells none)."""
     regressor = body.joint_regressors["human36"]
     mesh, truth = 1000 * result.vertices[0].astype(np.float64), 1000 * item.vertices.astype(np.float64)
     guess, joints = regressor @ mesh, regressor @ truth
@@ -83,24 +91,36 @@ def errors(result: Result, item: Item, body: Body) -> tuple[float, ...]:
     overlay = float(result.reprojection_px()[0]) / item.box[3] * 100
     ratio = _over_sigma(result, item, regressor[0]) if isinstance(result, Recovered) else float("nan")
     return (
-        float(mpjpe(guess, joints, HUMAN36)), float(pa_mpjpe(guess, joints, HUMAN36)), float(mpvpe(mesh, truth, body.J_regressor[0])),
-        float(pa_mpvpe(mesh, truth)), float(distance), overlay, ratio,
-    )  # fmt: skip
+        float(mpjpe(guess, joints, HUMAN36)),
+        float(pa_mpjpe(guess, joints, HUMAN36)),
+        float(mpvpe(mesh, truth, body.J_regressor[0])),
+        float(pa_mpvpe(mesh, truth)),
+        float(distance),
+        overlay,
+        ratio,
+    )
 
 
 def _over_sigma(result: Recovered, item: Item, pelvis: NDArray) -> float:
-    """Errors relative to the pelvis, in the camera's axes: those of the virtual camera differ by a few degrees."""
+    """Errors relative to the pelvis, in the camera's axes: those of the virtual camera differ by a few
+    degrees."""
     wrong = (result.vertices[0] - pelvis @ result.vertices[0]) - (item.vertices - pelvis @ item.vertices)
     return float(np.sqrt(np.mean((wrong / result.vertices_sigma[0]) ** 2)))
 
 
 def evaluate(
-    recoverer: Recoverer, lifter: Lifter, folder: Path, count: int, search: bool = False, sheet: Path | None = None
+    recoverer: Recoverer,
+    lifter: Lifter,
+    folder: Path,
+    count: int,
+    search: bool = False,
+    sheet: Path | None = None,
 ) -> list[dict[str, object]]:
-    """One row a method: means over the pictures; medians for distance and overlay, root mean square for the last column.
+    """One row a method: means over the pictures; medians for distance and overlay, root mean square for the
+    last column.
 
-    ``search`` adds the lixel mesh of the person that is found without a box. ``sheet`` is where the lixel meshes of some pictures,
-    evenly taken, are drawn over them, from the least to the largest PA-MPJPE.
+    ``search`` adds the lixel mesh of the person that is found without a box. ``sheet`` is where the lixel
+    meshes of some pictures, evenly taken, are drawn over them, from the least to the largest PA-MPJPE.
     """
     table: dict[str, list[tuple[float, ...]]] = {}
     tiles: list[tuple[float, NDArray[np.uint8]]] = []
@@ -119,7 +139,14 @@ def evaluate(
     rows: list[dict[str, object]] = []
     for method, numbers in table.items():
         column = np.array(numbers)
-        summary = [*column[:, :4].mean(0), *np.median(column[:, 4:6], axis=0), np.sqrt((column[:, 6] ** 2).mean())]
+        summary = [
+            *column[:, :4].mean(0),
+            *np.median(column[:, 4:6], axis=0),
+            np.sqrt((column[:, 6] ** 2).mean()),
+        ]
         row: dict[str, object] = {"method": method, "pictures": str(len(numbers))}
-        rows.append(row | {k: round(float(v), 2) if np.isfinite(v) else "" for k, v in zip(COLUMNS, summary, strict=True)})
+        rows.append(
+            row
+            | {k: round(float(v), 2) if np.isfinite(v) else "" for k, v in zip(COLUMNS, summary, strict=True)}
+        )
     return rows

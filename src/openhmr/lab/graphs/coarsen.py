@@ -1,7 +1,9 @@
-"""Heavy-edge coarsening of a mesh graph into a binary tree of clusters, as Pose2Mesh does it, quirks included.
+"""Heavy-edge coarsening of a mesh graph into a binary tree of clusters, as Pose2Mesh does it, quirks
+included.
 
-Source: Pose2Mesh spec section 6.1-6.3 (after Graclus; Dhillon, Guan, Kulis 2007; Defferrard et al. 2016). A checkpoint's weights
-are tied to the node order found here, so every tie and every quirk of the original is kept.
+Source: Pose2Mesh spec section 6.1-6.3 (after Graclus; Dhillon, Guan, Kulis 2007; Defferrard et al. 2016). A
+checkpoint's weights are tied to the node order found here, so every tie and every quirk of the original is
+kept.
 """
 
 import numpy as np
@@ -17,16 +19,21 @@ Ints = NDArray[np.int64]
 def mesh_adjacency(faces: NDArray[np.integer]) -> sparse.csr_matrix:
     """Symmetric ``(V,V)`` adjacency of ``faces (T,3)``, 0 or 1 on a manifold mesh, V = the largest index + 1.
 
-    Edges used by n > 1 faces in one direction count n - 1 (spec 6.1). Raises :class:`InputError` if a vertex is in no face.
+    Edges used by n > 1 faces in one direction count n - 1 (spec 6.1). Raises :class:`InputError` if a vertex
+    is in no face.
     """
     faces = np.asarray(faces)
     if faces.ndim != 2 or faces.shape[1] != 3 or len(faces) == 0 or faces.min() < 0:
-        raise InputError(f"faces have shape {faces.shape}; a mesh graph needs (T, 3) non-negative vertex indices: pass triangles")
+        raise InputError(
+            f"faces have shape {faces.shape}; a mesh graph needs (T, 3) non-negative vertex indices: pass "
+            f"triangles"
+        )
     count = int(faces.max()) + 1
     unused = np.flatnonzero(np.bincount(faces.ravel(), minlength=count) == 0)
     if len(unused):
         raise InputError(
-            f"{len(unused)} of {count} vertices are in no face (the first is {unused[0]}); a mesh graph needs every vertex in one: "
+            f"{len(unused)} of {count} vertices are in no face (the first is {unused[0]}); a mesh graph "
+            f"needs every vertex in one: "
             "remove the isolated vertices"
         )
     rows, cols = faces[:, [0, 1, 0]].ravel(), faces[:, [1, 2, 2]].ravel()
@@ -36,17 +43,23 @@ def mesh_adjacency(faces: NDArray[np.integer]) -> sparse.csr_matrix:
 
 
 def match(weights: sparse.csr_matrix, degree: NDArray[np.float64]) -> Ints:
-    """Pair each node with its best unpaired neighbour: the cluster of every node, numbered in visiting order (spec 6.2)."""
+    """Pair each node with its best unpaired neighbour: the cluster of every node, numbered in visiting order
+    (spec 6.2)."""
     weights.sort_indices()
     order = introsort_indices(np.asarray(weights.sum(axis=0)).ravel().tolist())
     count = weights.shape[0]
     start, length = weights.indptr[:-1].tolist(), np.diff(weights.indptr)
     if count > 1:
-        # The original's row table is off by one at both ends: row 0 also sees the next row's first entry, and the last row misses
-        # its last one.
+        # The original's row table is off by one at both ends: row 0 also sees the next row's first entry, and
+        # the last row misses its last one.
         length[0] += 1
         length[-1] -= 1
-    lengths, cols, values, d = length.tolist(), weights.indices.tolist(), weights.data.tolist(), degree.tolist()
+    lengths, cols, values, d = (
+        length.tolist(),
+        weights.indices.tolist(),
+        weights.data.tolist(),
+        degree.tolist(),
+    )
     # Likewise the original's: the first stored value of a row stands where the self loop was meant.
     first = [values[s] for s in start]
     cluster, clusters = [-1] * count, 0
@@ -76,7 +89,8 @@ def merge(weights: sparse.csr_matrix, cluster: Ints) -> sparse.csr_matrix:
 
 
 def coarsen(weights: sparse.csr_matrix, levels: int) -> tuple[list[sparse.csr_matrix], list[Ints]]:
-    """Graphs 0..levels, fine to coarse, and the ``levels`` vectors that lead from each node to its cluster."""
+    """Graphs 0..levels, fine to coarse, and the ``levels`` vectors that lead from each node to its
+    cluster."""
     graphs, parents = [weights], []
     degree = np.asarray(weights.sum(axis=1)).ravel() - weights.diagonal()
     for _ in range(levels):
@@ -87,7 +101,8 @@ def coarsen(weights: sparse.csr_matrix, levels: int) -> tuple[list[sparse.csr_ma
 
 
 def tree_order(parents: list[Ints]) -> list[Ints]:
-    """Orders of the nodes of each graph, fine to coarse, such that nodes 2n and 2n+1 are the children of node n (spec 6.3).
+    """Orders of the nodes of each graph, fine to coarse, such that nodes 2n and 2n+1 are the children of node
+    n (spec 6.3).
 
     Where a cluster has one node or none, fake ids (from the real count upwards) fill the pair.
     """

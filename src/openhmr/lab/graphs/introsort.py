@@ -1,4 +1,5 @@
-"""The argsort of NumPy before it had SIMD sorts: its order among ties decides the graph that official checkpoints belong to."""
+"""The argsort of NumPy before it had SIMD sorts: its order among ties decides the graph that official
+checkpoints belong to."""
 
 from collections.abc import Sequence
 
@@ -6,9 +7,11 @@ SMALL = 16
 
 
 def introsort_indices(keys: Sequence[float]) -> list[int]:
-    """Indices that sort ``keys`` ascending, ties in the order in which classic NumPy (introsort, not stable) leaves them.
+    """Indices that sort ``keys`` ascending, ties in the order in which classic NumPy (introsort, not stable)
+    leaves them.
 
-    Source: spec section 6.4, checked against NumPy 1.23.5. ``numpy.argsort`` itself answers differently from CPU to CPU.
+    Source: spec section 6.4, checked against NumPy 1.23.5. ``numpy.argsort`` itself answers differently from
+    CPU to CPU.
     """
     v, t = list(keys), list(range(len(keys)))
     lo, hi, budget = 0, len(t) - 1, 2 * (max(len(t), 1).bit_length() - 1)

@@ -6,11 +6,13 @@ from scipy import sparse
 from scipy.sparse.linalg import eigsh
 
 DENSE = 64
-"""Up to this many nodes the eigenvalues are computed densely; ARPACK needs a matrix larger than its Krylov space."""
+"""Up to this many nodes the eigenvalues are computed densely; ARPACK needs a matrix larger than its Krylov
+space."""
 
 
 def normalized_laplacian(weights: sparse.csr_matrix) -> sparse.csr_matrix:
-    """``I - S W S`` with ``S = diag(1/sqrt(degree))``, self loops counted; float64. A node without edges has 1 on its diagonal."""
+    """``I - S W S`` with ``S = diag(1/sqrt(degree))``, self loops counted; float64. A node without edges has
+    1 on its diagonal."""
     degree = np.asarray(weights.sum(axis=0), np.float64).ravel() + 5e-324
     scale = sparse.diags(1 / np.sqrt(degree))
     out = (sparse.identity(weights.shape[0]) - scale @ weights @ scale).tocsr()
@@ -32,7 +34,8 @@ def rescaled(laplacian: sparse.csr_matrix, lmax: float) -> sparse.csr_matrix:
 
 
 def joint_adjacency(size: int, edges: tuple[tuple[int, int], ...]) -> sparse.csr_matrix:
-    """``(J,J)``: undirected ``edges`` and the identity. Its Laplacian is used as it is, not rescaled (spec 3 and 6.5)."""
+    """``(J,J)``: undirected ``edges`` and the identity. Its Laplacian is used as it is, not rescaled (spec 3
+    and 6.5)."""
     adjacency: NDArray[np.float64] = np.identity(size)
     for i, j in edges:
         adjacency[i, j] = adjacency[j, i] = 1

@@ -26,11 +26,13 @@ MAX_ELEMENTS = 20_000_000
 
 @dataclass(frozen=True)
 class MeshGraph:
-    """Graphs 0..levels, fine to coarse, in tree order: nodes 2n and 2n+1 of graph k are the children of node n of graph k+1.
+    """Graphs 0..levels, fine to coarse, in tree order: nodes 2n and 2n+1 of graph k are the children of node
+    n of graph k+1.
 
-    ``orders[k] (N_k,)`` is the vertex or cluster at each node, fake where it is at least ``real[k]``; ``adjacencies[k]`` the
-    weights ``(N_k,N_k)``, where fake nodes have none; ``lmax (levels,)`` the largest eigenvalues of their Laplacians.
-    ``joints`` is the adjacency of the joint graph, which takes the place of the coarsest one in the network.
+    ``orders[k] (N_k,)`` is the vertex or cluster at each node, fake where it is at least ``real[k]``;
+    ``adjacencies[k]`` the weights ``(N_k,N_k)``, where fake nodes have none; ``lmax (levels,)`` the largest
+    eigenvalues of their Laplacians. ``joints`` is the adjacency of the joint graph, which takes the place of
+    the coarsest one in the network.
     """
 
     orders: tuple[NDArray[np.int64], ...]
@@ -59,7 +61,8 @@ class MeshGraph:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the node order and the edges: weights trained on a graph of another digest do not fit this one."""
+        """Hash of the node order and the edges: weights trained on a graph of another digest do not fit this
+        one."""
         state = hashlib.sha256()
         for order in self.orders:
             state.update(np.ascontiguousarray(order, "<i8").tobytes())
@@ -70,7 +73,8 @@ class MeshGraph:
 
 
 def build(faces: NDArray[np.integer], joint_set: JointSet, levels: int) -> MeshGraph:
-    """The graph of a mesh ``faces (T,3)`` over ``levels`` coarsenings. Raises :class:`InputError` on vertices without a face."""
+    """The graph of a mesh ``faces (T,3)`` over ``levels`` coarsenings. Raises :class:`InputError` on vertices
+    without a face."""
     graphs, parents = coarsen.coarsen(coarsen.mesh_adjacency(faces), levels)
     orders = coarsen.tree_order(parents)
     adjacencies = tuple(_reorder(graph, order) for graph, order in zip(graphs, orders, strict=True))
@@ -79,8 +83,11 @@ def build(faces: NDArray[np.integer], joint_set: JointSet, levels: int) -> MeshG
     return MeshGraph(tuple(orders), tuple(g.shape[0] for g in graphs), adjacencies, np.array(lmax), joints)
 
 
-def load_or_build(faces: NDArray[np.integer], joint_set: JointSet, levels: int, cache_dir: str | Path | None = None) -> MeshGraph:
-    """:func:`build`, or what an earlier call left in ``cache_dir``; the file's name holds a hash of the inputs and the code version."""
+def load_or_build(
+    faces: NDArray[np.integer], joint_set: JointSet, levels: int, cache_dir: str | Path | None = None
+) -> MeshGraph:
+    """:func:`build`, or what an earlier call left in ``cache_dir``; the file's name holds a hash of the
+    inputs and the code version."""
     if cache_dir is None:
         return build(faces, joint_set, levels)
     key = hashlib.sha256(np.ascontiguousarray(faces, "<i8").tobytes())
@@ -100,7 +107,9 @@ def load_or_build(faces: NDArray[np.integer], joint_set: JointSet, levels: int, 
 def _reorder(graph: sparse.csr_matrix, order: NDArray[np.int64]) -> sparse.csr_matrix:
     """``graph`` padded with isolated nodes to ``len(order)`` and put in that order."""
     node, coo = np.argsort(order, kind="stable"), graph.tocoo()
-    out = sparse.coo_matrix((coo.data, (node[coo.row], node[coo.col])), shape=(len(order), len(order))).tocsr()
+    out = sparse.coo_matrix(
+        (coo.data, (node[coo.row], node[coo.col])), shape=(len(order), len(order))
+    ).tocsr()
     out.sort_indices()
     return out
 
@@ -119,7 +128,10 @@ def _load(path: Path) -> MeshGraph:
     arrays = read_npz(path, MAX_ELEMENTS)
     count = len(arrays["real"])
     matrices = tuple(
-        sparse.csr_matrix((arrays[f"data{k}"], arrays[f"indices{k}"], arrays[f"indptr{k}"]), shape=(len(arrays[f"indptr{k}"]) - 1,) * 2)
+        sparse.csr_matrix(
+            (arrays[f"data{k}"], arrays[f"indices{k}"], arrays[f"indptr{k}"]),
+            shape=(len(arrays[f"indptr{k}"]) - 1,) * 2,
+        )
         for k in range(count + 1)
     )
     orders = tuple(arrays[f"order{k}"] for k in range(count))

@@ -1,4 +1,5 @@
-"""Linear blend skinning of any :class:`Body` in PyTorch (SMPL, Loper et al. 2015), with gradients; twin of ``bodies.skinning``."""
+"""Linear blend skinning of any :class:`Body` in PyTorch (SMPL, Loper et al. 2015), with gradients; twin of
+``bodies.skinning``."""
 
 import torch
 from torch import Tensor, nn
@@ -7,25 +8,32 @@ from openhmr.bodies.body import Body
 
 
 def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
-    """Rodrigues' formula ``(..., 3) -> (..., 3, 3)`` as the official layers have it: the angle is ``|v + 1e-8|``, the axis
-    ``v / angle``, and the quaternion of both is normalised again."""
+    """Rodrigues' formula ``(..., 3) -> (..., 3, 3)`` as the official layers have it: the angle is ``|v +
+    1e-8|``, the axis ``v / angle``, and the quaternion of both is normalised again."""
     angle = torch.linalg.vector_norm(axis_angle + 1e-8, dim=-1, keepdim=True)
     quaternion = torch.cat([torch.cos(angle / 2), torch.sin(angle / 2) * (axis_angle / angle)], -1)
     w, x, y, z = (quaternion / torch.linalg.vector_norm(quaternion, dim=-1, keepdim=True)).unbind(-1)
     rows = (
-        w * w + x * x - y * y - z * z, 2 * x * y - 2 * w * z, 2 * w * y + 2 * x * z,
-        2 * w * z + 2 * x * y, w * w - x * x + y * y - z * z, 2 * y * z - 2 * w * x,
-        2 * x * z - 2 * w * y, 2 * w * x + 2 * y * z, w * w - x * x - y * y + z * z,
-    )  # fmt: skip
+        w * w + x * x - y * y - z * z,
+        2 * x * y - 2 * w * z,
+        2 * w * y + 2 * x * z,
+        2 * w * z + 2 * x * y,
+        w * w - x * x + y * y - z * z,
+        2 * y * z - 2 * w * x,
+        2 * x * z - 2 * w * y,
+        2 * w * x + 2 * y * z,
+        w * w - x * x - y * y + z * z,
+    )
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
 class SkinningLayer(nn.Module):
-    """``pose (B,3J)`` axis-angle, ``betas (B,S)``, ``trans (B,3)`` metres -> vertices ``(B,V,3)`` and joints ``(B,J,3)`` in metres.
+    """``pose (B,3J)`` axis-angle, ``betas (B,S)``, ``trans (B,3)`` metres -> vertices ``(B,V,3)`` and joints
+    ``(B,J,3)`` in metres.
 
-    Serves SMPL and MANO: a body with ``hands_mean`` has it added to the non-root pose. The arrays belong to the body, not to the
-    network, so they are in no state_dict (model files are licensed). The official layers' special cases for all-zero shape and
-    translation give the numbers of the plain formula.
+    Serves SMPL and MANO: a body with ``hands_mean`` has it added to the non-root pose. The arrays belong to
+    the body, not to the network, so they are in no state_dict (model files are licensed). The official
+    layers' special cases for all-zero shape and translation give the numbers of the plain formula.
     """
 
     v_template: Tensor
@@ -54,7 +62,9 @@ class SkinningLayer(nn.Module):
             vertices = vertices + torch.einsum("vck,bk->bvc", self.posedirs, features)
         world, joints = [rotations[:, 0]], [rest[:, 0]]
         for j, parent in enumerate(self.parents[1:], 1):
-            joints.append(joints[parent] + (world[parent] @ (rest[:, j] - rest[:, parent])[..., None])[..., 0])
+            joints.append(
+                joints[parent] + (world[parent] @ (rest[:, j] - rest[:, parent])[..., None])[..., 0]
+            )
             world.append(world[parent] @ rotations[:, j])
         turn, posed = torch.stack(world, 1), torch.stack(joints, 1)
         shift = posed - (turn @ rest[..., None])[..., 0]

@@ -6,23 +6,58 @@ from pathlib import Path
 import numpy as np
 
 from openhmr.errors import InputError
-from openhmr.lab.bake import tpose
-from openhmr.lab.bake.anny_source import joint_heads, y_up
+from openhmr.lab.anny import tpose
+from openhmr.lab.anny.source import joint_heads, y_up
 
 MAX_BYTES, MAX_JOINTS = 200_000_000, 1000
 PACK_JOINTS = (
-    "hip", "abdomen", "chest", "chest2", "neck", "neck1", "head", "rCollar", "rShldr", "rForeArm", "rHand", "lCollar", "lShldr",
-    "lForeArm", "lHand", "rButtock", "rThigh", "rShin", "rFoot", "rToe", "lButtock", "lThigh", "lShin", "lFoot", "lToe",
-)  # fmt: skip
-PACK_PARENTS = np.array([-1, 0, 1, 2, 3, 4, 5, 3, 7, 8, 9, 3, 11, 12, 13, 0, 15, 16, 17, 18, 0, 20, 21, 22, 23])
+    "hip",
+    "abdomen",
+    "chest",
+    "chest2",
+    "neck",
+    "neck1",
+    "head",
+    "rCollar",
+    "rShldr",
+    "rForeArm",
+    "rHand",
+    "lCollar",
+    "lShldr",
+    "lForeArm",
+    "lHand",
+    "rButtock",
+    "rThigh",
+    "rShin",
+    "rFoot",
+    "rToe",
+    "lButtock",
+    "lThigh",
+    "lShin",
+    "lFoot",
+    "lToe",
+)
+PACK_PARENTS = np.array(
+    [-1, 0, 1, 2, 3, 4, 5, 3, 7, 8, 9, 3, 11, 12, 13, 0, 15, 16, 17, 18, 0, 20, 21, 22, 23]
+)
 ALIASES: dict[str, tuple[str, ...]] = {
-    "hip": ("hips", "pelvis", "root"), "abdomen": ("spine", "lowerback", "spine0"), "chest": ("spine1", "upperback"),
-    "chest2": ("spine2", "thorax", "spine3"), "neck": ("lowerneck",), "neck1": ("upperneck",), "head": (),
-    "Collar": ("shoulder", "clavicle", "collar"), "Shldr": ("arm", "humerus", "uparm", "upperarm"),
-    "ForeArm": ("forearm", "radius", "lowerarm", "lowarm"), "Hand": ("hand", "wrist"), "Buttock": ("hipjoint",),
-    "Thigh": ("upleg", "femur", "thigh", "upperleg", "hip"), "Shin": ("leg", "tibia", "shin", "knee", "lowerleg"),
-    "Foot": ("foot", "ankle"), "Toe": ("toebase", "toes", "toe"),
-}  # fmt: skip
+    "hip": ("hips", "pelvis", "root"),
+    "abdomen": ("spine", "lowerback", "spine0"),
+    "chest": ("spine1", "upperback"),
+    "chest2": ("spine2", "thorax", "spine3"),
+    "neck": ("lowerneck",),
+    "neck1": ("upperneck",),
+    "head": (),
+    "Collar": ("shoulder", "clavicle", "collar"),
+    "Shldr": ("arm", "humerus", "uparm", "upperarm"),
+    "ForeArm": ("forearm", "radius", "lowerarm", "lowarm"),
+    "Hand": ("hand", "wrist"),
+    "Buttock": ("hipjoint",),
+    "Thigh": ("upleg", "femur", "thigh", "upperleg", "hip"),
+    "Shin": ("leg", "tibia", "shin", "knee", "lowerleg"),
+    "Foot": ("foot", "ankle"),
+    "Toe": ("toebase", "toes", "toe"),
+}
 """Pack joint (without its side) -> names other programs give it, in lower case."""
 NEEDED = (
     "hip",
@@ -44,8 +79,8 @@ NEEDED = (
 
 @dataclass(frozen=True)
 class Clip:
-    """One BVH file: ``names``, ``parents (J,)``, rest ``offsets (J,3)``, local ``rotations (T,J,3,3)``, ``frame_time`` seconds;
-    ``tips`` joint -> offset of its end site. Units and axes as in the file."""
+    """One BVH file: ``names``, ``parents (J,)``, rest ``offsets (J,3)``, local ``rotations (T,J,3,3)``,
+    ``frame_time`` seconds; ``tips`` joint -> offset of its end site. Units and axes as in the file."""
 
     names: tuple[str, ...]
     parents: np.ndarray
@@ -59,14 +94,17 @@ def read_bvh(path: Path) -> Clip:
     """Parse a BVH file. Raises :class:`InputError` if it is not one."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read: split the clip")
+            raise InputError(
+                f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read: split the clip"
+            )
         head, _, motion = path.read_text(encoding="utf-8", errors="replace").partition("MOTION")
         return _parse(head.replace("{", " { ").replace("}", " } ").split(), motion)
     except InputError:
         raise
     except (OSError, ValueError, IndexError) as error:
         raise InputError(
-            f"{path} is not a readable BVH file ({error}); export it as plain BVH with a HIERARCHY and a MOTION part"
+            f"{path} is not a readable BVH file ({error}); export it as plain BVH with a HIERARCHY and a "
+            f"MOTION part"
         ) from None
 
 
@@ -116,13 +154,17 @@ def _parse(tokens: list[str], motion: str) -> Clip:
     width = sum(len(c) for c in channels)
     data = data[: len(data) // width * width].reshape(-1, width)
     if len(data) != int(frames.split(":")[1]) or not np.isfinite(data).all() or len(offsets) != len(names):
-        raise ValueError(f"{len(data)} frames of {width} finite channels were found, not {frames.split(':')[1].strip()}")
+        raise ValueError(
+            f"{len(data)} frames of {width} finite channels were found, not {frames.split(':')[1].strip()}"
+        )
     rotations = np.broadcast_to(np.eye(3), (len(data), len(names), 3, 3)).copy()
     column = 0
     for joint, kinds in enumerate(channels):
         for kind in kinds:
             if kind.lower().endswith("rotation"):
-                rotations[:, joint] = rotations[:, joint] @ _axis_rotation("xyz".index(kind[0].lower()), np.radians(data[:, column]))
+                rotations[:, joint] = rotations[:, joint] @ _axis_rotation(
+                    "xyz".index(kind[0].lower()), np.radians(data[:, column])
+                )
             column += 1
     return Clip(tuple(names), np.array(parents), np.array(offsets), tips, rotations, frame_time)
 
@@ -148,7 +190,10 @@ def world(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
 
 def _match(names: tuple[str, ...]) -> dict[str, int]:
     """Pack joint -> index in ``names`` (case, namespaces and separators do not count)."""
-    plain = {n.split(":")[-1].lower().replace("_", "").replace(".", "").replace(" ", ""): i for i, n in reversed(list(enumerate(names)))}
+    plain = {
+        n.split(":")[-1].lower().replace("_", "").replace(".", "").replace(" ", ""): i
+        for i, n in reversed(list(enumerate(names)))
+    }
     found: dict[str, int] = {}
     for joint in PACK_JOINTS:
         side = {"r": ("r", "right"), "l": ("l", "left")}.get(joint[0]) if joint[1:] in ALIASES else None
@@ -166,8 +211,9 @@ def _match(names: tuple[str, ...]) -> dict[str, int]:
 def read_folder(folder: Path) -> dict[str, np.ndarray]:
     """All ``.bvh`` files below ``folder`` as one motion pack at about 30 frames a second.
 
-    The files must be Y up, facing +Z at rest, with rotations relative to that rest; the part of a file's name before the first
-    ``_`` is its subject. Raises :class:`InputError` for unreadable files and for skeletons with unknown joint names.
+    The files must be Y up, facing +Z at rest, with rotations relative to that rest; the part of a file's name
+    before the first ``_`` is its subject. Raises :class:`InputError` for unreadable files and for skeletons
+    with unknown joint names.
     """
     files = sorted(folder.rglob("*.bvh"))
     if not files:
@@ -179,7 +225,8 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
         missing = [j for j in NEEDED if j not in at]
         if missing:
             raise InputError(
-                f"{path} has no joints for {', '.join(missing)} (it has {', '.join(clip.names[:8])}, ..); rename them as in CMU files"
+                f"{path} has no joints for {', '.join(missing)} (it has {', '.join(clip.names[:8])}, ..); "
+                f"rename them as in CMU files"
             )
         turns, rest = world(clip)
         turns = turns[:: max(1, round(1 / 30 / clip.frame_time))]
@@ -190,7 +237,8 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
             if name in at:
                 pack_world[:, k], position[k] = turns[:, at[name]], rest[at[name]]
             else:
-                # A joint the file lacks moves with its parent and lies upon it (chest2 at zero offset marks such a trunk).
+                # A joint the file lacks moves with its parent and lies upon it (chest2 at zero offset marks
+                # such a trunk).
                 pack_world[:, k], position[k] = pack_world[:, parent], position[parent]
         local = pack_world.copy()
         local[:, 1:] = np.swapaxes(pack_world[:, PACK_PARENTS[1:]], -1, -2) @ pack_world[:, 1:]
@@ -206,14 +254,20 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
         tips.append(tip)
         lengths.append(len(turns))
     return {
-        "local": np.concatenate(quats), "offsets": np.array(offsets), "tip_offsets": np.array(tips), "clip_len": np.array(lengths),
-        "clip_names": np.array([p.stem for p in files]), "joint_names": np.array(PACK_JOINTS), "parents": PACK_PARENTS,
+        "local": np.concatenate(quats),
+        "offsets": np.array(offsets),
+        "tip_offsets": np.array(tips),
+        "clip_len": np.array(lengths),
+        "clip_names": np.array([p.stem for p in files]),
+        "joint_names": np.array(PACK_JOINTS),
+        "parents": PACK_PARENTS,
         "frame_ok": np.ones(sum(lengths), bool),
-    }  # fmt: skip
+    }
 
 
 def makehuman_poses(folder: Path) -> np.ndarray:
-    """Local SMPL-24 rotations ``(N,24,3,3)`` of one-frame BVH files of the MakeHuman default rig (z up, axes world-aligned)."""
+    """Local SMPL-24 rotations ``(N,24,3,3)`` of one-frame BVH files of the MakeHuman default rig (z up, axes
+    world-aligned)."""
     out = []
     for path in sorted(folder.glob("*.bvh")):
         clip = read_bvh(path)
@@ -223,7 +277,9 @@ def makehuman_poses(folder: Path) -> np.ndarray:
         try:
             joints = joint_heads(heads, clip.names)
         except KeyError as error:
-            raise InputError(f"{path} has no joint {error}; give BVH files of MakeHuman's default rig") from None
+            raise InputError(
+                f"{path} has no joint {error}; give BVH files of MakeHuman's default rig"
+            ) from None
         to_tpose = tpose.rest_to_tpose(joints, heads, clip.names)[0]
         bones = {0: "root", 3: "spine04", 6: "spine02", 9: "spine01", 12: "neck01", 15: "head"}
         paired = {
@@ -238,7 +294,12 @@ def makehuman_poses(folder: Path) -> np.ndarray:
         }
         for j, bone in paired.items():
             bones |= {j: bone + ".L", j + 1: bone + ".R"}
-        globals_ = np.stack([turned[clip.names.index(bones[j])] @ to_tpose[j].T if j in bones else np.eye(3) for j in range(24)])
+        globals_ = np.stack(
+            [
+                turned[clip.names.index(bones[j])] @ to_tpose[j].T if j in bones else np.eye(3)
+                for j in range(24)
+            ]
+        )
         globals_[22:24] = globals_[20:22]
         local = globals_.copy()
         local[1:] = np.swapaxes(globals_[tpose.PARENTS[1:]], -1, -2) @ globals_[1:]

@@ -1,4 +1,5 @@
-"""Crops for the compact I2L-MeshNet: pictures of shards, augmented, with lixel targets made on the fly from pose and camera."""
+"""Crops for the compact I2L-MeshNet: pictures of shards, augmented, with lixel targets made on the fly from
+pose and camera."""
 
 import tarfile
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ SMALLEST_PX = 80
 
 
 class Pictures:
-    """The pictures of a folder of shards in memory (as JPEG) with their arrays: ``image(i) -> (H,W,3) uint8 RGB``."""
+    """The pictures of a folder of shards in memory (as JPEG) with their arrays: ``image(i) -> (H,W,3) uint8
+    RGB``."""
 
     def __init__(self, folder: str | Path) -> None:
         shards = read_shards(Path(folder))
@@ -28,12 +30,16 @@ class Pictures:
         for shard, _ in shards:
             with tarfile.open(shard) as tar:
                 self.jpegs += [tar.extractfile(m).read() for m in pictures(tar)]  # type: ignore[union-attr]
-        columns = (np.concatenate([arrays[name] for _, arrays in shards]).astype(np.float32) for name in ARRAYS)
+        columns = (
+            np.concatenate([arrays[name] for _, arrays in shards]).astype(np.float32) for name in ARRAYS
+        )
         self.K, self.pose, self.betas, self.translation, self.box = columns
         # A person of a few pixels teaches nothing.
         self.usable = np.nonzero(self.box[:, 2:].max(1) >= SMALLEST_PX)[0]
         if not len(self.usable):
-            raise InputError(f"nobody in the pictures of {folder} is {SMALLEST_PX} pixels large; make larger ones, or more")
+            raise InputError(
+                f"nobody in the pictures of {folder} is {SMALLEST_PX} pixels large; make larger ones, or more"
+            )
 
     def image(self, i: int) -> np.ndarray:
         """Picture ``i`` of all; those worth using are ``usable``."""
@@ -45,8 +51,8 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How crops vary. ``scale``, ``rotation_deg`` (with ``rotation_share``), ``colour`` and ``flip`` as in the original, the
-    rotation smaller since photos are upright; the others are ours, for photos."""
+    """How crops vary. ``scale``, ``rotation_deg`` (with ``rotation_share``), ``colour`` and ``flip`` as in
+    the original, the rotation smaller since photos are upright; the others are ours, for photos."""
 
     scale: float = 0.25
     rotation_deg: float = 20.0
@@ -68,7 +74,8 @@ NONE = Augmentation(0, 0, 0, 0, 0, 0, False, 1.0, 0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Crop:
-    """``image (256,256,3)`` uint8, ``affine (2,3)`` from picture to patch pixels, ``K (3,3)`` and whether it is mirrored."""
+    """``image (256,256,3)`` uint8, ``affine (2,3)`` from picture to patch pixels, ``K (3,3)`` and whether it
+    is mirrored."""
 
     image: np.ndarray
     affine: np.ndarray
@@ -90,7 +97,11 @@ def cut(pictures: Pictures, i: int, a: Augmentation, rng: np.random.Generator) -
     side = max(w, h) * ENLARGE
     centre = np.array([x + w / 2, y + h / 2]) + side * a.shift * rng.uniform(-1, 1, 2)
     side *= 1 + a.scale * np.clip(rng.standard_normal(), -1, 1)
-    turn = np.deg2rad(a.rotation_deg * np.clip(rng.standard_normal(), -2, 2)) if rng.random() < a.rotation_share else 0.0
+    turn = (
+        np.deg2rad(a.rotation_deg * np.clip(rng.standard_normal(), -2, 2))
+        if rng.random() < a.rotation_share
+        else 0.0
+    )
     zoom = PATCH / side * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     affine = np.concatenate([zoom, (PATCH / 2 - zoom @ centre)[:, None]], 1)
     patch = cv2.warpAffine(np.ascontiguousarray(image), affine, (PATCH, PATCH), flags=cv2.INTER_LINEAR)
@@ -109,7 +120,9 @@ def degrade(patch: np.ndarray, a: Augmentation, rng: np.random.Generator) -> np.
     if rng.random() < a.blur:
         patch = cv2.GaussianBlur(patch, (0, 0), rng.uniform(0.5, 2.0))
     if rng.random() < a.noise:
-        grain = rng.standard_normal((PATCH, PATCH), dtype=np.float32)[..., None] * np.float32(rng.uniform(3, 14))
+        grain = rng.standard_normal((PATCH, PATCH), dtype=np.float32)[..., None] * np.float32(
+            rng.uniform(3, 14)
+        )
         patch = np.clip(patch + grain, 0, 255).astype(np.uint8)
     if rng.random() < a.erase:
         patch = patch.copy()
@@ -118,16 +131,21 @@ def degrade(patch: np.ndarray, a: Augmentation, rng: np.random.Generator) -> np.
             x, y = rng.integers(-20, PATCH - 20, 2)
             at = np.s_[max(y, 0) : y + h, max(x, 0) : x + w]
             # Half of the patches are torn from elsewhere in the picture, half are one colour.
-            source = np.roll(patch, tuple(rng.integers(40, 216, 2)), (0, 1))[at] if rng.random() < 0.5 else rng.integers(0, 256, 3)
+            source = (
+                np.roll(patch, tuple(rng.integers(40, 216, 2)), (0, 1))[at]
+                if rng.random() < 0.5
+                else rng.integers(0, 256, 3)
+            )
             patch[at] = source
     return patch
 
 
 @dataclass(frozen=True)
 class CropBatch:
-    """``image (B,3,256,256)`` in [0,1] and targets: ``joints (B,19,3)`` and ``vertices (B,Vc,3)`` lixels, ``scale_m (B,)``,
-    ``rotations (B,24,3,3)`` local with the root in the rolled virtual camera, ``betas (B,S)``, ``points_m (B,Vc,3)`` and
-    ``human36_m (B,17,3)`` there, relative to the pelvis; ``virtual (B,3,3)``, ``K`` and ``affine`` lead back to the picture."""
+    """``image (B,3,256,256)`` in [0,1] and targets: ``joints (B,19,3)`` and ``vertices (B,Vc,3)`` lixels,
+    ``scale_m (B,)``, ``rotations (B,24,3,3)`` local with the root in the rolled virtual camera, ``betas
+    (B,S)``, ``points_m (B,Vc,3)`` and ``human36_m (B,17,3)`` there, relative to the pelvis; ``virtual
+    (B,3,3)``, ``K`` and ``affine`` lead back to the picture."""
 
     image: Tensor
     joints: Tensor
@@ -148,8 +166,20 @@ MIRROR = torch.tensor([1.0, -1.0, -1.0])
 class CropSource:
     """Draws :class:`CropBatch` es; the batch of a seed and step is always the same."""
 
-    def __init__(self, pictures: Pictures, skeleton: Skeleton, human36: Tensor, flip: np.ndarray, augmentation: Augmentation) -> None:
-        self.pictures, self.skeleton, self.human36, self.augmentation = pictures, skeleton, human36, augmentation
+    def __init__(
+        self,
+        pictures: Pictures,
+        skeleton: Skeleton,
+        human36: Tensor,
+        flip: np.ndarray,
+        augmentation: Augmentation,
+    ) -> None:
+        self.pictures, self.skeleton, self.human36, self.augmentation = (
+            pictures,
+            skeleton,
+            human36,
+            augmentation,
+        )
         self.flip = torch.as_tensor(flip)
 
     def draw(self, n: int, seed: int, step: int) -> CropBatch:
@@ -191,4 +221,16 @@ class CropSource:
         image = torch.as_tensor(np.stack([c.image for c in crops])).permute(0, 3, 1, 2).float().div_(255)
         rotations = torch.cat([turn[:, None] @ local[:, :1], local[:, 1:]], 1)
         scale = root[:, 0, 2] * (side / LIXELS) / focal
-        return CropBatch(image, lixel(joints), lixel(vertices), scale, rotations, betas, seen - root, human36 - root, turn, K, affine)
+        return CropBatch(
+            image,
+            lixel(joints),
+            lixel(vertices),
+            scale,
+            rotations,
+            betas,
+            seen - root,
+            human36 - root,
+            turn,
+            K,
+            affine,
+        )

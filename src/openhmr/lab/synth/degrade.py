@@ -1,4 +1,5 @@
-"""What stands between a rendered scene and a photo: clutter, occluders, lens, sensor, file. Pictures float32 (H,W,3), 0..255."""
+"""What stands between a rendered scene and a photo: clutter, occluders, lens, sensor, file. Pictures float32
+(H,W,3), 0..255."""
 
 from collections.abc import Sequence
 
@@ -15,7 +16,9 @@ def texture_crop(rng: np.random.Generator, places: Sequence[Place], width: int, 
         panorama = places[int(rng.integers(len(places)))].panorama
         side = min(int(rng.integers(24, 160)), panorama.shape[0] // 2)
         y, x = rng.integers(0, panorama.shape[0] - side), rng.integers(0, panorama.shape[1] - side)
-        return cv2.resize(panorama[y : y + side, x : x + side], (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        return cv2.resize(
+            panorama[y : y + side, x : x + side], (width, height), interpolation=cv2.INTER_LINEAR
+        ).astype(np.float32)
     colour = rng.uniform(10, 245, 3).astype(np.float32)
     surface = np.broadcast_to(colour, (height, width, 3)).copy()
     if kind > 0.85:
@@ -23,11 +26,15 @@ def texture_crop(rng: np.random.Generator, places: Sequence[Place], width: int, 
         y, x = np.mgrid[:height, :width]
         angle = rng.uniform(0, np.pi)
         surface[np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period) > 0] = other
-    return surface * np.linspace(rng.uniform(0.6, 1), rng.uniform(0.6, 1), height, dtype=np.float32)[:, None, None]
+    return (
+        surface
+        * np.linspace(rng.uniform(0.6, 1), rng.uniform(0.6, 1), height, dtype=np.float32)[:, None, None]
+    )
 
 
 def blob_mask(rng: np.random.Generator, size: int, x: float, y: float, w: float, h: float) -> np.ndarray:
-    """Cover ``(size,size)`` 0..1 of a random shape about ``w`` x ``h`` px around ``x, y``: box, ellipse, leaf cluster or polygon."""
+    """Cover ``(size,size)`` 0..1 of a random shape about ``w`` x ``h`` px around ``x, y``: box, ellipse, leaf
+    cluster or polygon."""
     mask = np.zeros((size, size), np.uint8)
     kind, angle = rng.integers(4), float(rng.normal(0, 15))
     if kind == 0:
@@ -48,8 +55,14 @@ def blob_mask(rng: np.random.Generator, size: int, x: float, y: float, w: float,
     return mask.astype(np.float32) / 255
 
 
-def add_object(rng: np.random.Generator, image: np.ndarray, places: Sequence[Place], box: tuple[float, float, float, float]) -> np.ndarray:
-    """Paint a random object around ``box`` (centre x, y, width, height px) into ``image``; returns its cover ``(H,W)``."""
+def add_object(
+    rng: np.random.Generator,
+    image: np.ndarray,
+    places: Sequence[Place],
+    box: tuple[float, float, float, float],
+) -> np.ndarray:
+    """Paint a random object around ``box`` (centre x, y, width, height px) into ``image``; returns its cover
+    ``(H,W)``."""
     size = len(image)
     x, y, w, h = box
     mask = blob_mask(rng, size, x, y, w, h)
@@ -72,8 +85,11 @@ def clutter(rng: np.random.Generator, image: np.ndarray, places: Sequence[Place]
         add_object(rng, image, places, (rng.uniform(0, size), rng.uniform(0, size), w, h))
 
 
-def occlude(rng: np.random.Generator, image: np.ndarray, places: Sequence[Place], box: np.ndarray) -> np.ndarray:
-    """One or two objects before the person of ``box`` (x, y, w, h px), a fifth of it or so each; returns the cover ``(H,W)``."""
+def occlude(
+    rng: np.random.Generator, image: np.ndarray, places: Sequence[Place], box: np.ndarray
+) -> np.ndarray:
+    """One or two objects before the person of ``box`` (x, y, w, h px), a fifth of it or so each; returns the
+    cover ``(H,W)``."""
     cover = np.zeros(image.shape[:2], np.float32)
     side = float(max(box[2:]))
     for _ in range(1 + int(rng.random() < 0.3)):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab.synth import degrade, shards
@@ -21,7 +21,17 @@ from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, Motion,
 from openhmr.lab.synth.outfits import Closet
 from openhmr.lab.synth.poses import PoseSampler, Widening, even_weights, log_map
 from openhmr.lab.synth.renderer import Layer, Renderer
-from openhmr.lab.synth.scene import Figure, Person, Scene, add_others, axis_rotation, box_of, frame_person, plausible, stand
+from openhmr.lab.synth.scene import (
+    Figure,
+    Person,
+    Scene,
+    add_others,
+    axis_rotation,
+    box_of,
+    frame_person,
+    plausible,
+    stand,
+)
 from openhmr.lab.synth.textures import texture_names
 from openhmr.lab.synth.wardrobe import Wardrobe, build_wardrobe
 
@@ -30,7 +40,8 @@ Report = Callable[[str], None]
 SPLITS = ("train", "validation", "test")
 PER_SHARD = 500
 INSIDE_M = np.array([0.12] * 5 + [0.16] * 2 + [0.12] * 4 + [0.2] * 2 + [0.12] * 4 + [0.24, 0.18])
-"""How deep each of the 19 joints may lie within the body: it counts as seen if the surface before it is nearer by no more."""
+"""How deep each of the 19 joints may lie within the body: it counts as seen if the surface before it is
+nearer by no more."""
 WIDENING = Widening(exchange=0.35, perturb=0.5)
 """Narrower than for 2D poses: rendered limbs must not pass through the trunk too often."""
 FEWEST_SEEN = 4
@@ -60,16 +71,25 @@ class PoseStream:
 
     def __init__(self, motion: Motion, single_poses: Path, split: str, rng: np.random.Generator) -> None:
         held = {"validation": VALIDATION_SUBJECTS, "test": TEST_SUBJECTS}
-        self.frames = motion.of(held[split]) if split in held else motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True)
+        self.frames = (
+            motion.of(held[split])
+            if split in held
+            else motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True)
+        )
         if not len(self.frames.rotations):
-            raise InputError(f"the motion pack has no frames of the subjects of split {split} ({', '.join(held.get(split, ('any',)))})")
+            raise InputError(
+                f"the motion pack has no frames of the subjects of split {split} "
+                f"({', '.join(held.get(split, ('any',)))})"
+            )
         self.sampler = None
         if split == "train":
             rotations, weights = self.frames.rotations, even_weights(self.frames.rotations)
             if any(single_poses.glob("*.bvh")):
                 extra = makehuman_poses(single_poses)
                 rotations = np.concatenate([rotations, extra])
-                weights = np.concatenate([weights * (1 - SINGLE_POSES), np.full(len(extra), SINGLE_POSES / len(extra))])
+                weights = np.concatenate(
+                    [weights * (1 - SINGLE_POSES), np.full(len(extra), SINGLE_POSES / len(extra))]
+                )
             self.sampler = PoseSampler(rotations, weights, WIDENING, torch.device("cpu"))
         self.restart(rng)
 
@@ -90,7 +110,8 @@ class PoseStream:
 
 
 def curl_fingers(rng: np.random.Generator, rotations: np.ndarray) -> np.ndarray:
-    """The pose with fingers bent towards the palm by a random angle a hand: the motion has flat hands, people have not."""
+    """The pose with fingers bent towards the palm by a random angle a hand: the motion has flat hands, people
+    have not."""
     out = rotations.copy()
     for joint, side in ((22, -1.0), (23, 1.0)):
         # In the T-pose palms look down, so fingers bend about the Z axis.
@@ -107,7 +128,9 @@ class Studio:
         self.task, wardrobe = task, Wardrobe.load(task.wardrobe)
         self.places = read_places(task.backgrounds, task.split)
         self.closet = Closet(wardrobe, texture_names(task.humans), task.split)
-        self.poses = PoseStream(load_motion(task.motion, body), task.humans / "poses", task.split, np.random.default_rng(0))
+        self.poses = PoseStream(
+            load_motion(task.motion, body), task.humans / "poses", task.split, np.random.default_rng(0)
+        )
         self.renderer = Renderer(task.humans, wardrobe, body, task.size)
         self.figure = self.renderer.figure
 
@@ -118,7 +141,9 @@ class Studio:
             rotations, subject = self.poses()
         rotations = curl_fingers(rng, rotations)
         lift = rng.uniform(0.05, 0.5) if rng.random() < 0.05 else 0.0
-        return stand(self.figure, rotations, betas, self.closet.dress(rng, betas), rng.uniform(0, 2 * np.pi), lift), subject
+        return stand(
+            self.figure, rotations, betas, self.closet.dress(rng, betas), rng.uniform(0, 2 * np.pi), lift
+        ), subject
 
     def make(self, rng: np.random.Generator) -> tuple[np.ndarray, shards.Row]:
         """One picture ``(size,size,3)`` uint8 and its annotation row."""
@@ -133,7 +158,9 @@ class Studio:
         row = annotate(self.figure, scene)
         r = self.renderer
         matrices = [r.cast_shadow(i, p, place) for i, p in enumerate(scene.people)]
-        image: np.ndarray = r.backdrop(place, scene.camera, scene.people, matrices, rng.uniform(0.005, 0.03)).astype(np.float32)
+        image: np.ndarray = r.backdrop(
+            place, scene.camera, scene.people, matrices, rng.uniform(0.005, 0.03)
+        ).astype(np.float32)
         if rng.random() < 0.25:
             degrade.clutter(rng, image, self.places)
         if rng.random() < 0.3:
@@ -147,8 +174,11 @@ class Studio:
         row |= {"subject": subject, "background": place.name, "outfit": person.outfit.name}
         return degrade.photograph(rng, image), row
 
-    def compose(self, image: np.ndarray, scene: Scene, place: Place, matrices: list[np.ndarray], row: shards.Row) -> np.ndarray:
-        """Lay the people over ``image``, farthest first; returns what covers the first one ``(size,size)``."""
+    def compose(
+        self, image: np.ndarray, scene: Scene, place: Place, matrices: list[np.ndarray], row: shards.Row
+    ) -> np.ndarray:
+        """Lay the people over ``image``, farthest first; returns what covers the first one
+        ``(size,size)``."""
         front = np.zeros(image.shape[:2], np.float32)
         away = [float(scene.camera.see(p.vertices.mean(0))[2]) for p in scene.people]
         for i in np.argsort(away)[::-1]:
@@ -179,10 +209,15 @@ def annotate(figure: Figure, scene: Scene) -> shards.Row:
     translation = camera.see(root + person.shift) - root
     inside = ((projected[:, :2] >= 0) & (projected[:, :2] < camera.size)).all(1)
     return {
-        "K": camera.K.astype(np.float32), "pose": log_map(local).numpy().astype(np.float32), "betas": person.betas.astype(np.float32),
-        "translation": translation.astype(np.float32), "box_xywh": box_of(camera.project(seen)).astype(np.float32),
-        "joints_px": projected[:, :2].astype(np.float32), "joints_cam": joints.astype(np.float32), "visible": inside,
-    }  # fmt: skip
+        "K": camera.K.astype(np.float32),
+        "pose": log_map(local).numpy().astype(np.float32),
+        "betas": person.betas.astype(np.float32),
+        "translation": translation.astype(np.float32),
+        "box_xywh": box_of(camera.project(seen)).astype(np.float32),
+        "joints_px": projected[:, :2].astype(np.float32),
+        "joints_cam": joints.astype(np.float32),
+        "visible": inside,
+    }
 
 
 def facing(row: shards.Row, layer: Layer) -> np.ndarray:
@@ -207,7 +242,8 @@ def shard_size(task: Task, shard: int) -> int:
 
 
 def make_shard(studio: Studio, shard: int) -> int:
-    """Make and write shard number ``shard``; the same seed and number give the same shard. Returns its number of pictures."""
+    """Make and write shard number ``shard``; the same seed and number give the same shard. Returns its number
+    of pictures."""
     task = studio.task
     rng = np.random.default_rng([task.seed, SPLITS.index(task.split), shard])
     studio.poses.restart(rng)
@@ -233,22 +269,30 @@ def work(task: Task, numbers: list[int], report: Report) -> None:
 
 
 def check_inputs(task: Task) -> None:
-    """Read everything that is given once: a wrong path shall not show after the minute that fitting the clothes takes."""
+    """Read everything that is given once: a wrong path shall not show after the minute that fitting the
+    clothes takes."""
     texture_names(task.humans)
     read_places(task.backgrounds, task.split)
-    PoseStream(load_motion(task.motion, open_body()), task.humans / "poses", task.split, np.random.default_rng(0))
+    PoseStream(
+        load_motion(task.motion, open_body()), task.humans / "poses", task.split, np.random.default_rng(0)
+    )
 
 
 def generate(task: Task, workers: int, report: Report) -> int:
-    """Make all shards that are not there yet, in ``workers`` processes; returns the number of pictures in the folder.
+    """Make all shards that are not there yet, in ``workers`` processes; returns the number of pictures in the
+    folder.
 
-    ``report`` (to be pickled if there are several workers) is told the speed of each shard. Raises :class:`InputError`.
+    ``report`` (to be pickled if there are several workers) is told the speed of each shard. Raises
+    :class:`InputError`.
     """
     for folder in (task.humans, task.backgrounds):
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder; give an existing one")
     if task.count < 1 or task.size < 64 or workers < 1:
-        raise InputError(f"{task.count} pictures of {task.size} px by {workers} workers were asked for; at least 1, 64 px and 1 are needed")
+        raise InputError(
+            f"{task.count} pictures of {task.size} px by {workers} workers were asked for; at least 1, 64 "
+            f"px and 1 are needed"
+        )
     last = task.first_shard + -(-task.count // PER_SHARD)
     wanted = [k for k in range(task.first_shard, last) if shards.length(task.out, k) < shard_size(task, k)]
     if wanted:
@@ -262,18 +306,25 @@ def generate(task: Task, workers: int, report: Report) -> int:
         work(task, wanted, report)
     elif wanted:
         context = multiprocessing.get_context("spawn")
-        processes = [context.Process(target=work, args=(task, wanted[k::workers], report)) for k in range(min(workers, len(wanted)))]
+        processes = [
+            context.Process(target=work, args=(task, wanted[k::workers], report))
+            for k in range(min(workers, len(wanted)))
+        ]
         for process in processes:
             process.start()
         for process in processes:
             process.join()
         if any(p.exitcode for p in processes):
-            raise InputError("a worker failed (its message is above); shards that are complete stay, the same command goes on")
+            raise InputError(
+                "a worker failed (its message is above); shards that are complete stay, the same command "
+                "goes on"
+            )
     return shards.write_annotations(task.out, task.size)
 
 
 def contact_sheet(folder: Path, path: Path, columns: int = 8, rows: int = 8) -> None:
-    """The first ``columns x rows`` pictures of a folder side by side at half their size, as JPEG or PNG by the ending."""
+    """The first ``columns x rows`` pictures of a folder side by side at half their size, as JPEG or PNG by
+    the ending."""
     tiles: list[np.ndarray] = []
     for tar in sorted(folder.glob("images-*.tar")):
         for image in shards.read_pictures(tar, columns * rows - len(tiles)):

@@ -1,7 +1,8 @@
-"""Places and their light: a panorama to look at, and its linear twin as spherical harmonics and one key light.
+"""Places and their light: a panorama to look at, and its linear twin as spherical harmonics and one key
+light.
 
-World axes: Y up, the ground at y = 0. A panorama's column is the azimuth, growing clockwise seen from above: direction
-``(sin t cos p, cos t, sin t sin p)`` for row angle ``t`` from up and column angle ``p``.
+World axes: Y up, the ground at y = 0. A panorama's column is the azimuth, growing clockwise seen from above:
+direction ``(sin t cos p, cos t, sin t sin p)`` for row angle ``t`` from up and column angle ``p``.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,9 @@ GREY = 0.3
 
 @dataclass(frozen=True)
 class Place:
-    """``panorama (H,W,3)`` uint8 sRGB; ``harmonics (9,3)`` give reflected light of a white surface from its normal;
-    ``key_direction (3,)`` towards the key light and its ``key_colour (3,)``; all light is scaled to display units."""
+    """``panorama (H,W,3)`` uint8 sRGB; ``harmonics (9,3)`` give reflected light of a white surface from its
+    normal; ``key_direction (3,)`` towards the key light and its ``key_colour (3,)``; all light is scaled to
+    display units."""
 
     name: str
     panorama: np.ndarray
@@ -40,9 +42,19 @@ def harmonic_basis(n: np.ndarray) -> np.ndarray:
     x, y, z = np.moveaxis(n, -1, 0)
     one = np.ones_like(x)
     return np.stack(
-        [0.282095 * one, 0.488603 * y, 0.488603 * z, 0.488603 * x, 1.092548 * x * y, 1.092548 * y * z,
-         0.315392 * (3 * z * z - 1), 1.092548 * x * z, 0.546274 * (x * x - y * y)], -1
-    )  # fmt: skip
+        [
+            0.282095 * one,
+            0.488603 * y,
+            0.488603 * z,
+            0.488603 * x,
+            1.092548 * x * y,
+            1.092548 * y * z,
+            0.315392 * (3 * z * z - 1),
+            1.092548 * x * z,
+            0.546274 * (x * x - y * y),
+        ],
+        -1,
+    )
 
 
 COSINE_LOBE = np.array([1, *[2 / 3] * 3, *[1 / 4] * 5])
@@ -59,9 +71,11 @@ def grid_directions(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def analyse(linear: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Linear radiance ``(H,W,3)`` -> harmonics ``(9,3)`` without the key light, its direction and colour (reflected, facing it).
+    """Linear radiance ``(H,W,3)`` -> harmonics ``(9,3)`` without the key light, its direction and colour
+    (reflected, facing it).
 
-    The key light is what exceeds the surrounding level within 14 degrees of the brightest cell above the horizon.
+    The key light is what exceeds the surrounding level within 14 degrees of the brightest cell above the
+    horizon.
     """
     directions, solid = grid_directions(*linear.shape[:2])
     bright = linear @ LUMINANCE
@@ -79,7 +93,8 @@ def analyse(linear: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def make_place(name: str, panorama: np.ndarray, linear: np.ndarray) -> Place:
-    """Light analysed and scaled so that a grey object looks about as bright as the panorama around the horizon."""
+    """Light analysed and scaled so that a grey object looks about as bright as the panorama around the
+    horizon."""
     harmonics, direction, key = analyse(linear.astype(np.float64))
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     around = np.stack([np.cos(angles), np.full(16, 0.3), np.sin(angles)], -1)
@@ -90,7 +105,11 @@ def make_place(name: str, panorama: np.ndarray, linear: np.ndarray) -> Place:
     shown = np.clip(float(((band**2.2) @ LUMINANCE).mean()), 0.06, 0.3)
     scale = shown / (GREY * float((lit @ LUMINANCE).mean()))
     return Place(
-        name, panorama, (harmonics * scale).astype(np.float32), direction.astype(np.float32), (key * scale).astype(np.float32)
+        name,
+        panorama,
+        (harmonics * scale).astype(np.float32),
+        direction.astype(np.float32),
+        (key * scale).astype(np.float32),
     )
 
 
@@ -102,9 +121,16 @@ def read_places(folder: Path, split: str) -> list[Place]:
     held = {"validation": VALIDATION_PLACES, "test": TEST_PLACES}
     places = []
     for path in sorted(folder.glob("*.jpg")):
-        wanted = path.stem in held[split] if split in held else path.stem not in VALIDATION_PLACES + TEST_PLACES
+        wanted = (
+            path.stem in held[split] if split in held else path.stem not in VALIDATION_PLACES + TEST_PLACES
+        )
         if wanted and path.stem not in SKIES and f"linear_{path.stem}" in light:
-            places.append(make_place(path.stem, read_image(path), light[f"linear_{path.stem}"].astype(np.float32)))
+            places.append(
+                make_place(path.stem, read_image(path), light[f"linear_{path.stem}"].astype(np.float32))
+            )
     if not places:
-        raise InputError(f"{folder} has no panorama for the split {split}; it needs some of {', '.join(held.get(split, ('any name',)))}")
+        raise InputError(
+            f"{folder} has no panorama for the split {split}; it needs some of "
+            f"{', '.join(held.get(split, ('any name',)))}"
+        )
     return places

@@ -1,8 +1,9 @@
-"""Training pairs without licensed data: pose + shape + camera -> noisy, incomplete 2D pose and exact 3D pose and mesh.
+"""Training pairs without licensed data: pose + shape + camera -> noisy, incomplete 2D pose and exact 3D pose
+and mesh.
 
-Everything is batched torch on the training device. Joints never need vertices: a regressed joint of a linearly skinned mesh is
-``sum_k R_k P_k(betas) + m_k t_k`` with tables ``P``, ``m`` of the regressor and the skinning weights (exact; a few hundred
-numbers a joint set), so that data costs little beside a training step.
+Everything is batched torch on the training device. Joints never need vertices: a regressed joint of a
+linearly skinned mesh is ``sum_k R_k P_k(betas) + m_k t_k`` with tables ``P``, ``m`` of the regressor and the
+skinning weights (exact; a few hundred numbers a joint set), so that data costs little beside a training step.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Cameras:
     """Largest tangent of the angle between the optical axis and the person, horizontally and vertically."""
 
     def sample(self, n: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Rotations ``(n,3,3)`` (camera from body) and positions ``(n,3)`` metres of the person in camera axes."""
+        """Rotations ``(n,3,3)`` (camera from body) and positions ``(n,3)`` metres of the person in camera
+        axes."""
         uniform = lambda: torch.rand(n, generator=generator, device=device)  # noqa: E731
         normal = lambda: torch.randn(n, generator=generator, device=device)  # noqa: E731
         zero = torch.zeros(n, device=device)
@@ -52,7 +54,8 @@ class Cameras:
 
 
 def regressor_tables(regressor: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
-    """``P (K,24,3,1+S)`` and ``m (K,24)`` such that joint k = sum_b R_b (P[k,b] @ [1, betas]) + m[k,b] t_b."""
+    """``P (K,24,3,1+S)`` and ``m (K,24)`` such that joint k = sum_b R_b (P[k,b] @ [1, betas]) + m[k,b]
+    t_b."""
     shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2).astype(np.float64)
     used = np.nonzero(regressor.any(0))[0]
     r, w = regressor[:, used].astype(np.float64), body.weights[used].astype(np.float64)
@@ -68,7 +71,10 @@ class Skeleton(torch.nn.Module):
         self.parents = [int(p) for p in body.parents]
         shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2)
         self.register_buffer("rest_joints", tensor(np.einsum("jv,vcs->jcs", body.J_regressor, shape)))
-        for name, regressor in (("coco", add_pelvis_neck(body.joint_regressors["coco"])), ("human36", body.joint_regressors["human36"])):
+        for name, regressor in (
+            ("coco", add_pelvis_neck(body.joint_regressors["coco"])),
+            ("human36", body.joint_regressors["human36"]),
+        ):
             table, mass = regressor_tables(regressor, body)
             self.register_buffer(f"{name}_table", tensor(table))
             self.register_buffer(f"{name}_mass", tensor(mass))
@@ -80,7 +86,8 @@ class Skeleton(torch.nn.Module):
         self.register_buffer("vertex_weights", tensor(body.weights[coarse.vertex_ids]))
 
     def transforms(self, local: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-        """Local rotations ``(B,24,3,3)`` -> skinning rotations ``(B,24,3,3)`` and translations ``(B,24,3)``; root joint at rest."""
+        """Local rotations ``(B,24,3,3)`` -> skinning rotations ``(B,24,3,3)`` and translations ``(B,24,3)``;
+        root joint at rest."""
         ones = torch.cat([torch.ones_like(betas[:, :1]), betas], 1)
         rest = torch.einsum("jcs,bs->bjc", self.rest_joints, ones)
         rotations, positions = [local[:, 0]], [rest[:, 0]]
@@ -109,9 +116,10 @@ class Skeleton(torch.nn.Module):
 
 @dataclass(frozen=True)
 class Batch:
-    """``pose2d (B,J,3)`` network input; targets in the axes of the virtual camera (:func:`gaze`), metres, relative to the
-    human36 pelvis: ``pose3d (B,J,3)``, ``human36 (B,17,3)``, skinning ``rotations (B,24,3,3)`` and ``translations (B,24,3)``,
-    ``betas (B,S)``. ``clean_px (B,J,2)`` holds the noise-free projection with focal length 1."""
+    """``pose2d (B,J,3)`` network input; targets in the axes of the virtual camera (:func:`gaze`), metres,
+    relative to the human36 pelvis: ``pose3d (B,J,3)``, ``human36 (B,17,3)``, skinning ``rotations
+    (B,24,3,3)`` and ``translations (B,24,3)``, ``betas (B,S)``. ``clean_px (B,J,2)`` holds the noise-free
+    projection with focal length 1."""
 
     pose2d: Tensor
     pose3d: Tensor
@@ -123,10 +131,12 @@ class Batch:
 
 
 def gaze(pose2d: Tensor) -> Tensor:
-    """Rotation ``(B,3,3)`` of a virtual camera that looks at the middle of the present joints of ``(B,J,3)`` (focal length 1).
+    """Rotation ``(B,3,3)`` of a virtual camera that looks at the middle of the present joints of ``(B,J,3)``
+    (focal length 1).
 
-    The shortest turn, without roll. Seen so, a 2D pose no longer depends on where in the picture a person stands; in a plain
-    crop the same pose can be a person in the middle or one seen from the side (ours; 12 mm of MPJPE on the validation set-up).
+    The shortest turn, without roll. Seen so, a 2D pose no longer depends on where in the picture a person
+    stands; in a plain crop the same pose can be a person in the middle or one seen from the side (ours; 12 mm
+    of MPJPE on the validation set-up).
     """
     present = (pose2d[..., 2:] > 0).to(pose2d.dtype)
     x, y = ((pose2d[..., :2] * present).sum(1) / present.sum(1).clamp(min=1)).unbind(-1)
@@ -144,7 +154,8 @@ def look(pose2d: Tensor, rotation: Tensor) -> Tensor:
 
 
 def standardise(pose2d: Tensor) -> Tensor:
-    """Network input from ``(B,J,3)`` x, y, confidence: present joints centred and divided by one RMS radius; missing ones zero."""
+    """Network input from ``(B,J,3)`` x, y, confidence: present joints centred and divided by one RMS radius;
+    missing ones zero."""
     present = (pose2d[..., 2:] > 0).float()
     count = present.sum(1, keepdim=True).clamp(min=1)
     xy = pose2d[..., :2]
@@ -154,7 +165,8 @@ def standardise(pose2d: Tensor) -> Tensor:
 
 
 def pelvis_and_neck(pose2d: Tensor) -> Tensor:
-    """Recompute rows 17 and 18 of coco poses ``(B,19,3)`` from hips and shoulders; absent unless both of a pair are present."""
+    """Recompute rows 17 and 18 of coco poses ``(B,19,3)`` from hips and shoulders; absent unless both of a
+    pair are present."""
     out = pose2d.clone()
     for row, pair in ((17, [11, 12]), (18, [5, 6])):
         both = pose2d[:, pair]
@@ -166,15 +178,28 @@ def pelvis_and_neck(pose2d: Tensor) -> Tensor:
 class PairSource:
     """Draws :class:`Batch` es for one joint set; the same seed gives the same batches."""
 
-    def __init__(self, skeleton: Skeleton, poses: PoseSampler, joint_set: JointSet, noise: NoiseLevel, cameras: Cameras) -> None:
+    def __init__(
+        self, skeleton: Skeleton, poses: PoseSampler, joint_set: JointSet, noise: NoiseLevel, cameras: Cameras
+    ) -> None:
         if joint_set.name not in (COCO.name, HUMAN36.name):
             raise ValueError(f"pairs are made for coco and human36, not {joint_set.name}")
-        self.skeleton, self.poses, self.joint_set, self.noise, self.cameras = skeleton, poses, joint_set, noise, cameras
+        self.skeleton, self.poses, self.joint_set, self.noise, self.cameras = (
+            skeleton,
+            poses,
+            joint_set,
+            noise,
+            cameras,
+        )
 
     def __call__(self, n: int, generator: torch.Generator, beta_scale: float = 1.0) -> Batch:
         device, name = self.poses.device, self.joint_set.name
         local = self.poses(n, generator)
-        betas = torch.randn(n, self.skeleton.rest_joints.shape[2] - 1, generator=generator, device=device).clamp(-3, 3) * beta_scale
+        betas = (
+            torch.randn(n, self.skeleton.rest_joints.shape[2] - 1, generator=generator, device=device).clamp(
+                -3, 3
+            )
+            * beta_scale
+        )
         r, t = self.skeleton.transforms(local, betas)
         camera, place = self.cameras.sample(n, generator, device)
         r, t = camera[:, None] @ r, (camera[:, None] @ t[..., None])[..., 0]
@@ -193,5 +218,11 @@ class PairSource:
         turn = gaze(pose2d)
         seen = lambda points: points @ turn.mT  # noqa: E731
         return Batch(
-            standardise(look(pose2d, turn)), seen(pose3d - root), seen(human36 - root), turn[:, None] @ r, seen(t - root), betas, clean
+            standardise(look(pose2d, turn)),
+            seen(pose3d - root),
+            seen(human36 - root),
+            turn[:, None] @ r,
+            seen(t - root),
+            betas,
+            clean,
         )

@@ -1,4 +1,5 @@
-"""Endless poses from little motion: even sampling, exchange of limbs and trunks, mirrored halves, perturbed joints."""
+"""Endless poses from little motion: even sampling, exchange of limbs and trunks, mirrored halves, perturbed
+joints."""
 
 from dataclasses import dataclass
 
@@ -10,8 +11,13 @@ from openhmr.joints import SMPL
 
 LEFT_RIGHT = torch.as_tensor(SMPL.flip_permutation)
 PARTS: tuple[tuple[int, ...], ...] = (
-    (1, 4, 7, 10), (2, 5, 8, 11), (3, 6, 9), (12, 15), (13, 16, 18, 20, 22), (14, 17, 19, 21, 23),
-)  # fmt: skip
+    (1, 4, 7, 10),
+    (2, 5, 8, 11),
+    (3, 6, 9),
+    (12, 15),
+    (13, 16, 18, 20, 22),
+    (14, 17, 19, 21, 23),
+)
 """Limbs and trunk that may come from different frames: legs, trunk, neck and head, arms."""
 
 
@@ -43,12 +49,22 @@ def exp_map(v: Tensor) -> Tensor:
     x, y, z = v.unbind(-1)
     k[..., 0, 1], k[..., 0, 2], k[..., 1, 0] = -z, y, z
     k[..., 1, 2], k[..., 2, 0], k[..., 2, 1] = -x, -y, x
-    return torch.eye(3, dtype=v.dtype, device=v.device) + torch.sin(angle) / angle * k + (1 - torch.cos(angle)) / angle**2 * (k @ k)
+    return (
+        torch.eye(3, dtype=v.dtype, device=v.device)
+        + torch.sin(angle) / angle * k
+        + (1 - torch.cos(angle)) / angle**2 * (k @ k)
+    )
 
 
 def log_map(r: Tensor) -> Tensor:
-    """Matrices ``(...,3,3)`` to axis-angle ``(...,3)``; angles stay below about 179 degrees in all our poses."""
-    skew = torch.stack([r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]], -1) / 2
+    """Matrices ``(...,3,3)`` to axis-angle ``(...,3)``; angles stay below about 179 degrees in all our
+    poses."""
+    skew = (
+        torch.stack(
+            [r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]], -1
+        )
+        / 2
+    )
     sine = skew.norm(dim=-1)
     cosine = (r.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
     angle = torch.atan2(sine, cosine)
@@ -65,21 +81,31 @@ def random_rotations(n: int, generator: torch.Generator, device: torch.device) -
     """Uniformly distributed rotations ``(n,3,3)`` from normalised Gaussian quaternions."""
     q = torch.randn(n, 4, generator=generator, device=device)
     w, v = q[:, 0], q[:, 1:]
-    return exp_map(2 * torch.atan2(v.norm(dim=-1), w)[:, None] * v / v.norm(dim=-1, keepdim=True).clamp(min=1e-8))
+    return exp_map(
+        2 * torch.atan2(v.norm(dim=-1), w)[:, None] * v / v.norm(dim=-1, keepdim=True).clamp(min=1e-8)
+    )
 
 
 def even_weights(rotations: np.ndarray, clusters: int = 400, seed: int = 0) -> np.ndarray:
-    """Sampling probability of each frame ``(N,)`` so that poses, not frames, are even: k-means over joint rotations, each
-    cluster weighted by the square root of its size (wholly even sampling would drown in rare, broken frames)."""
+    """Sampling probability of each frame ``(N,)`` so that poses, not frames, are even: k-means over joint
+    rotations, each cluster weighted by the square root of its size (wholly even sampling would drown in rare,
+    broken frames)."""
     from scipy.cluster.vq import kmeans2
 
     features = rotations[:, 1:20].reshape(len(rotations), -1).astype(np.float32)
     root_up = rotations[:, 0, 1].astype(np.float32)
     features = np.concatenate([features, 2 * root_up], 1)
-    sample = features[np.random.default_rng(seed).choice(len(features), min(len(features), 12000), replace=False)]
-    centres, _ = kmeans2(sample, min(clusters, len(sample) // 4 + 1), iter=8, minit="points", rng=np.random.default_rng(seed))
+    sample = features[
+        np.random.default_rng(seed).choice(len(features), min(len(features), 12000), replace=False)
+    ]
+    centres, _ = kmeans2(
+        sample, min(clusters, len(sample) // 4 + 1), iter=8, minit="points", rng=np.random.default_rng(seed)
+    )
     label = np.concatenate(
-        [np.argmin((centres**2).sum(1) - 2 * chunk @ centres.T, 1) for chunk in np.array_split(features, max(1, len(features) // 4000))]
+        [
+            np.argmin((centres**2).sum(1) - 2 * chunk @ centres.T, 1)
+            for chunk in np.array_split(features, max(1, len(features) // 4000))
+        ]
     )
     size = np.bincount(label, minlength=len(centres))
     weights = 1 / np.sqrt(size[label])
@@ -87,14 +113,19 @@ def even_weights(rotations: np.ndarray, clusters: int = 400, seed: int = 0) -> n
 
 
 class PoseSampler:
-    """Draws local rotations ``(B,24,3,3)`` from recorded frames, widened; the first rotation is the root in the world."""
+    """Draws local rotations ``(B,24,3,3)`` from recorded frames, widened; the first rotation is the root in
+    the world."""
 
-    def __init__(self, rotations: np.ndarray, weights: np.ndarray, widening: Widening, device: torch.device) -> None:
+    def __init__(
+        self, rotations: np.ndarray, weights: np.ndarray, widening: Widening, device: torch.device
+    ) -> None:
         self.rotations = torch.as_tensor(rotations, dtype=torch.float32, device=device)
         self.cumulative = torch.as_tensor(np.cumsum(weights), dtype=torch.float64, device=device)
         self.widening, self.device = widening, device
         angles = log_map(self.rotations[:: max(1, len(rotations) // 20000)])
-        quantiles = torch.quantile(angles.reshape(len(angles), -1).float(), torch.tensor([0.002, 0.998], device=device), dim=0)
+        quantiles = torch.quantile(
+            angles.reshape(len(angles), -1).float(), torch.tensor([0.002, 0.998], device=device), dim=0
+        )
         low, high = quantiles.reshape(2, 24, 3)
         both = torch.stack([low, high, *self._mirror_limits(low, high)])
         # Anatomical limits: what the recordings show on either side, and a tenth of its range beyond.
@@ -136,7 +167,9 @@ class PoseSampler:
             angles = log_map(pose)
             # A recorded angle beyond the limits stays: only the perturbation may not lead further out.
             low, high = torch.minimum(self.low, angles), torch.maximum(self.high, angles)
-            pose = torch.cat([pose[:, :1], exp_map(torch.minimum(torch.maximum(angles + noise, low), high))[:, 1:]], 1)
+            pose = torch.cat(
+                [pose[:, :1], exp_map(torch.minimum(torch.maximum(angles + noise, low), high))[:, 1:]], 1
+            )
         tilt = torch.randn(n, 3, generator=generator, device=dev) * np.radians(w.tilt_deg)
         root = exp_map(tilt * torch.tensor([1.0, 0, 1], device=dev)) @ pose[:, 0]
         tumbles = torch.rand(n, generator=generator, device=dev) < w.tumble

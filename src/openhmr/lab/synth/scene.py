@@ -1,4 +1,5 @@
-"""What a picture shows: people on a ground, a camera that frames the first of them. World axes: Y up, ground at y = 0."""
+"""What a picture shows: people on a ground, a camera that frames the first of them. World axes: Y up, ground
+at y = 0."""
 
 from dataclasses import dataclass
 
@@ -31,7 +32,8 @@ class Figure:
         return self.rest_table @ np.concatenate([[1], betas]).astype(np.float32)
 
     def transforms(self, rotations: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Skinning matrices ``(24,3,4)`` and posed joints ``(24,3)``, root joint at rest, from local ``rotations (24,3,3)``."""
+        """Skinning matrices ``(24,3,4)`` and posed joints ``(24,3)``, root joint at rest, from local
+        ``rotations (24,3,3)``."""
         rest = self.rest_joints(betas)
         world, joints = forward_kinematics(rotations.astype(np.float32), rest, self.body.parents)
         return np.concatenate([world, (joints - (world @ rest[..., None])[..., 0])[..., None]], 2), joints
@@ -58,7 +60,8 @@ def plausible(joints: np.ndarray) -> bool:
 
 @dataclass
 class Person:
-    """``rotations (24,3,3)`` local (root: world), ``transforms (24,3,4)`` T-pose to world and ``vertices (V,3)`` world, posed."""
+    """``rotations (24,3,3)`` local (root: world), ``transforms (24,3,4)`` T-pose to world and ``vertices
+    (V,3)`` world, posed."""
 
     rotations: np.ndarray
     betas: np.ndarray
@@ -73,8 +76,11 @@ class Person:
         self.shift = self.shift + by
 
 
-def stand(figure: Figure, rotations: np.ndarray, betas: np.ndarray, outfit: Outfit, yaw: float, lift: float) -> Person:
-    """A person turned by ``yaw`` about Y whose lowest vertex is ``lift`` metres above the ground, above the origin."""
+def stand(
+    figure: Figure, rotations: np.ndarray, betas: np.ndarray, outfit: Outfit, yaw: float, lift: float
+) -> Person:
+    """A person turned by ``yaw`` about Y whose lowest vertex is ``lift`` metres above the ground, above the
+    origin."""
     turned = rotations.copy()
     c, s = np.cos(yaw), np.sin(yaw)
     turned[0] = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]], np.float32) @ turned[0]
@@ -88,7 +94,8 @@ def stand(figure: Figure, rotations: np.ndarray, betas: np.ndarray, outfit: Outf
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole: intrinsics ``K (3,3)`` pixels, ``R (3,3)`` camera from world, ``centre (3,)`` world metres, square ``size`` px."""
+    """Pinhole: intrinsics ``K (3,3)`` pixels, ``R (3,3)`` camera from world, ``centre (3,)`` world metres,
+    square ``size`` px."""
 
     K: np.ndarray
     R: np.ndarray
@@ -137,14 +144,20 @@ def aim(position: np.ndarray, target: np.ndarray, roll: float) -> np.ndarray:
 
 
 def approach(rng: np.random.Generator, vertices: np.ndarray, size: int) -> Camera | None:
-    """A random camera that looks at a person (world ``vertices (V,3)``) whose box has a random longer side of 150..240 of 320 px;
-    None where there is no such camera."""
+    """A random camera that looks at a person (world ``vertices (V,3)``) whose box has a random longer side of
+    150..240 of 320 px; None where there is no such camera."""
     centre = (vertices.min(0) + vertices.max(0)) / 2
     focal = size / 2 / np.tan(np.radians(rng.uniform(25, 70)) / 2)
     K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     wanted = rng.uniform(150, 240) / 320 * size
-    elevation, azimuth, roll = np.radians(random_elevation(rng)), rng.uniform(0, 2 * np.pi), np.radians(rng.normal(0, 3))
-    outwards = np.array([np.cos(elevation) * np.cos(azimuth), np.sin(elevation), np.cos(elevation) * np.sin(azimuth)])
+    elevation, azimuth, roll = (
+        np.radians(random_elevation(rng)),
+        rng.uniform(0, 2 * np.pi),
+        np.radians(rng.normal(0, 3)),
+    )
+    outwards = np.array(
+        [np.cos(elevation) * np.cos(azimuth), np.sin(elevation), np.cos(elevation) * np.sin(azimuth)]
+    )
     nearest = float(np.linalg.norm(vertices - centre, axis=1).max()) + 0.3
     distance = max(focal * 1.7 / wanted, nearest)
     for _ in range(4):
@@ -158,11 +171,15 @@ def approach(rng: np.random.Generator, vertices: np.ndarray, size: int) -> Camer
 
 
 def frame_person(rng: np.random.Generator, vertices: np.ndarray, size: int) -> Camera:
-    """A camera as of :func:`approach`, turned so that the person (world ``vertices (V,3)``) is anywhere in the picture; the box
-    sticks out of it by up to 30 % of its side in about one picture of seven."""
+    """A camera as of :func:`approach`, turned so that the person (world ``vertices (V,3)``) is anywhere in
+    the picture; the box sticks out of it by up to 30 % of its side in about one picture of seven."""
     while (camera := approach(rng, vertices, size)) is None:
         pass
-    box, focal, place = box_of(camera.project(camera.see(vertices[::7]))), camera.K[0, 0], rng.uniform(-1, 1, 2)
+    box, focal, place = (
+        box_of(camera.project(camera.see(vertices[::7]))),
+        camera.K[0, 0],
+        rng.uniform(-1, 1, 2),
+    )
     room = np.maximum((size - box[2:]) / 2, 0) * 0.85
     # Turning the camera stretches the box, which makes the other half of those that stick out.
     if rng.random() < 0.05:
@@ -181,17 +198,25 @@ class Scene:
     camera: Camera
 
 
-def add_others(rng: np.random.Generator, figure: Figure, scene: Scene, closet: Closet, poses: list[np.ndarray]) -> None:
+def add_others(
+    rng: np.random.Generator, figure: Figure, scene: Scene, closet: Closet, poses: list[np.ndarray]
+) -> None:
     """Put one more person a pose behind or beside the first, on the same ground, or seldom in front."""
     camera = scene.camera
     first = camera.see(scene.people[0].vertices.mean(0))
     for rotations in poses:
         betas = rng.normal(size=10).clip(-2.5, 2.5).astype(np.float32)
         person = stand(figure, rotations, betas, closet.dress(rng, betas), rng.uniform(0, 2 * np.pi), 0.0)
-        depth = first[2] * rng.uniform(1.25, 3.0) if rng.random() < 0.85 else first[2] * rng.uniform(0.6, 0.85)
+        depth = (
+            first[2] * rng.uniform(1.25, 3.0) if rng.random() < 0.85 else first[2] * rng.uniform(0.6, 0.85)
+        )
         across = rng.uniform(-0.5, 0.5) * camera.size / camera.K[0, 0] * depth
         towards, right = camera.R[2] * [1, 0, 1], camera.R[0] * [1, 0, 1]
-        place = camera.centre * [1, 0, 1] + towards / np.linalg.norm(towards) * depth + right / np.linalg.norm(right) * across
+        place = (
+            camera.centre * [1, 0, 1]
+            + towards / np.linalg.norm(towards) * depth
+            + right / np.linalg.norm(right) * across
+        )
         person.move(place.astype(np.float32))
         apart = np.linalg.norm((person.vertices.mean(0) - scene.people[0].vertices.mean(0))[[0, 2]])
         if apart > 0.7 and camera.see(person.vertices)[:, 2].min() > 0.6:

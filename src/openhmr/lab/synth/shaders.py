@@ -1,4 +1,5 @@
-"""GLSL of the picture renderer. Camera axes x right, y down, z forward; colours are linear inside, sRGB at the end."""
+"""GLSL of the picture renderer. Camera axes x right, y down, z forward; colours are linear inside, sRGB at
+the end."""
 
 LIGHT = """
 uniform vec3 harmonics[9]; uniform vec3 key_direction; uniform vec3 key_colour;

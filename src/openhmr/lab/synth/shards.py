@@ -1,4 +1,5 @@
-"""A folder of synthetic pictures: ``images-00000.tar`` (WebDataset) beside ``images-00000.npz``, and one ``annotations.json``."""
+"""A folder of synthetic pictures: ``images-00000.tar`` (WebDataset) beside ``images-00000.npz``, and one
+``annotations.json``."""
 
 import io
 import json
@@ -37,7 +38,8 @@ def length(folder: Path, shard: int) -> int:
 
 
 def write_shard(folder: Path, shard: int, first_key: int, pictures: list[bytes], rows: list[Row]) -> None:
-    """Write both files of a shard; the tar appears last, so a shard with a tar is whole. Same content, same bytes."""
+    """Write both files of a shard; the tar appears last, so a shard with a tar is whole. Same content, same
+    bytes."""
     tar_path, npz_path = shard_paths(folder, shard)
     with atomic_path(npz_path) as temporary, temporary.open("wb") as file:
         columns = {k: np.stack([np.asarray(r[k]) for r in rows]) for k in rows[0]}
@@ -64,15 +66,24 @@ def write_annotations(folder: Path, size: int) -> int:
                 flags = np.where(inside, np.where(visible[:count], 2, 1), 0)
                 keypoints = np.where(flags[:, None] > 0, np.column_stack([joints[:count].round(1), flags]), 0)
                 images.append({"id": key, "file_name": f"{tar.name}/{name}", "width": size, "height": size})
-                annotations.append({
-                    "id": key, "image_id": key, "category_id": 1, "bbox": box.round(1).tolist(), "iscrowd": 0,
-                    "area": round(float(box[2] * box[3]), 1), "num_keypoints": int((flags > 0).sum()),
-                    "keypoints": keypoints.reshape(-1).tolist(),
-                })  # fmt: skip
+                annotations.append(
+                    {
+                        "id": key,
+                        "image_id": key,
+                        "category_id": 1,
+                        "bbox": box.round(1).tolist(),
+                        "iscrowd": 0,
+                        "area": round(float(box[2] * box[3]), 1),
+                        "num_keypoints": int((flags > 0).sum()),
+                        "keypoints": keypoints.reshape(-1).tolist(),
+                    }
+                )
     skeleton = [[a + 1, b + 1] for a, b in COCO.skeleton if max(a, b) < len(COCO17)]
     person = {"id": 1, "name": "person", "keypoints": list(COCO17), "skeleton": skeleton}
     with atomic_path(folder / "annotations.json") as temporary:
-        temporary.write_text(json.dumps({"images": images, "annotations": annotations, "categories": [person]}))
+        temporary.write_text(
+            json.dumps({"images": images, "annotations": annotations, "categories": [person]})
+        )
     return len(images)
 
 
@@ -90,10 +101,13 @@ def read_pictures(tar_path: Path, count: int) -> list[np.ndarray]:
 
 
 def read_shards(folder: Path, count: float = math.inf) -> list[tuple[Path, dict[str, NDArray]]]:
-    """The tar files that hold the first ``count`` pictures of a folder, each with its arrays; both are checked to be whole."""
+    """The tar files that hold the first ``count`` pictures of a folder, each with its arrays; both are
+    checked to be whole."""
     shards = sorted(folder.glob("images-*.tar"))
     if not shards:
-        raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --out {folder}`")
+        raise InputError(
+            f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --out {folder}`"
+        )
     out = []
     for shard in shards:
         if count <= 0:
@@ -110,7 +124,10 @@ def read_shards(folder: Path, count: float = math.inf) -> list[tuple[Path, dict[
         for name, shape in ARRAYS.items():
             if arrays[name].shape != (rows, *shape) or arrays[name].dtype.kind not in "fiu":
                 found = arrays[name].shape
-                raise InputError(f"{shard} holds {rows} pictures, its {name} has shape {found}, not {(rows, *shape)}; {AGAIN}")
+                raise InputError(
+                    f"{shard} holds {rows} pictures, its {name} has shape {found}, not {(rows, *shape)}; "
+                    f"{AGAIN}"
+                )
         count -= rows
         out.append((shard, arrays))
     return out

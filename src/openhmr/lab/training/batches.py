@@ -1,7 +1,7 @@
 """Batches by step from several data sets: which samples, in which order, with which random draws.
 
-Everything follows from (seed, epoch, position), so that a resumed run, any number of loading processes and any number of training
-processes see the same samples (the original seeds nothing of this).
+Everything follows from (seed, epoch, position), so that a resumed run, any number of loading processes and
+any number of training processes see the same samples (the original seeds nothing of this).
 """
 
 import logging
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from openhmr.errors import InputError
-from openhmr.lab.device import place
+from openhmr.lab.device import rank_and_world
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +29,19 @@ TRIES = 100
 
 
 class ItemSet(Protocol):
-    """A data set prepared for one network: arrays by name, whose augmentation draws from the two generators."""
+    """A data set prepared for one network: arrays by name, whose augmentation draws from the two
+    generators."""
 
     def __len__(self) -> int: ...
     def item(self, index: int, rng: RandomState, picker: random.Random) -> Item: ...
 
 
 class BalancedMix:
-    """Pose2Mesh's mixture: each position draws its set evenly; one epoch goes about once through the largest for each set.
+    """Pose2Mesh's mixture: each position draws its set evenly; one epoch goes about once through the largest
+    for each set.
 
-    ``sizes`` are the sets' lengths. A position below a whole multiple of a set's length takes the samples in turn, else any.
-    Raises :class:`InputError` for an empty set.
+    ``sizes`` are the sets' lengths. A position below a whole multiple of a set's length takes the samples in
+    turn, else any. Raises :class:`InputError` for an empty set.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
@@ -56,7 +58,8 @@ class BalancedMix:
 
 
 class GroupMix:
-    """I2L-MeshNet's mixture: ``groups`` of lengths (3D sets, 2D sets), joined within a group and as many of each group.
+    """I2L-MeshNet's mixture: ``groups`` of lengths (3D sets, 2D sets), joined within a group and as many of
+    each group.
 
     A single group is gone through once. Raises :class:`InputError` for a group without samples.
     """
@@ -81,12 +84,17 @@ class GroupMix:
 
 def _none_empty(sizes: Sequence[int]) -> None:
     if 0 in sizes:
-        which = "the training set has" if len(sizes) == 1 else f"of {len(sizes)} training sets, number {list(sizes).index(0) + 1} has"
+        which = (
+            "the training set has"
+            if len(sizes) == 1
+            else f"of {len(sizes)} training sets, number {list(sizes).index(0) + 1} has"
+        )
         raise InputError(f"{which} no samples; look at its files with `openhmr lab data check`")
 
 
 def in_turn(position: int, size: int, longest: int, picker: random.Random) -> int:
-    """``position`` modulo ``size``, but a random index where the last turn would be cut short by ``longest``."""
+    """``position`` modulo ``size``, but a random index where the last turn would be cut short by
+    ``longest``."""
     return position % size if position < size * (longest // size) else picker.randint(0, size - 1)
 
 
@@ -97,11 +105,14 @@ def seeded(*numbers: int) -> tuple[RandomState, random.Random]:
 
 
 class _Positions(torch.utils.data.Dataset[Any]):
-    def __init__(self, sets: Sequence[ItemSet], mix: BalancedMix | GroupMix, seed: int, skip_bad: bool) -> None:
+    def __init__(
+        self, sets: Sequence[ItemSet], mix: BalancedMix | GroupMix, seed: int, skip_bad: bool
+    ) -> None:
         self.sets, self.mix, self.seed, self.skip_bad = sets, mix, seed, skip_bad
 
     def __getitem__(self, at: tuple[int, int]) -> Item | InputError:
-        """The item at (epoch, position). An error is handed over, since one raised in a loading process would be a traceback."""
+        """The item at (epoch, position). An error is handed over, since one raised in a loading process would
+        be a traceback."""
         epoch, position = at
         for attempt in range(TRIES if self.skip_bad else 1):
             rng, picker = seeded(self.seed, epoch, position, attempt)
@@ -120,10 +131,10 @@ class _Positions(torch.utils.data.Dataset[Any]):
 class Batches:
     """``batches(step)`` -> dict of tensors ``(B, ...)`` on ``device``, float32 (whole numbers int64).
 
-    Of several processes each gets its share of a batch of ``size``. A last batch with fewer than two samples a process is left
-    out, since batch normalisation cannot work with it (the original stops there). ``workers`` loading processes, at most one a
-    core, work ahead. ``waited`` counts the seconds spent waiting. Raises :class:`InputError` where no batch has two samples a
-    process.
+    Of several processes each gets its share of a batch of ``size``. A last batch with fewer than two samples
+    a process is left out, since batch normalisation cannot work with it (the original stops there).
+    ``workers`` loading processes, at most one a core, work ahead. ``waited`` counts the seconds spent
+    waiting. Raises :class:`InputError` where no batch has two samples a process.
     """
 
     def __init__(
@@ -139,12 +150,17 @@ class Batches:
         device: torch.device | str = "cpu",
     ) -> None:
         self.positions, self.size, self.seed = _Positions(sets, mix, seed, skip_bad), size, seed
-        self.workers, self.shuffle, self.device = min(workers, os.cpu_count() or 1), shuffle, torch.device(device)
-        self.rank, self.world = place()
+        self.workers, self.shuffle, self.device = (
+            min(workers, os.cpu_count() or 1),
+            shuffle,
+            torch.device(device),
+        )
+        self.rank, self.world = rank_and_world()
         least = 2 * self.world
         if min(len(mix), size) < least:
             raise InputError(
-                f"there are {len(mix)} training samples in batches of {size}; batch normalisation needs two a process, so {least} of "
+                f"there are {len(mix)} training samples in batches of {size}; batch normalisation needs two "
+                f"a process, so {least} of "
                 "both: give more data or a larger batch"
             )
         whole, rest = divmod(len(mix), size)
@@ -165,9 +181,13 @@ class Batches:
 
     def _loader(self, step: int) -> DataLoader[Any]:
         return DataLoader(
-            self.positions, batch_sampler=_Endless(self, step), num_workers=self.workers, collate_fn=collate,
-            pin_memory=self.device.type == "cuda", generator=torch.Generator(),
-        )  # fmt: skip
+            self.positions,
+            batch_sampler=_Endless(self, step),
+            num_workers=self.workers,
+            collate_fn=collate,
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),
+        )
 
     def places(self, step: int) -> list[tuple[int, int]]:
         """(epoch, position) of this process's samples of a step."""

@@ -1,7 +1,8 @@
-"""Recipe: the official I2L-MeshNet, both stages (spec i2l_meshnet.md sections 5, 6, 8), on any data sets of the same items.
+"""Recipe: the official I2L-MeshNet, both stages (spec i2l_meshnet.md sections 5, 6, 8), on any data sets of
+the same items.
 
-An item of training holds ``img (3,256,256)`` and the targets and masks by their official names (section 7); one of test ``img``
-and what :class:`TestItems` needs for its errors. Epochs count from 0.
+An item of training holds ``img (3,256,256)`` and the targets and masks by their official names (section 7);
+one of test ``img`` and what :class:`TestItems` needs for its errors. Epochs count from 0.
 """
 
 import logging
@@ -27,11 +28,11 @@ from openhmr.lab.models.checkpoint import (
 from openhmr.lab.models.i2l_meshnet.losses import NORMAL_WEIGHT, lixel_losses, param_losses
 from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet, official
 from openhmr.lab.training.batches import Batches, GroupMix, Item, ItemSet, seeded
-from openhmr.lab.training.fit import Running, Trainer
 from openhmr.lab.training.official import weights_file
+from openhmr.lab.training.official_configs import I2LConfig
 from openhmr.lab.training.optim import EpochPlan
-from openhmr.lab.training.samples import mesh_views, save_picture, write_mesh
-from openhmr.lab.training.settings import I2LConfig
+from openhmr.lab.training.previews import mesh_views, save_picture, write_mesh
+from openhmr.lab.training.trainer import Running, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,11 @@ class TestItems(ItemSet, Protocol):
     """A test set, which also knows what its errors are."""
 
     def errors(self, index: int, item: Item, prediction: dict[str, NDArray]) -> dict[str, float]:
-        """Errors (mm) of one sample by ``mpjpe_lixel, pa_mpjpe_lixel, mpjpe_param, pa_mpjpe_param``; none where nothing is known.
+        """Errors (mm) of one sample by ``mpjpe_lixel, pa_mpjpe_lixel, mpjpe_param, pa_mpjpe_param``; none
+        where nothing is known.
 
-        ``prediction`` holds the network's output for it: ``mesh_coord_img``, ``mesh_coord_cam`` (param stage) and so on.
+        ``prediction`` holds the network's output for it: ``mesh_coord_img``, ``mesh_coord_cam`` (param stage)
+        and so on.
         """
         ...
 
@@ -50,7 +53,8 @@ class TestItems(ItemSet, Protocol):
 class I2LTraining:
     """Network, losses and errors of one official config on the given body and data sets.
 
-    Raises :class:`InputError` where they do not go together, or where a param stage has no lixel stage to stand on.
+    Raises :class:`InputError` where they do not go together, or where a param stage has no lixel stage to
+    stand on.
     """
 
     def __init__(
@@ -64,16 +68,25 @@ class I2LTraining:
     ) -> None:
         self.config, self.body, self.device = config, body, device or torch.device("cpu")
         if config.testset == "FreiHAND" and (config.trainset_3d != ("FreiHAND",) or config.trainset_2d):
-            raise InputError("testset FreiHAND needs trainset_3d [FreiHAND] and an empty trainset_2d: hands and bodies do not mix")
+            raise InputError(
+                "testset FreiHAND needs trainset_3d [FreiHAND] and an empty trainset_2d: hands and bodies "
+                "do not mix"
+            )
         torch.manual_seed(config.RUN.seed)
         self.network: I2LMeshNet = official(
-            config.kind, config.stage, body, config.resnet_type, freeze_statistics=config.QUIRKS.freeze_statistics
+            config.kind,
+            config.stage,
+            body,
+            config.resnet_type,
+            freeze_statistics=config.QUIRKS.freeze_statistics,
         )
         trained = {id(p) for p in self.network.trainable_parameters()}
         for parameter in self.network.parameters():
             parameter.requires_grad_(id(parameter) in trained)
         self.network.to(self.device)
-        self.info = CheckpointInfo("i2l_meshnet", config.kind, body.content_hash(), config={"backbone": config.resnet_type})
+        self.info = CheckpointInfo(
+            "i2l_meshnet", config.kind, body.content_hash(), config={"backbone": config.resnet_type}
+        )
         self.faces = torch.as_tensor(body.faces.astype(np.int64), device=self.device)
         self.best = f"mpjpe_{config.stage}"
         self.test, self.batches = test, None  # type: TestItems | None, Batches | None
@@ -81,9 +94,14 @@ class I2LTraining:
         if train_3d or train_2d:
             groups = [[min(len(s), run.limit or len(s)) for s in group] for group in (train_3d, train_2d)]
             self.batches = Batches(
-                [*train_3d, *train_2d], GroupMix(groups), config.train_batch_size, run.seed, workers=config.num_thread,
-                skip_bad=run.skip_bad, device=self.device,
-            )  # fmt: skip
+                [*train_3d, *train_2d],
+                GroupMix(groups),
+                config.train_batch_size,
+                run.seed,
+                workers=config.num_thread,
+                skip_bad=run.skip_bad,
+                device=self.device,
+            )
 
     @property
     def running(self) -> Running:
@@ -91,12 +109,20 @@ class I2LTraining:
 
     @property
     def plan(self) -> EpochPlan:
-        """The schedule, which goes on with the epoch after that of ``continue_from``, as ``--continue`` does."""
+        """The schedule, which goes on with the epoch after that of ``continue_from``, as ``--continue``
+        does."""
         assert self.batches is not None
         c = self.config
         first = trained_epoch(weights_file(c.continue_from)) + 1 if c.continue_from else 0
         return EpochPlan(
-            c.end_epoch, self.batches.per_epoch, c.lr, c.lr_dec_epoch, 1 / c.lr_dec_factor, "adam", first, c.RUN.checkpoint_every
+            c.end_epoch,
+            self.batches.per_epoch,
+            c.lr,
+            c.lr_dec_epoch,
+            1 / c.lr_dec_factor,
+            "adam",
+            first,
+            c.RUN.checkpoint_every,
         )
 
     def initialise(self) -> None:
@@ -105,13 +131,19 @@ class I2LTraining:
         if c.continue_from:
             self.load(c.continue_from)
         elif c.stage == "param" and not c.QUIRKS.param_on_untrained:
-            raise InputError("the param stage stands on a trained lixel stage; set continue_from to its run folder or snapshot")
+            raise InputError(
+                "the param stage stands on a trained lixel stage; set continue_from to its run folder or "
+                "snapshot"
+            )
         elif c.backbone_weights:
             state = read_torchvision(c.backbone_weights)
             self.network.pose_backbone.load_imagenet(state)
             self.network.mesh_backbone.load_imagenet(state)
         else:
-            log.warning("the backbones start from random weights; the original starts from ImageNet's: set backbone_weights")
+            log.warning(
+                "the backbones start from random weights; the original starts from ImageNet's: set "
+                "backbone_weights"
+            )
 
     def loss(self, trainer: Trainer, step: int) -> dict[str, Tensor]:
         """The named terms of one training step; masked elements count in the means (official)."""
@@ -152,7 +184,8 @@ class I2LTraining:
         return {name: float(values.mean()) for name, values in self.sample_errors().items()}
 
     def save_sample(self, folder: Path, epoch: int) -> NDArray[np.uint8]:
-        """Picture and mesh of the first test sample: the lixel mesh, and in the param stage the parametric one beside it."""
+        """Picture and mesh of the first test sample: the lixel mesh, and in the param stage the parametric
+        one beside it."""
         _, _, out = next(self.predictions(1))
         # A lixel is 4 pixels wide and 1/32 of the box deep; the picture shows it as a cube.
         meshes = [out["mesh_coord_img"] - 32, *([out["mesh_coord_cam"]] if "mesh_coord_cam" in out else [])]

@@ -18,14 +18,15 @@ from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab.device import is_first
 from openhmr.lab.training.batches import Batches, ItemSet
-from openhmr.lab.training.fit import Running, Trainer
 from openhmr.lab.training.optim import EpochPlan
+from openhmr.lab.training.trainer import Running, Trainer
 
 WEIGHTS = ("final.safetensors", "best.safetensors", "last.safetensors")
 
 
 class Work(Protocol):
-    """A recipe: network, data, losses and errors. ``best`` names the error whose smallest value makes ``best.safetensors``."""
+    """A recipe: network, data, losses and errors. ``best`` names the error whose smallest value makes
+    ``best.safetensors``."""
 
     @property
     def network(self) -> nn.Module: ...
@@ -49,11 +50,11 @@ class Work(Protocol):
 
 
 def train(work: Work, folder: Path, until: int | None = None) -> float:
-    """Run or resume the schedule in ``folder``: ``last``, ``best`` (from the second epoch on) and at the end ``final.safetensors``.
-    Returns which share of the time training waited for its data.
+    """Run or resume the schedule in ``folder``: ``last``, ``best`` (from the second epoch on) and at the end
+    ``final.safetensors``. Returns which share of the time training waited for its data.
 
-    After every epoch the errors on the test set and one sample are written too, where there is a test set. Epochs in
-    ``metrics.jsonl`` count from 1. Raises :class:`InputError` without training data.
+    After every epoch the errors on the test set and one sample are written too, where there is a test set.
+    Epochs in ``metrics.jsonl`` count from 1. Raises :class:`InputError` without training data.
     """
     if work.batches is None:
         raise InputError("there is nothing to train on; give the folder of the data sets")
@@ -69,7 +70,9 @@ def train(work: Work, folder: Path, until: int | None = None) -> float:
         numbers: dict[str, float] = {"epoch": epoch, "waiting": waiting()}
         if work.test is not None:
             numbers |= work.errors()
-            best = min((row[work.best] for row in trainer.history() if work.best in row), default=float("inf"))
+            best = min(
+                (row[work.best] for row in trainer.history() if work.best in row), default=float("inf")
+            )
             # A hand's error is zero or unknown, and makes no best.
             if epoch > 1 and 0 < numbers.get(work.best, 0) < best:
                 work.save(folder / "best.safetensors", epoch - 1)
@@ -84,25 +87,38 @@ def train(work: Work, folder: Path, until: int | None = None) -> float:
 
 
 def weights_file(path: str | Path, names: Sequence[str] = WEIGHTS) -> Path:
-    """The file that ``path`` means: itself, or a run folder's final (else best, else last) weights. Raises :class:`InputError`."""
+    """The file that ``path`` means: itself, or a run folder's final (else best, else last) weights. Raises
+    :class:`InputError`."""
     path = Path(path)
     if not path.is_dir():
         if not path.is_file():
-            raise InputError(f"{path} does not exist; give a run folder, a .safetensors checkpoint or an official .pth.tar file")
+            raise InputError(
+                f"{path} does not exist; give a run folder, a .safetensors checkpoint or an official "
+                f".pth.tar file"
+            )
         return path
     found = next((path / name for name in names if (path / name).is_file()), None)
     if found is None:
-        raise InputError(f"run folder {path} holds none of {', '.join(names)}; train to the end of an epoch, or give a checkpoint file")
+        raise InputError(
+            f"run folder {path} holds none of {', '.join(names)}; train to the end of an epoch, or give a "
+            f"checkpoint file"
+        )
     return found
 
 
 def write_run_config(folder: Path, config: Any, more: dict[str, Any]) -> None:
-    """``config.json``: the resolved config, ``more``, the versions, the machine and the commit of a checkout."""
+    """``config.json``: the resolved config, ``more``, the versions, the machine and the commit of a
+    checkout."""
     packages = {name: version(name) for name in ("openhmr", "numpy", "scipy", "torch")}
     facts = {
-        "config": asdict(config), **more, "versions": packages, "python": platform.python_version(), "commit": commit(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {torch.cuda.device_count()} GPUs",
-    }  # fmt: skip
+        "config": asdict(config),
+        **more,
+        "versions": packages,
+        "python": platform.python_version(),
+        "commit": commit(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {torch.cuda.device_count()} "
+        f"GPUs",
+    }
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(facts, indent=1) + "\n")
@@ -114,15 +130,25 @@ def read_run_config(folder: Path) -> dict[str, Any]:
         facts = json.loads((folder / "config.json").read_text())
         assert isinstance(facts["config"], dict)
     except (OSError, ValueError, KeyError, TypeError, AssertionError, RecursionError):
-        raise InputError(f"{folder} is no run folder of an official config (no readable config.json); train or import one there") from None
+        raise InputError(
+            f"{folder} is no run folder of an official config (no readable config.json); train or import "
+            f"one there"
+        ) from None
     return dict(facts)
 
 
 def commit() -> str:
-    """The commit of the checkout that this code runs from, ``+`` if it was changed since; empty outside of one."""
+    """The commit of the checkout that this code runs from, ``+`` if it was changed since; empty outside of
+    one."""
     here = Path(__file__).parent
     try:
-        run = lambda *words: subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout  # noqa: E731
-        return run("rev-parse", "HEAD").strip() + ("+" if run("status", "--porcelain", "--untracked-files=no").strip() else "")
+        run = lambda *words: (
+            subprocess.run(
+                ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        return run("rev-parse", "HEAD").strip() + (
+            "+" if run("status", "--porcelain", "--untracked-files=no").strip() else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""

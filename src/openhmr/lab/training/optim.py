@@ -13,9 +13,11 @@ OPTIMISERS = {
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """Epochs ``first``..``epochs - 1`` (from 0) of ``per_epoch`` steps; the rate is multiplied by ``factor`` at each of ``decays``.
+    """Epochs ``first``..``epochs - 1`` (from 0) of ``per_epoch`` steps; the rate is multiplied by ``factor``
+    at each of ``decays``.
 
-    A decay at n acts from epoch n on, counted from 0: what PyTorch's MultiStepLR does when stepped after every epoch.
+    A decay at n acts from epoch n on, counted from 0: what PyTorch's MultiStepLR does when stepped after
+    every epoch.
     """
 
     epochs: int

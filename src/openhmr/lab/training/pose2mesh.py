@@ -1,7 +1,8 @@
-"""Recipe: the official Pose2Mesh, both stages (spec pose2mesh.md sections 7, 8), on any data sets of the same items.
+"""Recipe: the official Pose2Mesh, both stages (spec pose2mesh.md sections 7, 8), on any data sets of the same
+items.
 
-An item of training or test holds ``pose2d (J,2)`` standardised, ``lift_pose3d (J,3)`` mm with ``lift_pose3d_valid (J,1)``, and for
-stage 2 ``mesh (V,3)`` m, ``reg_pose3d (Jt,3)`` mm and their ``*_valid``.
+An item of training or test holds ``pose2d (J,2)`` standardised, ``lift_pose3d (J,3)`` mm with
+``lift_pose3d_valid (J,1)``, and for stage 2 ``mesh (V,3)`` m, ``reg_pose3d (Jt,3)`` mm and their ``*_valid``.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from openhmr.bodies.mano import mano_joint_regressor
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
 from openhmr.joints.coco import add_pelvis_neck
-from openhmr.lab.evaluation.metrics import mean_distance, mpjpe, root_relative
+from openhmr.lab.metrics.errors import mean_distance, mpjpe, root_relative
 from openhmr.lab.models.checkpoint import (
     POSE2MESH_KEY,
     CheckpointInfo,
@@ -31,24 +32,28 @@ from openhmr.lab.models.pose2mesh.losses import LossConfig, coordinate_loss, pos
 from openhmr.lab.models.pose2mesh.network import Pose2Mesh, official
 from openhmr.lab.models.pose2mesh.posenet import PoseNet
 from openhmr.lab.training.batches import BalancedMix, Batches, Item, ItemSet, seeded
-from openhmr.lab.training.fit import Running, Trainer
 from openhmr.lab.training.official import weights_file
+from openhmr.lab.training.official_configs import Pose2MeshConfig
 from openhmr.lab.training.optim import EpochPlan
-from openhmr.lab.training.samples import mesh_views, pose_views, save_picture, write_mesh
-from openhmr.lab.training.settings import Pose2MeshConfig
+from openhmr.lab.training.previews import mesh_views, pose_views, save_picture, write_mesh
+from openhmr.lab.training.trainer import Running, Trainer
 
 JOINT_SETS: dict[str, JointSet] = {s.name: s for s in (HUMAN36, COCO, SMPL, MANO)}
 CROP = (384, 288)
 
 
 def target_regressor(body: Body, joint_set: JointSet) -> NDArray[np.float32]:
-    """``(J,V)``: the joints that the mesh is supervised with. Raises :class:`InputError` if the body has no such regressor."""
+    """``(J,V)``: the joints that the mesh is supervised with. Raises :class:`InputError` if the body has no
+    such regressor."""
     if joint_set == MANO:
         return mano_joint_regressor(body)
     if joint_set == SMPL:
         return body.J_regressor
     if joint_set.name not in body.joint_regressors:
-        raise InputError(f"the body has no joint regressor {joint_set.name!r}; convert it again with the regressor files of the data sets")
+        raise InputError(
+            f"the body has no joint regressor {joint_set.name!r}; convert it again with the regressor files "
+            f"of the data sets"
+        )
     regressor = body.joint_regressors[joint_set.name]
     return add_pelvis_neck(regressor) if joint_set == COCO and len(regressor) == 17 else regressor
 
@@ -56,8 +61,8 @@ def target_regressor(body: Body, joint_set: JointSet) -> NDArray[np.float32]:
 class Pose2MeshTraining:
     """Network, losses and errors of one official config on the given body and data sets.
 
-    ``test`` is the first data set of the test list, prepared like the training sets. Raises :class:`InputError` where config,
-    body and data do not go together.
+    ``test`` is the first data set of the test list, prepared like the training sets. Raises
+    :class:`InputError` where config, body and data do not go together.
     """
 
     best = "joint"
@@ -72,12 +77,19 @@ class Pose2MeshTraining:
         cache: Path | None = None,
     ) -> None:
         self.config, self.body, self.device = config, body, device or torch.device("cpu")
-        self.joint_set, self.target_set = JOINT_SETS[config.DATASET.input_joint_set], JOINT_SETS[config.DATASET.target_joint_set]
+        self.joint_set, self.target_set = (
+            JOINT_SETS[config.DATASET.input_joint_set],
+            JOINT_SETS[config.DATASET.target_joint_set],
+        )
         if config.MODEL.input_shape != CROP:
-            raise InputError(f"MODEL.input_shape is {list(config.MODEL.input_shape)}; Pose2Mesh crops to {list(CROP)}")
+            raise InputError(
+                f"MODEL.input_shape is {list(config.MODEL.input_shape)}; Pose2Mesh crops to {list(CROP)}"
+            )
         torch.manual_seed(config.RUN.seed)
         self.network: PoseNet | Pose2Mesh = (
-            PoseNet(self.joint_set.size) if config.posenet_only else official(self.joint_set, body.faces, cache_dir=cache)
+            PoseNet(self.joint_set.size)
+            if config.posenet_only
+            else official(self.joint_set, body.faces, cache_dir=cache)
         )
         self.network.to(self.device)
         self.info = checkpoint_info(config, body, self.network)
@@ -86,25 +98,42 @@ class Pose2MeshTraining:
         self.regressor_tensor = torch.as_tensor(self.regressor, dtype=torch.float32, device=self.device)
         t, d, run = config.TRAIN, config.DATASET, config.RUN
         self.loss_config = LossConfig(
-            config.MODEL.normal_loss_weight, config.MODEL.edge_loss_weight, config.MODEL.joint_loss_weight, config.MODEL.joint_loss_weight,
+            config.MODEL.normal_loss_weight,
+            config.MODEL.edge_loss_weight,
+            config.MODEL.joint_loss_weight,
+            config.MODEL.joint_loss_weight,
             t.edge_loss_start,
-        )  # fmt: skip
+        )
         self.test, self.batches = test, None  # type: ItemSet | None, Batches | None
         if train:
             sizes = [min(len(s), run.limit or len(s)) for s in train]
             batch = max(1, t.batch_size // len(train)) * len(train)
             self.batches = Batches(
-                train, BalancedMix(sizes), batch, run.seed, workers=d.workers, shuffle=t.shuffle, skip_bad=run.skip_bad, device=self.device
-            )  # fmt: skip
+                train,
+                BalancedMix(sizes),
+                batch,
+                run.seed,
+                workers=d.workers,
+                shuffle=t.shuffle,
+                skip_bad=run.skip_bad,
+                device=self.device,
+            )
 
     @property
     def plan(self) -> EpochPlan:
         assert self.batches is not None
         t = self.config.TRAIN
         return EpochPlan(
-            t.end_epoch, self.batches.per_epoch, t.lr, t.lr_step, t.lr_factor, t.optimizer, t.begin_epoch - 1,
-            self.config.RUN.checkpoint_every, t.print_freq,
-        )  # fmt: skip
+            t.end_epoch,
+            self.batches.per_epoch,
+            t.lr,
+            t.lr_step,
+            t.lr_factor,
+            t.optimizer,
+            t.begin_epoch - 1,
+            self.config.RUN.checkpoint_every,
+            t.print_freq,
+        )
 
     @property
     def running(self) -> Running:
@@ -125,7 +154,8 @@ class Pose2MeshTraining:
             state, info = read_checkpoint(file)
             if (info.family, info.joint_set) != ("posenet", self.joint_set.name):
                 raise InputError(
-                    f"{file} holds a {info.family} for {info.joint_set} joints; stage 2 needs a posenet for {self.joint_set.name} joints"
+                    f"{file} holds a {info.family} for {info.joint_set} joints; stage 2 needs a posenet for "
+                    f"{self.joint_set.name} joints"
                 )
         take_state(file, self.network.pose_lifter, state)
 
@@ -133,7 +163,8 @@ class Pose2MeshTraining:
         """The named terms of one training step."""
         assert self.batches is not None
         batch = self.batches(step)
-        # Dropout follows from the step too: a resumed run needs no random state, and every process has its own.
+        # Dropout follows from the step too: a resumed run needs no random state, and every process has its
+        # own.
         torch.manual_seed(int(seeded(self.config.RUN.seed, step, self.batches.rank)[0].randint(2**31)))
         pose2d = batch["pose2d"]
         with trainer.autocast():
@@ -143,10 +174,13 @@ class Pose2MeshTraining:
             return {"lift": coordinate_loss(pose3d, batch["lift_pose3d"], batch["lift_pose3d_valid"])}
         nodes, pose3d = out
         vertices, epoch = self.network.vertices(nodes.float()), self.plan.epoch(step) + 1
-        return pose2mesh_loss(vertices, pose3d.float(), batch, self.faces, self.regressor_tensor, epoch, self.loss_config)
+        return pose2mesh_loss(
+            vertices, pose3d.float(), batch, self.faces, self.regressor_tensor, epoch, self.loss_config
+        )
 
     def predict(self, pose2d: Tensor) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
-        """Vertices ``(B,V,3)`` in millimetres (none in stage 1) and the lifted pose ``(B,J,3)`` in millimetres."""
+        """Vertices ``(B,V,3)`` in millimetres (none in stage 1) and the lifted pose ``(B,J,3)`` in
+        millimetres."""
         if isinstance(self.network, Pose2Mesh):
             vertices, pose3d = self.network.predict(pose2d)
             return (vertices * 1000).cpu().numpy(), pose3d.cpu().numpy()
@@ -158,7 +192,9 @@ class Pose2MeshTraining:
         count = min(len(self.test), self.config.RUN.limit or len(self.test))
         self.network.eval()
         for start in range(0, count, size):
-            items: list[Item] = [self.test.item(i, *seeded(0, i)) for i in range(start, min(start + size, count))]
+            items: list[Item] = [
+                self.test.item(i, *seeded(0, i)) for i in range(start, min(start + size, count))
+            ]
             pose2d = np.stack([item["pose2d"] for item in items]).astype(np.float32)
             with torch.no_grad():
                 yield items, *self.predict(torch.from_numpy(pose2d).to(self.device))
@@ -166,11 +202,14 @@ class Pose2MeshTraining:
     def errors(self) -> dict[str, float]:
         """The errors of an epoch (mm): ``joint``, and in stage 2 ``surface``, by the original's quick rules.
 
-        Roots are row 0 of the target joints; :mod:`openhmr.lab.evaluation.official` has the errors of the final test.
+        Roots are row 0 of the target joints; :mod:`openhmr.lab.evaluation.official` has the errors of the
+        final test.
         """
         joint, surface = [], []
         for items, vertices, pose3d in self.predictions(self.config.TEST.batch_size):
-            if not any(np.any(item["lift_pose3d_valid"]) or np.any(item.get("reg_pose3d_valid", 0)) for item in items):
+            if not any(
+                np.any(item["lift_pose3d_valid"]) or np.any(item.get("reg_pose3d_valid", 0)) for item in items
+            ):
                 # FreiHAND's test set has no truth: its error is zero, as officially.
                 joint.append(np.zeros(len(items)))
                 surface += [np.zeros(len(items))] * (vertices is not None)
@@ -178,12 +217,19 @@ class Pose2MeshTraining:
             if vertices is None:
                 joint.append(mpjpe(pose3d, np.stack([i["lift_pose3d"] for i in items]), self.joint_set))
                 continue
-            truth, target = np.stack([i["mesh"] for i in items]) * 1000, np.stack([i["reg_pose3d"] for i in items])
+            truth, target = (
+                np.stack([i["mesh"] for i in items]) * 1000,
+                np.stack([i["reg_pose3d"] for i in items]),
+            )
             joints = np.matmul(self.regressor, vertices)
             joint.append(mpjpe(joints, target, self.target_set))
-            surface.append(mean_distance(root_relative(vertices, joints[:, 0]), root_relative(truth, target[:, 0])))
-        mean = (lambda parts: float(np.mean([p.mean() for p in parts]))) if self.config.QUIRKS.mean_of_batches else (
-            lambda parts: float(np.concatenate(parts).mean())
+            surface.append(
+                mean_distance(root_relative(vertices, joints[:, 0]), root_relative(truth, target[:, 0]))
+            )
+        mean = (
+            (lambda parts: float(np.mean([p.mean() for p in parts])))
+            if self.config.QUIRKS.mean_of_batches
+            else (lambda parts: float(np.concatenate(parts).mean()))
         )
         return {"joint": mean(joint)} | ({"surface": mean(surface)} if surface else {})
 
@@ -212,7 +258,10 @@ class Pose2MeshTraining:
 
 
 def checkpoint_info(config: Pose2MeshConfig, body: Body, network: nn.Module) -> CheckpointInfo:
-    """What the checkpoints of a config belong to: stage 1 to a joint set, stage 2 to a body and its graph too."""
+    """What the checkpoints of a config belong to: stage 1 to a joint set, stage 2 to a body and its graph
+    too."""
     if not isinstance(network, Pose2Mesh):
         return CheckpointInfo("posenet", config.DATASET.input_joint_set, "")
-    return CheckpointInfo("pose2mesh", config.DATASET.input_joint_set, body.content_hash(), network.graph.digest)
+    return CheckpointInfo(
+        "pose2mesh", config.DATASET.input_joint_set, body.content_hash(), network.graph.digest
+    )

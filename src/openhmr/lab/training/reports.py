@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from openhmr.bodies.mano import mano_joint_regressor
 from openhmr.errors import InputError
 from openhmr.joints import HUMAN36
-from openhmr.lab.evaluation import freihand, official
+from openhmr.lab.evaluation import official
 from openhmr.lab.evaluation.i2l_official import OfficialTest, write_hands
 from openhmr.lab.evaluation.official import Report
+from openhmr.lab.metrics import freihand
 from openhmr.lab.training.i2l import I2LTraining
 from openhmr.lab.training.pose2mesh import Pose2MeshTraining, target_regressor
-from openhmr.lab.training.samples import write_mesh
+from openhmr.lab.training.previews import write_mesh
 
 EVERY_MESH = 500
 """Of the test meshes every which is written, where TEST.vis asks for them."""
@@ -23,9 +24,11 @@ TRUTH_FILES = ("evaluation_xyz.json", "evaluation_verts.json")
 
 
 def report_pose2mesh(work: Pose2MeshTraining, name: str, folder: Path, truth: Path | None = None) -> Report:
-    """Test on ``work.test``, the data set ``name``; files go to ``folder``. ``truth`` is a folder with FreiHAND's ground truth.
+    """Test on ``work.test``, the data set ``name``; files go to ``folder``. ``truth`` is a folder with
+    FreiHAND's ground truth.
 
-    A test set tells by ``tag(index)`` the image's path (Human3.6M) or the video and person (3DPW) of a sample.
+    A test set tells by ``tag(index)`` the image's path (Human3.6M) or the video and person (3DPW) of a
+    sample.
     """
     meshes, poses, items = [], [], []
     for batch, vertices, pose3d in work.predictions(work.config.TEST.batch_size):
@@ -48,7 +51,11 @@ def report_pose2mesh(work: Pose2MeshTraining, name: str, folder: Path, truth: Pa
         report = _pose_report(name, pose, stack("lift_pose3d"), tags)
     else:
         mesh = np.concatenate(meshes)
-        report = _hand_report(work, mesh, folder, truth) if name == "FreiHAND" else _mesh_report(work, name, mesh, stack, tags)
+        report = (
+            _hand_report(work, mesh, folder, truth)
+            if name == "FreiHAND"
+            else _mesh_report(work, name, mesh, stack, tags)
+        )
         for i in range(0, len(mesh), EVERY_MESH) if work.config.TEST.vis else ():
             folder.mkdir(parents=True, exist_ok=True)
             write_mesh(folder / f"{name}-{i:06d}.obj", mesh[i] / 1000, work.body.faces)
@@ -72,14 +79,19 @@ def _mesh_report(work: Pose2MeshTraining, name: str, mesh: NDArray, stack, tags:
         return official.surreal(mesh, truth, smpl)
     human36 = target_regressor(work.body, HUMAN36)
     if name == "Human36M":
-        return official.human36m(mesh, truth, stack("reg_pose3d"), human36, smpl, [official.action_of(t) for t in tags])
+        return official.human36m(
+            mesh, truth, stack("reg_pose3d"), human36, smpl, [official.action_of(t) for t in tags]
+        )
     if name == "PW3D":
-        return official.pw3d(mesh, truth, human36, smpl, tags if any(tags) else (), not work.config.QUIRKS.pw3d_pa_mpvpe_zero)
+        return official.pw3d(
+            mesh, truth, human36, smpl, tags if any(tags) else (), not work.config.QUIRKS.pw3d_pa_mpvpe_zero
+        )
     raise InputError(f"there are no errors on {name}; test on Human36M, PW3D, SURREAL or FreiHAND")
 
 
 def _hand_report(work: Pose2MeshTraining, mesh: NDArray, folder: Path, truth: Path | None) -> Report:
-    """Pose2Mesh's ``pred.json`` holds millimetres (official), or metres with the switch; FreiHAND's server aligns them."""
+    """Pose2Mesh's ``pred.json`` holds millimetres (official), or metres with the switch; FreiHAND's server
+    aligns them."""
     joints = np.matmul(mano_joint_regressor(work.body), mesh)
     unit = 1.0 if work.config.QUIRKS.hand_mm else 1000.0
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,10 +100,14 @@ def _hand_report(work: Pose2MeshTraining, mesh: NDArray, folder: Path, truth: Pa
 
 
 def hand_scores(joints: NDArray, mesh: NDArray, truth: Path | None) -> dict[str, float]:
-    """FreiHAND's scores of joints and meshes in millimetres, where ``truth`` is the folder of its ground truth."""
+    """FreiHAND's scores of joints and meshes in millimetres, where ``truth`` is the folder of its ground
+    truth."""
     if truth is None:
         return {}
-    true_joints, true_mesh = (freihand.read_truth(truth / f, a.shape) * 1000 for f, a in zip(TRUTH_FILES, (joints, mesh), strict=True))
+    true_joints, true_mesh = (
+        freihand.read_truth(truth / f, a.shape) * 1000
+        for f, a in zip(TRUTH_FILES, (joints, mesh), strict=True)
+    )
     return freihand.scores(joints, mesh, true_joints, true_mesh)
 
 
@@ -100,7 +116,9 @@ def report_i2l(work: I2LTraining, folder: Path, truth: Path | None = None) -> Re
     name, test = work.config.testset, work.test
     if name == "FreiHAND":
         assert isinstance(test, OfficialTest)
-        hands = [test.hand(index, out, work.config.QUIRKS.hand_param_mm) for index, _, out in work.predictions()]
+        hands = [
+            test.hand(index, out, work.config.QUIRKS.hand_param_mm) for index, _, out in work.predictions()
+        ]
         folder.mkdir(parents=True, exist_ok=True)
         write_hands(folder / "pred.json", hands)
         joints, mesh = (np.stack(part) for part in zip(*hands, strict=True))

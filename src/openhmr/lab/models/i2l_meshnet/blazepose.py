@@ -1,8 +1,10 @@
-"""BlazePose: the trunk of the compact model, with the weights of MediaPipe's *full* landmark model (Apache-2.0, inside its wheel).
+"""BlazePose: the trunk of the compact model, with the weights of MediaPipe's *full* landmark model
+(Apache-2.0, inside its wheel).
 
-ImageNet tells what things are; this network was trained on photos of people to tell where their joints are, which rendered
-pictures cannot teach. The layers are those of the weights' file; its segmentation and presence heads are left out. BatchNorm is
-already part of the convolutions there, so the trunk has no statistics that rendered pictures could spoil.
+ImageNet tells what things are; this network was trained on photos of people to tell where their joints are,
+which rendered pictures cannot teach. The layers are those of the weights' file; its segmentation and presence
+heads are left out. BatchNorm is already part of the convolutions there, so the trunk has no statistics that
+rendered pictures could spoil.
 
 Source: Bazarevsky et al., "BlazePose" (2020); Grishchenko et al., "BlazePose GHUM Holistic" (2022).
 """
@@ -24,9 +26,21 @@ COCO_LANDMARKS = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 """Landmarks that are COCO's joints."""
 PYRAMID = 48
 BLOCKS = (
-    (24, 64, 3, 2), (24, 144, 3, 1), (32, 144, 5, 2), (32, 192, 5, 1), (64, 192, 3, 2), (64, 384, 3, 1), (64, 384, 3, 1),
-    (88, 384, 5, 1), (88, 528, 5, 1), (88, 528, 5, 1), (144, 528, 5, 2), (144, 864, 5, 1), (144, 864, 5, 1), (144, 864, 5, 1),
-)  # fmt: skip
+    (24, 64, 3, 2),
+    (24, 144, 3, 1),
+    (32, 144, 5, 2),
+    (32, 192, 5, 1),
+    (64, 192, 3, 2),
+    (64, 384, 3, 1),
+    (64, 384, 3, 1),
+    (88, 384, 5, 1),
+    (88, 528, 5, 1),
+    (88, 528, 5, 1),
+    (144, 528, 5, 2),
+    (144, 864, 5, 1),
+    (144, 864, 5, 1),
+    (144, 864, 5, 1),
+)
 """Channels, expanded channels, kernel and stride of every inverted residual."""
 LATERALS = {1: 24, 3: 32, 9: 88}
 """Blocks whose outputs join the pyramid, and their channels: strides 4, 8 and 16."""
@@ -35,7 +49,8 @@ TOWER = (4, 5)
 
 
 class SameConv(nn.Conv2d):
-    """A stride 2 convolution padded as TensorFlow's "same": the odd column at the right and the odd row at the bottom."""
+    """A stride 2 convolution padded as TensorFlow's "same": the odd column at the right and the odd row at
+    the bottom."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(F.pad(x, (0, 1, 0, 1)), self.weight, self.bias, self.stride, 0, 1, self.groups)
@@ -50,7 +65,11 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, wide: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.expand, self.depthwise, self.project = nn.Conv2d(inputs, wide, 1), depthwise(wide, kernel, stride), nn.Conv2d(wide, outputs, 1)
+        self.expand, self.depthwise, self.project = (
+            nn.Conv2d(inputs, wide, 1),
+            depthwise(wide, kernel, stride),
+            nn.Conv2d(wide, outputs, 1),
+        )
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,11 +86,14 @@ class Block(nn.Module):
 
 
 class Pair(nn.Module):
-    """Depthwise and pointwise convolution; ``stride`` None: both activated, else a residual (pooled for stride 2)."""
+    """Depthwise and pointwise convolution; ``stride`` None: both activated, else a residual (pooled for
+    stride 2)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int | None = None) -> None:
         super().__init__()
-        self.depthwise = SameConv(inputs, inputs, 3, 2, groups=inputs) if stride == 2 else depthwise(inputs, 3)
+        self.depthwise = (
+            SameConv(inputs, inputs, 3, 2, groups=inputs) if stride == 2 else depthwise(inputs, 3)
+        )
         self.point, self.stride = nn.Conv2d(inputs, outputs, 1), stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,10 +104,10 @@ class Pair(nn.Module):
 
 
 class BlazePose(nn.Module):
-    """``forward(image (B,3,256,256) RGB in [0,1])`` -> dict of features ``fine (B,48,64,64)`` (of which ``heat`` makes the
-    landmarks' heatmaps), ``deep (B,88,16,16)``, ``coarse (B,864,8,8)`` and ``tower (B,1152)``, of
-    ``landmarks (B,39,5)``: x, y, z in pixels of the crop (z from the hips' middle), and the logits of visibility and presence, and
-    ``world (B,39,3)`` metres from the hips' middle."""
+    """``forward(image (B,3,256,256) RGB in [0,1])`` -> dict of features ``fine (B,48,64,64)`` (of which
+    ``heat`` makes the landmarks' heatmaps), ``deep (B,88,16,16)``, ``coarse (B,864,8,8)`` and ``tower
+    (B,1152)``, of ``landmarks (B,39,5)``: x, y, z in pixels of the crop (z from the hips' middle), and the
+    logits of visibility and presence, and ``world (B,39,3)`` metres from the hips' middle."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,16 +140,27 @@ class BlazePose(nn.Module):
             x = F.relu6(layer(x))
         y = F.relu6(self.top(F.relu6(self.last[2](x))))
         for i in reversed(LATERALS):
-            y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.laterals[str(i)](taps[i])
+            y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.laterals[
+                str(i)
+            ](taps[i])
         tower = self.tower(self.enter(x))
         return {
-            "fine": y, "deep": taps[9], "coarse": x, "tower": tower.flatten(1),
-            "landmarks": self.landmarks(tower).view(-1, LANDMARKS, 5), "world": self.world(tower).view(-1, LANDMARKS, 3),
-        }  # fmt: skip
+            "fine": y,
+            "deep": taps[9],
+            "coarse": x,
+            "tower": tower.flatten(1),
+            "landmarks": self.landmarks(tower).view(-1, LANDMARKS, 5),
+            "world": self.world(tower).view(-1, LANDMARKS, 3),
+        }
 
     def freeze(self, blocks: int) -> None:
-        """Keep the stem, so many blocks and every depthwise convolution as they are; the gradient of 5x5 ones costs more than all else."""
-        kept = [*self.stem, *self.blocks[:blocks], *(m for m in self.modules() if isinstance(m, nn.Conv2d) and m.groups > 1)]
+        """Keep the stem, so many blocks and every depthwise convolution as they are; the gradient of 5x5 ones
+        costs more than all else."""
+        kept = [
+            *self.stem,
+            *self.blocks[:blocks],
+            *(m for m in self.modules() if isinstance(m, nn.Conv2d) and m.groups > 1),
+        ]
         for part in kept:
             part.requires_grad_(False)
 
@@ -153,9 +186,18 @@ class BlazePose(nn.Module):
 
     def load_mediapipe(self) -> None:
         """Load the weights that the package ``mediapipe`` carries. Raises :class:`InputError` without it."""
-        if importlib.util.find_spec("tflite") is None or (found := importlib.util.find_spec("mediapipe")) is None or not found.origin:
-            raise InputError("BlazePose's weights are not installed; `pip install openhmr[train,detect]` brings them (mediapipe, tflite)")
-        constants = convolutions(Path(found.origin).parent / "modules/pose_landmark/pose_landmark_full.tflite")
+        if (
+            importlib.util.find_spec("tflite") is None
+            or (found := importlib.util.find_spec("mediapipe")) is None
+            or not found.origin
+        ):
+            raise InputError(
+                "BlazePose's weights are not installed; `pip install openhmr[train,detect]` brings them "
+                "(mediapipe, tflite)"
+            )
+        constants = convolutions(
+            Path(found.origin).parent / "modules/pose_landmark/pose_landmark_full.tflite"
+        )
         with torch.no_grad():
             for layer, (weight, bias) in zip(self._in_file_order(), constants, strict=False):
                 if layer is not None:
@@ -165,7 +207,8 @@ class BlazePose(nn.Module):
 
 
 def convolutions(path: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """Weights ``(O,I,h,w)`` (depthwise ``(1,C,h,w)``) and biases of a TensorFlow Lite file's convolutions, stored in half precision."""
+    """Weights ``(O,I,h,w)`` (depthwise ``(1,C,h,w)``) and biases of a TensorFlow Lite file's convolutions,
+    stored in half precision."""
     import tflite
 
     data = path.read_bytes()

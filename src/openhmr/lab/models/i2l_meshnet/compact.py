@@ -1,15 +1,18 @@
-"""The compact I2L-MeshNet that ships: one small trunk for both branches, lixels of the coarse level, and how sure they are.
+"""The compact I2L-MeshNet that ships: one small trunk for both branches, lixels of the coarse level, and how
+sure they are.
 
-As the original: PoseNet's joint lixels, drawn as a Gaussian volume, steer MeshNet, whose vertex lixels give the joints that the
-parameter regressor sees. Ours: both branches share the trunk, the volume is never built, features stop at half the lixel
-resolution and only the one-dimensional heatmaps are full, depth comes from a bottleneck, and the spread of every heatmap is
-returned as its standard deviation. Depth is measured along a virtual camera that looks at the middle of the crop.
+As the original: PoseNet's joint lixels, drawn as a Gaussian volume, steer MeshNet, whose vertex lixels give
+the joints that the parameter regressor sees. Ours: both branches share the trunk, the volume is never built,
+features stop at half the lixel resolution and only the one-dimensional heatmaps are full, depth comes from a
+bottleneck, and the spread of every heatmap is returned as its standard deviation. Depth is measured along a
+virtual camera that looks at the middle of the crop.
 
-A heatmap is the product of what its own branch sees and of a Gaussian about a first guess (ours). A joint's guess is BlazePose's
-landmark, since the trunk is that network. Joints are then looked for a second time, in features that know where all of them were
-found at first, and attend to each other (:class:`SecondLook`). A vertex's guess is where a compact Pose2Mesh lifts the 2D joints
-to, turned by what the joints' surroundings look like: both systems meet inside, so the picture need not teach what people look like
-in 3D, which rendered pictures are too few for, and the heatmap still tells where the vertex is and how sure that is.
+A heatmap is the product of what its own branch sees and of a Gaussian about a first guess (ours). A joint's
+guess is BlazePose's landmark, since the trunk is that network. Joints are then looked for a second time, in
+features that know where all of them were found at first, and attend to each other (:class:`SecondLook`). A
+vertex's guess is where a compact Pose2Mesh lifts the 2D joints to, turned by what the joints' surroundings
+look like: both systems meet inside, so the picture need not teach what people look like in 3D, which rendered
+pictures are too few for, and the heatmap still tells where the vertex is and how sure that is.
 """
 
 from dataclasses import dataclass
@@ -22,15 +25,26 @@ from openhmr.bodies.body import Body
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.config import at_least
 from openhmr.lab.models.i2l_meshnet.blazepose import COCO_LANDMARKS, LANDMARKS, PYRAMID, BlazePose
-from openhmr.lab.models.i2l_meshnet.compact_parts import Inverted, JointHead, JointVolume, Pyramid, SecondLook, VertexHead, mixed, norm_act
+from openhmr.lab.models.i2l_meshnet.compact_parts import (
+    Inverted,
+    JointHead,
+    JointVolume,
+    Pyramid,
+    SecondLook,
+    VertexHead,
+    mixed,
+    norm_act,
+)
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
+from openhmr.lab.precision import autocast
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import DEPTH_M, LIXELS
 
 
 @dataclass(frozen=True)
 class CompactI2LConfig:
-    """Widths; ``sigma`` is that of the joints' Gaussian volume in lixels, ``frozen_blocks`` of the trunk keep their weights."""
+    """Widths; ``sigma`` is that of the joints' Gaussian volume in lixels, ``frozen_blocks`` of the trunk keep
+    their weights."""
 
     mesh_channels: int = 160
     joint_depth_channels: int = 8
@@ -51,10 +65,11 @@ class CompactI2LConfig:
 class CompactI2L(nn.Module):
     """``forward(image (B,3,256,256) RGB in [0,1])`` -> dict of
 
-    ``joints_lixel, joints_sigma (B,19,3)`` (COCO with Pelvis and Neck), ``vertices_lixel, vertices_sigma (B,Vc,3)`` (level
-    coarse), ``scale_m (B,)`` metres per lixel in the picture plane at the pelvis' depth, ``rotations (B,24,3,3)`` local, the
-    root's in the virtual camera's axes, and ``betas (B,S)``; for training also the joints found at first, ``first_lixel (B,19,3)``,
-    and the vertices' guesses, ``lifted_lixel (B,Vc,3)``.
+    ``joints_lixel, joints_sigma (B,19,3)`` (COCO with Pelvis and Neck), ``vertices_lixel, vertices_sigma
+    (B,Vc,3)`` (level coarse), ``scale_m (B,)`` metres per lixel in the picture plane at the pelvis' depth,
+    ``rotations (B,24,3,3)`` local, the root's in the virtual camera's axes, and ``betas (B,S)``; for training
+    also the joints found at first, ``first_lixel (B,19,3)``, and the vertices' guesses, ``lifted_lixel
+    (B,Vc,3)``.
     """
 
     def __init__(self, body: Body, config: CompactI2LConfig, lifter: CompactPose2Mesh) -> None:
@@ -77,14 +92,18 @@ class CompactI2L(nn.Module):
         second = [Inverted(112, 192, halve=True), Inverted(192, 192), Inverted(192, 192)]
         self.down = nn.ModuleList([nn.Sequential(*first), nn.Sequential(*second)])
         self.join = nn.ModuleList([nn.Conv2d(88, 112, 1), nn.Conv2d(864, 192, 1)])
-        self.mesh_pool = nn.Sequential(nn.Conv2d(192, c.global_features, 1, bias=False), norm_act(c.global_features))
+        self.mesh_pool = nn.Sequential(
+            nn.Conv2d(192, c.global_features, 1, bias=False), norm_act(c.global_features)
+        )
         self.mesh_mix = mixed(2 * c.global_features + 3 * joints + 9 * self.parts, c.global_features)
         self.mesh_pyramid = Pyramid((64, 112, 192), c.mesh_channels)
         self.second = SecondLook(c.mesh_channels, c.global_features, joints, c.token_width, c.token_features)
         nudge = nn.Linear(c.nudge_width, 12 * self.parts)
         nn.init.zeros_(nudge.weight)
         nn.init.zeros_(nudge.bias)
-        self.nudge = nn.Sequential(mixed(c.global_features + c.token_features * joints + 12 * self.parts, c.nudge_width), nudge)
+        self.nudge = nn.Sequential(
+            mixed(c.global_features + c.token_features * joints + 12 * self.parts, c.nudge_width), nudge
+        )
         self.mesh_head = VertexHead(c.mesh_channels, c.global_features, c.depth_channels, vertices)
         self.rescale = nn.Linear(c.global_features, 1)
         nn.init.zeros_(self.rescale.weight)
@@ -103,9 +122,16 @@ class CompactI2L(nn.Module):
             # The body stands upright before a camera whose y axis points down.
             last.bias[:6] = torch.tensor([1.0, 0, 0, 0, -1, 0])
         self.param = nn.Sequential(
-            nn.Linear(inputs, w), nn.LayerNorm(w), nn.ReLU(), nn.Linear(w, w), nn.LayerNorm(w), nn.ReLU(), last
-        )  # fmt: skip
-        # Deviation = sqrt(a spread^2 + b) for joints and vertices, per axis; fitted on validation pictures after training.
+            nn.Linear(inputs, w),
+            nn.LayerNorm(w),
+            nn.ReLU(),
+            nn.Linear(w, w),
+            nn.LayerNorm(w),
+            nn.ReLU(),
+            last,
+        )
+        # Deviation = sqrt(a spread^2 + b) for joints and vertices, per axis; fitted on validation pictures
+        # after training.
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]).repeat(2, 3, 1))
         self.calibration: Tensor
 
@@ -113,18 +139,25 @@ class CompactI2L(nn.Module):
         """Weights of MediaPipe's wheel for the trunk, and its heatmaps as the first joint heatmaps."""
         self.trunk.load_mediapipe()
         with torch.no_grad():
-            for mine, other in zip(self.pose_head.plane.parameters(), self.trunk.heat.parameters(), strict=True):
+            for mine, other in zip(
+                self.pose_head.plane.parameters(), self.trunk.heat.parameters(), strict=True
+            ):
                 mine.copy_(torch.tensordot(self.select, other, 1))
 
     def damp(self, relative: float) -> None:
-        """Let the trunk and the lifter, trained on photos and on far more poses, move little: of AdamW's step of one learning rate
-        the trunk takes ``relative`` times the size of each output channel's weights, the lifter a tenth.
+        """Let the trunk and the lifter, trained on photos and on far more poses, move little: of AdamW's step
+        of one learning rate the trunk takes ``relative`` times the size of each output channel's weights, the
+        lifter a tenth.
 
-        The trunk's weights have BatchNorm in them, so that their sizes differ by thousands between channels: equal steps wipe
-        small channels out before large ones move.
+        The trunk's weights have BatchNorm in them, so that their sizes differ by thousands between channels:
+        equal steps wipe small channels out before large ones move.
         """
         for p in self.trunk.parameters():
-            size = p.detach().square().mean((1, 2, 3), keepdim=True) if p.ndim == 4 else p.detach().square().mean()
+            size = (
+                p.detach().square().mean((1, 2, 3), keepdim=True)
+                if p.ndim == 4
+                else p.detach().square().mean()
+            )
             p.step_scale = relative * size.sqrt()  # type: ignore[attr-defined]
         for p in self.lifter.parameters():
             p.step_scale = p.new_tensor(0.1)  # type: ignore[attr-defined]
@@ -137,7 +170,7 @@ class CompactI2L(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         # Convolutions may run in half precision while training; heatmaps and what comes of them never do.
-        half = torch.autocast(image.device.type, torch.bfloat16, enabled=self.training)
+        half = autocast(image.device.type, self.training)
         with half:
             seen = self.trunk(image, self.config.frozen_blocks)
         seen = {k: v.float() for k, v in seen.items()}
@@ -163,15 +196,26 @@ class CompactI2L(nn.Module):
         rotations, betas = self.parameters_of(vertices.detach(), scale.detach(), turns)
         calibrated = lambda spread, c: (c[:, 0] * spread * spread + c[:, 1]).sqrt()  # noqa: E731
         return {
-            "joints_lixel": joints, "joints_sigma": calibrated(joints_spread, self.calibration[0]),
-            "vertices_lixel": vertices, "vertices_sigma": calibrated(vertices_spread, self.calibration[1]),
-            "scale_m": scale.exp(), "rotations": rotations, "betas": betas, "first_lixel": first, "lifted_lixel": lifted,
-        }  # fmt: skip
+            "joints_lixel": joints,
+            "joints_sigma": calibrated(joints_spread, self.calibration[0]),
+            "vertices_lixel": vertices,
+            "vertices_sigma": calibrated(vertices_spread, self.calibration[1]),
+            "scale_m": scale.exp(),
+            "rotations": rotations,
+            "betas": betas,
+            "first_lixel": first,
+            "lifted_lixel": lifted,
+        }
 
     def confidence(self, spread: Tensor, visibility: Tensor) -> Tensor:
-        """Confidence ``(B,17,1)`` of COCO's joints from the spread of their heatmaps and BlazePose's visibility logits."""
+        """Confidence ``(B,17,1)`` of COCO's joints from the spread of their heatmaps and BlazePose's
+        visibility logits."""
         offset, visible, narrow = self.sureness
-        logits = offset + visible * visibility[:, COCO_LANDMARKS] - narrow * spread[:, :17, :2].square().mean(-1).log()
+        logits = (
+            offset
+            + visible * visibility[:, COCO_LANDMARKS]
+            - narrow * spread[:, :17, :2].square().mean(-1).log()
+        )
         return logits.sigmoid()[..., None]
 
     def coco(self, vertices: Tensor) -> Tensor:
@@ -179,9 +223,9 @@ class CompactI2L(nn.Module):
         return (self.regressor @ vertices)[:, self.parts :]
 
     def lift(self, joints: Tensor, confidence: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The lifted mesh of joint lixels ``(B,>=17,3)``, confidences ``(B,17,1)`` and image features ``(B,*)``: vertices
-        ``(B,Vc,3)`` in lixels (weak perspective, fitted to the joints' x and y), lixels per metre ``(B,)``, and the world rotations
-        ``(B,216)`` of its joints as features."""
+        """The lifted mesh of joint lixels ``(B,>=17,3)``, confidences ``(B,17,1)`` and image features
+        ``(B,*)``: vertices ``(B,Vc,3)`` in lixels (weak perspective, fitted to the joints' x and y), lixels
+        per metre ``(B,)``, and the world rotations ``(B,216)`` of its joints as features."""
         xy = joints[:, :17, :2]
         pose = torch.cat([xy, confidence], -1)
         pose = torch.cat([pose, pose[:, 11:13].mean(1, keepdim=True), pose[:, 5:7].mean(1, keepdim=True)], 1)
@@ -194,20 +238,26 @@ class CompactI2L(nn.Module):
         nudge = self.nudge(torch.cat([seen, transforms.flatten(1)], 1))
         transforms = mesh.girth(transforms + nudge.view_as(transforms))
         vertices = (transforms.flatten(2) @ mesh.decode).transpose(1, 2)
-        # Shift and scale that give the lifted joints the middle and the size of the seen ones, weighted by confidence; a least
-        # squares slope would shrink towards zero where the two disagree.
+        # Shift and scale that give the lifted joints the middle and the size of the seen ones, weighted by
+        # confidence; a least squares slope would shrink towards zero where the two disagree.
         weight = confidence.square() / confidence.square().sum(1, keepdim=True)
         lifted = self.coco(vertices)[:, :17, :2]
         centre, target = (weight * lifted).sum(1, keepdim=True), (weight * xy).sum(1, keepdim=True)
         spread2 = lambda x: (weight * x * x).sum((1, 2), keepdim=True)  # noqa: E731
-        per_metre = (spread2(xy - target) / spread2(lifted - centre).clamp(min=1e-4)).clamp(min=1e-4).sqrt().clamp(12, 80)
+        per_metre = (
+            (spread2(xy - target) / spread2(lifted - centre).clamp(min=1e-4))
+            .clamp(min=1e-4)
+            .sqrt()
+            .clamp(12, 80)
+        )
         depth = (vertices[..., 2:] / DEPTH_M + 0.5) * LIXELS
         lixels = torch.cat([(vertices[..., :2] - centre) * per_metre + target, depth], -1)
         return lixels, per_metre[:, 0, 0], transforms[..., :3].transpose(1, 2).flatten(1)
 
     def parameters_of(self, vertices: Tensor, log_scale: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotations ``(B,24,3,3)`` and betas ``(B,S)`` from vertex lixels, the logarithm of the scale and the lifted joints'
-        rotations; the mesh is seen as its joints (SMPL's and COCO's) and every tenth vertex, relative to the first joint."""
+        """Rotations ``(B,24,3,3)`` and betas ``(B,S)`` from vertex lixels, the logarithm of the scale and the
+        lifted joints' rotations; the mesh is seen as its joints (SMPL's and COCO's) and every tenth vertex,
+        relative to the first joint."""
         points = torch.cat([self.regressor @ vertices, vertices[:, ::10]], 1)
         seen = torch.cat([points[:, :1] - 32, points[:, 1:] - points[:, :1]], 1).flatten(1) / 16
         # 3.4: a person of 1.7 m is about 51 lixels long.
@@ -216,7 +266,8 @@ class CompactI2L(nn.Module):
 
 
 def six_d(x: Tensor) -> Tensor:
-    """Rotation matrices ``(...,3,3)`` whose first two columns are ``x (...,6)`` made orthonormal (Zhou et al., CVPR 2019)."""
+    """Rotation matrices ``(...,3,3)`` whose first two columns are ``x (...,6)`` made orthonormal (Zhou et
+    al., CVPR 2019)."""
     a, b = x[..., :3], x[..., 3:]
     first = a / a.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     b = b - (first * b).sum(-1, keepdim=True) * first

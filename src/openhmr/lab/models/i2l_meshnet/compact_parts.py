@@ -1,10 +1,12 @@
-"""Parts of the compact I2L-MeshNet: convolution blocks, lixel heads, the joints' volume and their second look."""
+"""Parts of the compact I2L-MeshNet: convolution blocks, lixel heads, the joints' volume and their second
+look."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openhmr.lab.models.i2l_meshnet.blazepose import PYRAMID
+from openhmr.lab.precision import autocast
 from openhmr.predict.person_crop import LIXELS
 
 
@@ -13,14 +15,17 @@ def norm_act(channels: int) -> nn.Sequential:
 
 
 class Inverted(nn.Module):
-    """Inverted residual with BatchNorm: expand fourfold, 3x3 depthwise, project; ``halve`` averages 2x2 pixels first (the gradient of
-    a depthwise convolution with a stride, or of one of 5x5, costs ten times as much as this one's)."""
+    """Inverted residual with BatchNorm: expand fourfold, 3x3 depthwise, project; ``halve`` averages 2x2
+    pixels first (the gradient of a depthwise convolution with a stride, or of one of 5x5, costs ten times as
+    much as this one's)."""
 
     def __init__(self, inputs: int, outputs: int, halve: bool = False) -> None:
         super().__init__()
         wide = 4 * inputs
         self.expand = nn.Sequential(nn.Conv2d(inputs, wide, 1, bias=False), norm_act(wide))
-        self.depthwise = nn.Sequential(nn.Conv2d(wide, wide, 3, 1, 1, groups=wide, bias=False), norm_act(wide))
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(wide, wide, 3, 1, 1, groups=wide, bias=False), norm_act(wide)
+        )
         self.project = nn.Sequential(nn.Conv2d(wide, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
         self.residual, self.halve = inputs == outputs, halve
 
@@ -32,8 +37,8 @@ class Inverted(nn.Module):
 
 
 def mixed(inputs: int, outputs: int) -> nn.Sequential:
-    """One linear layer for vectors. Layer normalisation, since statistics of a small batch's vectors wander faster than BatchNorm's
-    running mean."""
+    """One linear layer for vectors. Layer normalisation, since statistics of a small batch's vectors wander
+    faster than BatchNorm's running mean."""
     return nn.Sequential(nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU(inplace=True))
 
 
@@ -42,7 +47,9 @@ class Separable(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.depthwise = nn.Sequential(nn.Conv2d(inputs, inputs, 3, 1, 1, groups=inputs, bias=False), norm_act(inputs))
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(inputs, inputs, 3, 1, 1, groups=inputs, bias=False), norm_act(inputs)
+        )
         self.point = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), norm_act(outputs))
         self.residual = inputs == outputs
 
@@ -79,7 +86,8 @@ class DepthHead(nn.Module):
 
 
 class Moments(nn.Module):
-    """Mean and deviation ``(...,2)`` of heatmaps ``(...,bins)`` given as probabilities, in lixels; ``bins`` are their middles."""
+    """Mean and deviation ``(...,2)`` of heatmaps ``(...,bins)`` given as probabilities, in lixels; ``bins``
+    are their middles."""
 
     def __init__(self, bins: Tensor) -> None:
         super().__init__()
@@ -96,29 +104,36 @@ class Moments(nn.Module):
 
 
 def near(bins: Tensor, guess: Tensor, width: Tensor) -> Tensor:
-    """Logits ``(B,N,bins)`` of Gaussians about ``guess (B,N)`` lixels with widths ``exp(width (N,1))``, but for what is the same in
-    all bins, which a softmax does not see: one product instead of five passes over heatmaps."""
+    """Logits ``(B,N,bins)`` of Gaussians about ``guess (B,N)`` lixels with widths ``exp(width (N,1))``, but
+    for what is the same in all bins, which a softmax does not see: one product instead of five passes over
+    heatmaps."""
     bins, guess = bins - LIXELS / 2, guess - LIXELS / 2
     sharp = (-2 * width[:, 0]).exp()
-    return torch.stack([(-0.5 * sharp).expand_as(guess), sharp * guess], -1) @ torch.stack([bins * bins, bins])
+    return torch.stack([(-0.5 * sharp).expand_as(guess), sharp * guess], -1) @ torch.stack(
+        [bins * bins, bins]
+    )
 
 
 def plane_heat(logits: Tensor, bins: Tensor, guess: Tensor, width: Tensor) -> Tensor:
-    """Heatmaps ``(B,N,bins,bins)`` over the picture plane: softmax of ``logits`` and of the priors :func:`near` ``guess (B,N,2 or 3)``."""
+    """Heatmaps ``(B,N,bins,bins)`` over the picture plane: softmax of ``logits`` and of the priors
+    :func:`near` ``guess (B,N,2 or 3)``."""
     x, y = (near(bins, guess[..., i], width[:, i]) for i in range(2))
     return (logits + x[:, :, None] + y[..., None]).flatten(2).softmax(-1).view_as(logits)
 
 
 def beyond(guess: Tensor) -> Tensor:
-    """How far ``guess`` lies outside of the heatmaps: their means are moved by so much, since no bin is there."""
+    """How far ``guess`` lies outside of the heatmaps: their means are moved by so much, since no bin is
+    there."""
     return guess - guess.clamp(0, LIXELS - 1)
 
 
 class JointHead(nn.Module):
-    """Joint lixels: ``forward(map (B,48,64,64), pooled (B,G), guess (B,joints,3)) -> coordinates, spread (B,joints,3)``.
+    """Joint lixels: ``forward(map (B,48,64,64), pooled (B,G), guess (B,joints,3)) -> coordinates, spread
+    (B,joints,3)``.
 
-    x and y heatmaps are the marginals of one heatmap over the picture plane, which learns faster than two heatmaps from averaged
-    features (ours; for thousands of vertices it would be too large, for joints it is not).
+    x and y heatmaps are the marginals of one heatmap over the picture plane, which learns faster than two
+    heatmaps from averaged features (ours; for thousands of vertices it would be too large, for joints it is
+    not).
     """
 
     def __init__(self, pooled: int, depth_channels: int, joints: int) -> None:
@@ -138,17 +153,23 @@ class JointHead(nn.Module):
 
 
 class VertexHead(nn.Module):
-    """Vertex lixels: ``forward(map (B,C,32,32), pooled (B,G), guess (B,N,3)) -> coordinates, spread (B,N,3)``.
+    """Vertex lixels: ``forward(map (B,C,32,32), pooled (B,G), guess (B,N,3)) -> coordinates, spread
+    (B,N,3)``.
 
-    The x heatmap comes from the mean of the map's rows, y from that of its columns, each doubled to 64 bins by a transposed
-    convolution; z from the pooled features alone. Every heatmap is multiplied by a Gaussian about ``guess``, whose width is
-    learned for each vertex and axis. Coordinates are the heatmaps' means, the spread their deviation.
+    The x heatmap comes from the mean of the map's rows, y from that of its columns, each doubled to 64 bins
+    by a transposed convolution; z from the pooled features alone. Every heatmap is multiplied by a Gaussian
+    about ``guess``, whose width is learned for each vertex and axis. Coordinates are the heatmaps' means, the
+    spread their deviation.
     """
 
     def __init__(self, channels: int, pooled: int, depth_channels: int, points: int) -> None:
         super().__init__()
         self.widen = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose1d(channels, channels, 4, 2, 1, bias=False), nn.BatchNorm1d(channels), nn.ReLU(inplace=True))
+            nn.Sequential(
+                nn.ConvTranspose1d(channels, channels, 4, 2, 1, bias=False),
+                nn.BatchNorm1d(channels),
+                nn.ReLU(inplace=True),
+            )
             for _ in range(2)
         )
         self.plane = nn.ModuleList(nn.Conv1d(channels, points, 1) for _ in range(2))
@@ -157,7 +178,10 @@ class VertexHead(nn.Module):
         self.guess_width = nn.Parameter(torch.full((points, 3, 1), 3.0).log())
 
     def forward(self, features: Tensor, pooled: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
-        logits = [out(widen(features.mean(axis).float())) for axis, widen, out in zip((2, 3), self.widen, self.plane, strict=True)]
+        logits = [
+            out(widen(features.mean(axis).float()))
+            for axis, widen, out in zip((2, 3), self.widen, self.plane, strict=True)
+        ]
         logits.append(self.depth(pooled))
         bins, width, out_of_crop = self.moments.bins, self.guess_width, beyond(guess)
         guess = guess - out_of_crop
@@ -172,8 +196,14 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
-        self.norm, self.qkv, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+        self.norm, self.qkv, self.out = (
+            nn.LayerNorm(width),
+            nn.Linear(width, 3 * width),
+            nn.Linear(width, width),
+        )
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -185,9 +215,10 @@ class Attention(nn.Module):
 class SecondLook(nn.Module):
     """Joints looked for again, and what their surroundings look like (ours).
 
-    ``forward(fine (B,48,64,64), features (B,C,32,32), view (B,G), joints, spread (B,J,3)) -> joints, spread (B,J,3), tokens
-    (B,J*F)``. The first heatmaps see no more than the trunk's own features; these see features steered by the joints' volume.
-    Every joint's token is made of the features under its heatmap; the tokens attend to each other, and move the joints.
+    ``forward(fine (B,48,64,64), features (B,C,32,32), view (B,G), joints, spread (B,J,3)) -> joints, spread
+    (B,J,3), tokens (B,J*F)``. The first heatmaps see no more than the trunk's own features; these see
+    features steered by the joints' volume. Every joint's token is made of the features under its heatmap; the
+    tokens attend to each other, and move the joints.
     """
 
     def __init__(self, channels: int, pooled: int, joints: int, width: int, features: int) -> None:
@@ -204,8 +235,10 @@ class SecondLook(nn.Module):
         nn.init.zeros_(self.move.weight)
         nn.init.zeros_(self.move.bias)
 
-    def forward(self, fine: Tensor, features: Tensor, view: Tensor, joints: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        half = torch.autocast(features.device.type, torch.bfloat16, enabled=self.training)
+    def forward(
+        self, fine: Tensor, features: Tensor, view: Tensor, joints: Tensor, spread: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        half = autocast(features.device.type, self.training)
         with half:
             logits = self.plane(features)
         heat = plane_heat(logits.float(), self.moments.bins, joints.clamp(0, LIXELS - 1), self.guess_width)
@@ -213,7 +246,9 @@ class SecondLook(nn.Module):
         again = torch.cat([mean + beyond(joints[..., :2]), joints[..., 2:]], -1)
         spread = torch.cat([deviation, spread[..., 2:]], -1)
         with half:
-            around = heat.flatten(2) @ torch.cat([features, F.avg_pool2d(fine, 2).to(features.dtype)], 1).flatten(2).transpose(1, 2)
+            around = heat.flatten(2) @ torch.cat(
+                [features, F.avg_pool2d(fine, 2).to(features.dtype)], 1
+            ).flatten(2).transpose(1, 2)
         tokens = self.enter(torch.cat([around.float(), (again - 32) / 16, spread.log()], -1))
         tokens = self.layers(tokens + self.view(view)[:, None] + self.names)
         return again + self.move(tokens), spread, self.out(tokens).flatten(1)
@@ -222,8 +257,8 @@ class SecondLook(nn.Module):
 class JointVolume(nn.Module):
     """The 3x3 convolution over the joints' Gaussian volume (J x 32 depth channels), without the volume.
 
-    A Gaussian volume is a product of three profiles, so the weights meet the depth profile first and the two others after
-    (spec of the original, Pose2Feat): ``forward(joints (B,J,3) lixels) -> (B,channels,32,32)``.
+    A Gaussian volume is a product of three profiles, so the weights meet the depth profile first and the two
+    others after (spec of the original, Pose2Feat): ``forward(joints (B,J,3) lixels) -> (B,channels,32,32)``.
     """
 
     def __init__(self, joints: int, channels: int, size: int, sigma: float) -> None:

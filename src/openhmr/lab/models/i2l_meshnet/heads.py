@@ -1,4 +1,5 @@
-"""The lixel head of I2L-MeshNet (spec 4.3): one-dimensional heatmaps per point and axis. PoseNet and MeshNet are two of it."""
+"""The lixel head of I2L-MeshNet (spec 4.3): one-dimensional heatmaps per point and axis. PoseNet and MeshNet
+are two of it."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from openhmr.lab.models.i2l_meshnet.folding import deconv_phases, join_phases
-from openhmr.lab.models.i2l_meshnet.lean import lean_pointwise, lean_profiles, usable
+from openhmr.lab.models.i2l_meshnet.recompute import lean_pointwise, lean_profiles, usable
 
 WIDTH = 256
 LIXELS = 64
@@ -28,21 +29,31 @@ class LixelHead(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((channels, WIDTH, WIDTH, WIDTH)):
-            layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+            layers += [
+                nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(inplace=True),
+            ]
         self.deconv = nn.Sequential(*layers)
         # Sequences, as the official keys have it.
         self.conv_x, self.conv_y = (nn.Sequential(nn.Conv1d(WIDTH, points, 1)) for _ in range(2))
         depth = WIDTH * LIXELS
-        self.conv_z_1 = nn.Sequential(nn.Conv1d(channels, depth, 1), nn.BatchNorm1d(depth), nn.ReLU(inplace=True))
+        self.conv_z_1 = nn.Sequential(
+            nn.Conv1d(channels, depth, 1), nn.BatchNorm1d(depth), nn.ReLU(inplace=True)
+        )
         self.conv_z_2 = nn.Sequential(nn.Conv1d(WIDTH, points, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         x, y = self._profiles(features)
         conv, norm, relu = self.conv_z_1
-        z = relu(norm(lean_pointwise(features.mean((2, 3))[..., None], cast(nn.Conv1d, conv)))).view(-1, WIDTH, LIXELS)
+        z = relu(norm(lean_pointwise(features.mean((2, 3))[..., None], cast(nn.Conv1d, conv)))).view(
+            -1, WIDTH, LIXELS
+        )
         # The mean comes before the 1x1 convolution, which then meets 64 columns instead of 4096 places.
         heads = ((x, self.conv_x), (y, self.conv_y), (z, self.conv_z_2))
-        return torch.stack([soft_argmax(lean_pointwise(profile, cast(nn.Conv1d, head[0]))) for profile, head in heads], -1)
+        return torch.stack(
+            [soft_argmax(lean_pointwise(profile, cast(nn.Conv1d, head[0]))) for profile, head in heads], -1
+        )
 
     def _profiles(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Means of the upsampled map over its rows and over its columns, ``(B,256,64)`` each."""
@@ -59,4 +70,7 @@ class LixelHead(nn.Module):
 
     def _steps(self) -> Sequence[tuple[nn.ConvTranspose2d, nn.BatchNorm2d]]:
         layers = list(self.deconv)
-        return [(cast(nn.ConvTranspose2d, c), cast(nn.BatchNorm2d, n)) for c, n in zip(layers[::3], layers[1::3], strict=True)]
+        return [
+            (cast(nn.ConvTranspose2d, c), cast(nn.BatchNorm2d, n))
+            for c, n in zip(layers[::3], layers[1::3], strict=True)
+        ]

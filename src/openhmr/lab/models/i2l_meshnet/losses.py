@@ -1,6 +1,8 @@
-"""The losses of I2L-MeshNet (spec section 5): element-wise tensors, of which training takes the means and their sum.
+"""The losses of I2L-MeshNet (spec section 5): element-wise tensors, of which training takes the means and
+their sum.
 
-Targets and masks bear the official names: ``fit_*`` belongs to the fitted body model, ``orig_*`` to the data set's own joints.
+Targets and masks bear the official names: ``fit_*`` belongs to the fitted body model, ``orig_*`` to the data
+set's own joints.
 """
 
 from collections.abc import Mapping
@@ -14,7 +16,8 @@ NORMAL_WEIGHT = 0.1
 
 
 def coordinate_loss(predicted: Tensor, target: Tensor, valid: Tensor, is_3d: Tensor | None = None) -> Tensor:
-    """``|predicted - target| * valid`` of ``(B,n,3)``; with ``is_3d (B,)`` the third coordinate counts only where that is 1."""
+    """``|predicted - target| * valid`` of ``(B,n,3)``; with ``is_3d (B,)`` the third coordinate counts only
+    where that is 1."""
     loss = (predicted - target).abs() * valid
     if is_3d is None:
         return loss
@@ -22,25 +25,41 @@ def coordinate_loss(predicted: Tensor, target: Tensor, valid: Tensor, is_3d: Ten
 
 
 def normal_loss(predicted: Tensor, target: Tensor, valid: Tensor, faces: Tensor) -> Tensor:
-    """``(B,3F,1)``: ``|cos|`` between the edges of ``predicted (B,V,3)`` and the face normals of ``target``; ``faces (F,3)``."""
+    """``(B,3F,1)``: ``|cos|`` between the edges of ``predicted (B,V,3)`` and the face normals of ``target``;
+    ``faces (F,3)``."""
     p, g = predicted[:, faces], target[:, faces]
     first, second = F.normalize(g[:, :, 1] - g[:, :, 0], dim=-1), F.normalize(g[:, :, 2] - g[:, :, 0], dim=-1)
     normals = F.normalize(torch.linalg.cross(first, second, dim=-1), dim=-1)
     mask = valid[:, faces].prod(2)
-    return torch.cat([(F.normalize(p[:, :, b] - p[:, :, a], dim=-1) * normals).sum(-1, keepdim=True).abs() * mask for a, b in EDGES], 1)
+    return torch.cat(
+        [
+            (F.normalize(p[:, :, b] - p[:, :, a], dim=-1) * normals).sum(-1, keepdim=True).abs() * mask
+            for a, b in EDGES
+        ],
+        1,
+    )
 
 
 def edge_loss(predicted: Tensor, target: Tensor, valid: Tensor, faces: Tensor) -> Tensor:
-    """``(B,3F,1)``: difference of the edge lengths. A predicted edge of length zero has a NaN gradient, as officially."""
+    """``(B,3F,1)``: difference of the edge lengths. A predicted edge of length zero has a NaN gradient, as
+    officially."""
     p, g, mask = predicted[:, faces], target[:, faces], valid[:, faces]
-    lengths = [[(m[:, :, a] - m[:, :, b]).square().sum(-1, keepdim=True).sqrt() for a, b in EDGES] for m in (p, g)]
-    return torch.cat([(x - y).abs() * mask[:, :, a] * mask[:, :, b] for x, y, (a, b) in zip(*lengths, EDGES, strict=True)], 1)
+    lengths = [
+        [(m[:, :, a] - m[:, :, b]).square().sum(-1, keepdim=True).sqrt() for a, b in EDGES] for m in (p, g)
+    ]
+    return torch.cat(
+        [(x - y).abs() * mask[:, :, a] * mask[:, :, b] for x, y, (a, b) in zip(*lengths, EDGES, strict=True)],
+        1,
+    )
 
 
-def lixel_losses(out: Mapping[str, Tensor], target: Mapping[str, Tensor], faces: Tensor, dataset_joints: bool = True) -> dict[str, Tensor]:
+def lixel_losses(
+    out: Mapping[str, Tensor], target: Mapping[str, Tensor], faces: Tensor, dataset_joints: bool = True
+) -> dict[str, Tensor]:
     """The terms of the lixel stage, in lixels. ``target`` holds the official targets and masks by name.
 
-    ``dataset_joints=False`` leaves out ``joint_orig`` and ``mesh_joint_orig``, which cost smoothness of the mesh.
+    ``dataset_joints=False`` leaves out ``joint_orig`` and ``mesh_joint_orig``, which cost smoothness of the
+    mesh.
     """
     joints, mesh, from_mesh = out["joint_coord_img"], out["mesh_coord_img"], out["joint_img_from_mesh"]
     fitted = target["is_valid_fit"][:, None, None]
@@ -60,7 +79,8 @@ def lixel_losses(out: Mapping[str, Tensor], target: Mapping[str, Tensor], faces:
 
 
 def param_losses(out: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The terms of the param stage; camera coordinates in the unit of the network (metres of a body, millimetres of a hand)."""
+    """The terms of the param stage; camera coordinates in the unit of the network (metres of a body,
+    millimetres of a hand)."""
     fitted = target["is_valid_fit"][:, None]
     original = target["orig_joint_valid"] * target["is_3D"][:, None, None]
     return {

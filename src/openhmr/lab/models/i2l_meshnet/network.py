@@ -24,7 +24,8 @@ STAGES = ("lixel", "param")
 
 @dataclass(frozen=True)
 class Kind:
-    """What differs between body and hand: which joints are regressed, and the camera coordinates' unit (per metre)."""
+    """What differs between body and hand: which joints are regressed, and the camera coordinates' unit (per
+    metre)."""
 
     regressor: Callable[[Body], NDArray[np.float32]]
     unit: float
@@ -36,17 +37,20 @@ KINDS = {"body": Kind(smpl_face_regressor, 1.0), "hand": Kind(mano_joint_regress
 class I2LMeshNet(nn.Module):
     """Image ``(B,3,256,256)``, RGB in [0,1], not normalised -> dict of
 
-    ``joint_coord_img (B,J,3)``, ``mesh_coord_img (B,V,3)`` and ``joint_img_from_mesh (B,J,3)`` in lixels (x, y, z; 0 to 63); in
-    the param stage also ``pose_param (B,3P)`` axis-angle, ``shape_param (B,S)``, ``mesh_coord_cam (B,V,3)`` and
-    ``joint_coord_cam (B,J,3)``, relative to the regressed root, in metres for a body and millimetres for a hand.
+    ``joint_coord_img (B,J,3)``, ``mesh_coord_img (B,V,3)`` and ``joint_img_from_mesh (B,J,3)`` in lixels (x,
+    y, z; 0 to 63); in the param stage also ``pose_param (B,3P)`` axis-angle, ``shape_param (B,S)``,
+    ``mesh_coord_cam (B,V,3)`` and ``joint_coord_cam (B,J,3)``, relative to the regressed root, in metres for
+    a body and millimetres for a hand.
 
-    In the param stage the lixel part runs without gradient, but its batch statistics keep moving while training, as officially;
-    ``freeze_statistics`` holds them still.
+    In the param stage the lixel part runs without gradient, but its batch statistics keep moving while
+    training, as officially; ``freeze_statistics`` holds them still.
     """
 
     joint_regressor: Tensor
 
-    def __init__(self, kind: Kind, stage: str, body: Body, backbone: int, freeze_statistics: bool = False) -> None:
+    def __init__(
+        self, kind: Kind, stage: str, body: Body, backbone: int, freeze_statistics: bool = False
+    ) -> None:
         super().__init__()
         regressor = kind.regressor(body)
         self.stage, self.unit, self.freeze_statistics = stage, kind.unit, freeze_statistics
@@ -82,7 +86,12 @@ class I2LMeshNet(nn.Module):
         mesh = self.human_model_layer(pose, shape)[0] * self.unit
         regressed = self.joint_regressor @ mesh
         root = regressed[:, :1]
-        return {"pose_param": pose, "shape_param": shape, "mesh_coord_cam": mesh - root, "joint_coord_cam": regressed - root}
+        return {
+            "pose_param": pose,
+            "shape_param": shape,
+            "mesh_coord_cam": mesh - root,
+            "joint_coord_cam": regressed - root,
+        }
 
     def lixel_parts(self) -> list[nn.Module]:
         return [self.pose_backbone, self.pose_net, self.pose2feat, self.mesh_backbone, self.mesh_net]
@@ -117,12 +126,17 @@ def official(
     freeze_statistics: bool = False,
     plain: bool = False,
 ) -> I2LMeshNet:
-    """The official network for a body, freshly initialised (``pose_backbone.load_imagenet`` and its twin take ImageNet weights).
+    """The official network for a body, freshly initialised (``pose_backbone.load_imagenet`` and its twin take
+    ImageNet weights).
 
-    ``backbone`` is the depth of the ResNets: 18, 34, 50, 101 or 152. ``plain`` selects the slow twin. Raises :class:`InputError`.
+    ``backbone`` is the depth of the ResNets: 18, 34, 50, 101 or 152. ``plain`` selects the slow twin. Raises
+    :class:`InputError`.
     """
     if kind not in KINDS or stage not in STAGES:
-        raise InputError(f"kind {kind!r} and stage {stage!r} are given; a kind of {sorted(KINDS)} and a stage of {list(STAGES)} are needed")
+        raise InputError(
+            f"kind {kind!r} and stage {stage!r} are given; a kind of {sorted(KINDS)} and a stage of "
+            f"{list(STAGES)} are needed"
+        )
     if plain:
         from openhmr.lab.models.i2l_meshnet.plain import PlainI2LMeshNet
 

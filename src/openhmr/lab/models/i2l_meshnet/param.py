@@ -8,7 +8,8 @@ WIDTHS = (1024, 512)
 
 
 def rotation_6d_to_matrix(x: Tensor) -> Tensor:
-    """``(n,6)``, the first two columns interleaved (x0, x1, y0, y1, z0, z1), made orthonormal -> ``(n,3,3)`` (Zhou et al. 2019)."""
+    """``(n,6)``, the first two columns interleaved (x0, x1, y0, y1, z0, z1), made orthonormal -> ``(n,3,3)``
+    (Zhou et al. 2019)."""
     first, second = x.view(-1, 3, 2).unbind(-1)
     first = F.normalize(first, dim=-1)
     second = F.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
@@ -17,14 +18,20 @@ def rotation_6d_to_matrix(x: Tensor) -> Tensor:
 
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     """``(n,3,3) -> (n,4)`` as (w, x, y, z), by the official choice among four formulas."""
-    (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (row.unbind(-1) for row in matrix.transpose(-1, -2).unbind(-2))
+    (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (
+        row.unbind(-1) for row in matrix.transpose(-1, -2).unbind(-2)
+    )
     t = (1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22, 1 + m00 + m11 + m22)
     q = (
-        (m12 - m21, t[0], m01 + m10, m20 + m02), (m20 - m02, m01 + m10, t[1], m12 + m21),
-        (m01 - m10, m20 + m02, m12 + m21, t[2]), (t[3], m12 - m21, m20 - m02, m01 - m10),
-    )  # fmt: skip
+        (m12 - m21, t[0], m01 + m10, m20 + m02),
+        (m20 - m02, m01 + m10, t[1], m12 + m21),
+        (m01 - m10, m20 + m02, m12 + m21, t[2]),
+        (t[3], m12 - m21, m20 - m02, m01 - m10),
+    )
     flat, wide, steep = m22 < 1e-6, m00 > m11, m00 < -m11
-    choices = torch.stack([flat & wide, flat & ~wide, ~flat & steep, ~flat & ~steep], -1)[..., None].to(matrix)
+    choices = torch.stack([flat & wide, flat & ~wide, ~flat & steep, ~flat & ~steep], -1)[..., None].to(
+        matrix
+    )
     # Masked sums, not a selection: the masked formulas' gradients are multiplied by zero.
     chosen = (torch.stack([torch.stack(terms, -1) for terms in q], -2) * choices).sum(-2)
     scale = (torch.stack(t, -1)[..., None] * choices).sum(-2)
@@ -32,7 +39,8 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
 
 
 def quaternion_to_axis_angle(quaternion: Tensor) -> Tensor:
-    """``(n,4) -> (n,3)`` in radians, at most half a turn. The gradient at the identity is NaN, as officially."""
+    """``(n,4) -> (n,3)`` in radians, at most half a turn. The gradient at the identity is NaN, as
+    officially."""
     w, vector = quaternion[..., :1], quaternion[..., 1:]
     square = (vector * vector).sum(-1, keepdim=True)
     sine = torch.sqrt(square)
@@ -47,7 +55,12 @@ class ParamRegressor(nn.Module):
         super().__init__()
         first, second = WIDTHS
         self.fc = nn.Sequential(
-            nn.Linear(3 * joints, first), nn.BatchNorm1d(first), nn.ReLU(), nn.Linear(first, second), nn.BatchNorm1d(second), nn.ReLU()
+            nn.Linear(3 * joints, first),
+            nn.BatchNorm1d(first),
+            nn.ReLU(),
+            nn.Linear(first, second),
+            nn.BatchNorm1d(second),
+            nn.ReLU(),
         )
         # Sequences of one, as the official keys have it.
         self.fc_pose = nn.Sequential(nn.Linear(second, 6 * parts))

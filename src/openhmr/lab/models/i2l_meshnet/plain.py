@@ -50,7 +50,9 @@ def gaussian_volume(joints: Tensor) -> Tensor:
     bins = torch.arange(LIXELS, dtype=joints.dtype, device=joints.device)
     x, y, z = (joints[..., i, None, None, None] for i in range(3))
     xx, yy, zz = bins.view(1, 1, 1, 1, -1), bins.view(1, 1, 1, -1, 1), bins.view(1, 1, -1, 1, 1)
-    return torch.exp(-(((xx - x) / SIGMA) ** 2) / 2 - (((yy - y) / SIGMA) ** 2) / 2 - (((zz - z) / SIGMA) ** 2) / 2)
+    return torch.exp(
+        -(((xx - x) / SIGMA) ** 2) / 2 - (((yy - y) / SIGMA) ** 2) / 2 - (((zz - z) / SIGMA) ** 2) / 2
+    )
 
 
 class PlainPose2Feat(Pose2Feat):

@@ -1,4 +1,5 @@
-"""Pose2Feat of I2L-MeshNet (spec 4.4, 4.5): early features and the joints' Gaussians -> what MeshNet's backbone sees."""
+"""Pose2Feat of I2L-MeshNet (spec 4.4, 4.5): early features and the joints' Gaussians -> what MeshNet's
+backbone sees."""
 
 from typing import cast
 
@@ -13,24 +14,28 @@ SIGMA = 2.5
 
 
 def gaussian_profiles(joints: Tensor) -> Tensor:
-    """``(B,J,3) -> (B,J,3,64)``: the Gaussian of each coordinate, peak 1; the volume of a joint is the product of its three."""
+    """``(B,J,3) -> (B,J,3,64)``: the Gaussian of each coordinate, peak 1; the volume of a joint is the
+    product of its three."""
     bins = torch.arange(LIXELS, dtype=joints.dtype, device=joints.device)
     return torch.exp(-(((bins - joints[..., None]) / SIGMA) ** 2) / 2)
 
 
 class Pose2Feat(nn.Module):
-    """``forward(early (B,C,64,64), joints (B,J,3) lixels) -> (B,C,64,64)``, a 3x3 convolution over early features and volume.
+    """``forward(early (B,C,64,64), joints (B,J,3) lixels) -> (B,C,64,64)``, a 3x3 convolution over early
+    features and volume.
 
-    Ours: the volume of J x 64 channels is never built. A Gaussian is a product of three profiles, so the weights meet the depth
-    profile first; what is left convolves J separable maps. Equal to rounding, in training too: no gradient enters the volume,
-    and the weights' own gradient passes the same contraction.
+    Ours: the volume of J x 64 channels is never built. A Gaussian is a product of three profiles, so the
+    weights meet the depth profile first; what is left convolves J separable maps. Equal to rounding, in
+    training too: no gradient enters the volume, and the weights' own gradient passes the same contraction.
     """
 
     def __init__(self, joints: int, channels: int) -> None:
         super().__init__()
         self.channels = channels
         self.conv = nn.Sequential(
-            nn.Conv2d(channels + joints * LIXELS, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+            nn.Conv2d(channels + joints * LIXELS, channels, 3, padding=1),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
         )
 
     def forward(self, early: Tensor, joints: Tensor) -> Tensor:
@@ -43,8 +48,17 @@ class Pose2Feat(nn.Module):
         batch, count, _ = joints.shape
         gx, gy, gz = gaussian_profiles(joints).unbind(2)
         # (B,J,3,64): the profile as each tap of the kernel sees it, zero beyond the border.
-        taps_x, taps_y = (torch.stack([F.pad(g, (1, 1))[..., i : i + LIXELS] for i in range(3)], 2) for g in (gx, gy))
+        taps_x, taps_y = (
+            torch.stack([F.pad(g, (1, 1))[..., i : i + LIXELS] for i in range(3)], 2) for g in (gx, gy)
+        )
         by_joint = weight.unflatten(1, (count, LIXELS)).permute(1, 2, 0, 3, 4).flatten(2)
-        kernel = (gz.transpose(0, 1) @ by_joint).view(count, batch, -1, 3).transpose(0, 1)  # (B,J,C*3 rows,3 columns)
-        columns = (kernel @ taps_x).view(batch, count, self.channels, 3, LIXELS).permute(0, 2, 1, 3, 4).flatten(2, 3)
+        kernel = (
+            (gz.transpose(0, 1) @ by_joint).view(count, batch, -1, 3).transpose(0, 1)
+        )  # (B,J,C*3 rows,3 columns)
+        columns = (
+            (kernel @ taps_x)
+            .view(batch, count, self.channels, 3, LIXELS)
+            .permute(0, 2, 1, 3, 4)
+            .flatten(2, 3)
+        )
         return taps_y.flatten(1, 2).transpose(1, 2)[:, None] @ columns

@@ -1,4 +1,5 @@
-"""ResNet (He et al. 2016) as backbone of I2L-MeshNet: torchvision's layout and keys, the stride in the bottleneck's 3x3."""
+"""ResNet (He et al. 2016) as backbone of I2L-MeshNet: torchvision's layout and keys, the stride in the
+bottleneck's 3x3."""
 
 from collections.abc import Iterable, Mapping
 from typing import cast
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from openhmr.errors import InputError
 from openhmr.lab.models.i2l_meshnet.folding import conv_norm
-from openhmr.lab.models.i2l_meshnet.lean import lean_stage, lean_stem, usable
+from openhmr.lab.models.i2l_meshnet.recompute import lean_stage, lean_stem, usable
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STEM_CHANNELS = 64
@@ -22,7 +23,8 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 
 
 class Block(nn.Module):
-    """Residual block; ``steps`` lists its convolutions with their normalisations, ``shortcut`` is None for the identity."""
+    """Residual block; ``steps`` lists its convolutions with their normalisations, ``shortcut`` is None for
+    the identity."""
 
     expansion: int
 
@@ -67,11 +69,16 @@ class Bottleneck(Block):
     expansion = 4
 
     def _convs(self, inputs: int, width: int, stride: int) -> list[nn.Conv2d]:
-        return [_conv(inputs, width, 1), _conv(width, width, 3, stride), _conv(width, width * self.expansion, 1)]
+        return [
+            _conv(inputs, width, 1),
+            _conv(width, width, 3, stride),
+            _conv(width, width * self.expansion, 1),
+        ]
 
 
 class ResNet(nn.Module):
-    """Image ``(B,3,H,W)`` -> early features ``(B,64,H/4,W/4)`` by :meth:`stem` -> last map ``(B,channels,H/32,W/32)`` by forward."""
+    """Image ``(B,3,H,W)`` -> early features ``(B,64,H/4,W/4)`` by :meth:`stem` -> last map
+    ``(B,channels,H/32,W/32)`` by forward."""
 
     def __init__(self, depth: int) -> None:
         super().__init__()
@@ -100,7 +107,9 @@ class ResNet(nn.Module):
         early = early.contiguous(memory_format=torch.channels_last)
         for stage in self.stages():
             if self.training and usable(early):
-                early = lean_stage(early, [(block.steps(), block.shortcut) for block in cast(Iterable[Block], stage)])
+                early = lean_stage(
+                    early, [(block.steps(), block.shortcut) for block in cast(Iterable[Block], stage)]
+                )
             else:
                 early = stage(early)
         return early
@@ -109,9 +118,12 @@ class ResNet(nn.Module):
         return [getattr(self, f"layer{i}") for i in range(1, 5)]
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Take torchvision's ImageNet weights (its classifier is dropped). Raises :class:`InputError` for another depth's."""
+        """Take torchvision's ImageNet weights (its classifier is dropped). Raises :class:`InputError` for
+        another depth's."""
         state = {key: value for key, value in state.items() if not key.startswith("fc.")}
         try:
             self.load_state_dict(state)
         except RuntimeError as error:
-            raise InputError(f"these are not the weights of this ResNet ({str(error).splitlines()[-1].strip()})") from None
+            raise InputError(
+                f"these are not the weights of this ResNet ({str(error).splitlines()[-1].strip()})"
+            ) from None

@@ -1,9 +1,11 @@
-"""The compact Pose2Mesh that ships: PoseNet, then a mesh that starts skinned and is refined by graph convolutions.
+"""The compact Pose2Mesh that ships: PoseNet, then a mesh that starts skinned and is refined by graph
+convolutions.
 
-The original predicts vertices from scratch through nine graph levels. Here the mesh head first predicts one affine transform per
-joint, which the body's own skinning weights blend into a coarse mesh (a linear map, exact for the mean shape because linear blend
-skinning is linear in its transforms), and Chebyshev graph convolutions on the coarse mesh add what that leaves (ours, because it
-costs a hundredth of the original's FLOPs and learns faster). Fixed upsampling brings the coarse mesh to the full one.
+The original predicts vertices from scratch through nine graph levels. Here the mesh head first predicts one
+affine transform per joint, which the body's own skinning weights blend into a coarse mesh (a linear map,
+exact for the mean shape because linear blend skinning is linear in its transforms), and Chebyshev graph
+convolutions on the coarse mesh add what that leaves (ours, because it costs a hundredth of the original's
+FLOPs and learns faster). Fixed upsampling brings the coarse mesh to the full one.
 """
 
 import warnings
@@ -42,7 +44,8 @@ class ResidualStage(nn.Module):
 
 
 class SparseProduct(torch.autograd.Function):
-    """``A x`` for a fixed sparse A whose transpose is at hand: the gradient is a sparse product too, and nothing is kept for it."""
+    """``A x`` for a fixed sparse A whose transpose is at hand: the gradient is a sparse product too, and
+    nothing is kept for it."""
 
     @staticmethod
     def forward(ctx, x: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
@@ -57,7 +60,9 @@ class SparseProduct(torch.autograd.Function):
 def sparse_matrix(rows: np.ndarray, cols: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Tensor:
     """A float32 matrix in compressed rows from its entries."""
     index = torch.as_tensor(np.stack([rows, cols]).astype(np.int64))
-    coo = torch.sparse_coo_tensor(index, torch.as_tensor(values.astype(np.float32)), shape, check_invariants=True)
+    coo = torch.sparse_coo_tensor(
+        index, torch.as_tensor(values.astype(np.float32)), shape, check_invariants=True
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         return coo.coalesce().to_sparse_csr()
@@ -70,7 +75,9 @@ class Graph(nn.Module):
         super().__init__()
         neighbours, values = laplacian_table(faces, count)
         rows, used = np.repeat(np.arange(count), neighbours.shape[1]), values.reshape(-1) != 0
-        laplacian = sparse_matrix(rows[used], neighbours.reshape(-1)[used], values.reshape(-1)[used], (count, count))
+        laplacian = sparse_matrix(
+            rows[used], neighbours.reshape(-1)[used], values.reshape(-1)[used], (count, count)
+        )
         self.register_buffer("sparse", laplacian, persistent=False)
         self.sparse: Tensor
 
@@ -82,8 +89,8 @@ class Graph(nn.Module):
 class GraphConv(nn.Module):
     """Chebyshev convolution of order 3 on a fixed graph, node-major ``(V,B,F) -> (V,B,G)``.
 
-    ``x W0 + L x W1 + (2 L L x - x) W2``, evaluated as ``x (W0 - W2) + L (x W1 + 2 L x W2)``: two sparse products, both as
-    narrow as the output.
+    ``x W0 + L x W1 + (2 L L x - x) W2``, evaluated as ``x (W0 - W2) + L (x W1 + 2 L x W2)``: two sparse
+    products, both as narrow as the output.
     """
 
     def __init__(self, features: int, out: int) -> None:
@@ -98,25 +105,34 @@ class GraphConv(nn.Module):
 
 
 def laplacian_table(faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbours ``(V,D)`` and values of the scaled Laplacian ``-S A S`` (= L/(lmax/2) - I with the bound lmax = 2)."""
-    edges = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1), axis=0)
+    """Neighbours ``(V,D)`` and values of the scaled Laplacian ``-S A S`` (= L/(lmax/2) - I with the bound
+    lmax = 2)."""
+    edges = np.unique(
+        np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1), axis=0
+    )
     both = np.concatenate([edges, edges[:, ::-1]])
     both = both[np.lexsort((both[:, 1], both[:, 0]))]
     degree = np.bincount(both[:, 0], minlength=count)
     slot = np.arange(len(both)) - np.concatenate([[0], np.cumsum(degree)[:-1]])[both[:, 0]]
-    neighbours, values = np.zeros((count, degree.max()), np.int64), np.zeros((count, degree.max()), np.float32)
+    neighbours, values = (
+        np.zeros((count, degree.max()), np.int64),
+        np.zeros((count, degree.max()), np.float32),
+    )
     neighbours[both[:, 0], slot] = both[:, 1]
     values[both[:, 0], slot] = -1 / np.sqrt(degree[both[:, 0]] * degree[both[:, 1]])
     return neighbours, values
 
 
 class PoseNet(nn.Module):
-    """2D pose ``(B,J,3)`` (standardised x, y, confidence) -> features ``(B,hidden)`` and 3D pose ``(B,J,3)`` metres."""
+    """2D pose ``(B,J,3)`` (standardised x, y, confidence) -> features ``(B,hidden)`` and 3D pose ``(B,J,3)``
+    metres."""
 
     def __init__(self, joints: int, config: CompactConfig) -> None:
         super().__init__()
         self.input = nn.Linear(3 * joints, config.hidden)
-        self.stages = nn.Sequential(*(ResidualStage(config.hidden, config.dropout) for _ in range(config.stages)))
+        self.stages = nn.Sequential(
+            *(ResidualStage(config.hidden, config.dropout) for _ in range(config.stages))
+        )
         self.norm = nn.BatchNorm1d(config.hidden)
         self.output = nn.Linear(config.hidden, 3 * joints)
 
@@ -131,8 +147,8 @@ def mirror_signs(rows: int) -> Tensor:
 
 
 def bone_axes(rest: np.ndarray, parents: np.ndarray) -> np.ndarray:
-    """Unit direction ``(J,3)`` of the bone that starts at each joint: towards its only child, or away from its parent at the
-    end of a limb; zero where several bones start and at the root."""
+    """Unit direction ``(J,3)`` of the bone that starts at each joint: towards its only child, or away from
+    its parent at the end of a limb; zero where several bones start and at the root."""
     axes = np.zeros_like(rest)
     for j, p in enumerate(parents):
         children = np.nonzero(parents == j)[0]
@@ -145,11 +161,13 @@ def bone_axes(rest: np.ndarray, parents: np.ndarray) -> np.ndarray:
 
 
 class Girth(nn.Module):
-    """Gives limbs back the girth that averaging over uncertain rotations takes from predicted transforms (ours).
+    """Gives limbs back the girth that averaging over uncertain rotations takes from predicted transforms
+    (ours).
 
-    The mean of several rotations is a shrunken matrix M, so that an uncertain forearm turns as thin as a stick. Along the bone M
-    stays, so that joints stay where they are; across it, M is replaced by the rotation R nearest to it (polar factor, by
-    Newton-Schulz iterations): ``M u u^T + R (I - u u^T)`` about the joint's centre.
+    The mean of several rotations is a shrunken matrix M, so that an uncertain forearm turns as thin as a
+    stick. Along the bone M stays, so that joints stay where they are; across it, M is replaced by the
+    rotation R nearest to it (polar factor, by Newton-Schulz iterations): ``M u u^T + R (I - u u^T)`` about
+    the joint's centre.
     """
 
     iterations = 6
@@ -206,7 +224,8 @@ class MeshNet(nn.Module):
         nn.init.zeros_(self.conv2.project.bias)
 
     def joint_outputs(self, features: Tensor, mirrored: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Transforms ``(B,3,24,4)`` and features ``(B,F,24)`` of the joints, averaged with those of the mirrored input, if given."""
+        """Transforms ``(B,3,24,4)`` and features ``(B,F,24)`` of the joints, averaged with those of the
+        mirrored input, if given."""
         transforms = self.transforms(features).unflatten(1, (3, self.joints, 4))
         blended = self.features(features).unflatten(1, (self.joint_features, self.joints))
         if mirrored is None:
@@ -224,14 +243,18 @@ class MeshNet(nn.Module):
 
 
 class CompactPose2Mesh(nn.Module):
-    """``forward(pose2d (B,J,3)) -> (vertices (B,V,3), pose3d (B,J,3))``, both metres relative to the human36 pelvis.
+    """``forward(pose2d (B,J,3)) -> (vertices (B,V,3), pose3d (B,J,3))``, both metres relative to the human36
+    pelvis.
 
-    PoseNet also sees the mirrored pose, and both answers are averaged joint by joint before the mesh is decoded: at one body a
-    time that costs next to nothing, since reading the weights dominates (ours). ``pose_flip (J,)`` and ``body_flip (24,)``
-    exchange left and right in the joint set and in the body's joints.
+    PoseNet also sees the mirrored pose, and both answers are averaged joint by joint before the mesh is
+    decoded: at one body a time that costs next to nothing, since reading the weights dominates (ours).
+    ``pose_flip (J,)`` and ``body_flip (24,)`` exchange left and right in the joint set and in the body's
+    joints.
     """
 
-    def __init__(self, pose_flip: np.ndarray, body: Body, body_flip: np.ndarray, config: CompactConfig | None = None) -> None:
+    def __init__(
+        self, pose_flip: np.ndarray, body: Body, body_flip: np.ndarray, config: CompactConfig | None = None
+    ) -> None:
         super().__init__()
         config = config or CompactConfig()
         self.register_buffer("flip", torch.as_tensor(np.asarray(pose_flip, np.int64)), persistent=False)

@@ -11,7 +11,8 @@ EDGES = ((0, 1), (0, 2), (1, 2))
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms; the edge term counts only from the epoch after ``edge_after`` (epochs from 1; 7 body, 15 hand)."""
+    """Weights of the terms; the edge term counts only from the epoch after ``edge_after`` (epochs from 1; 7
+    body, 15 hand)."""
 
     normal: float = 0.1
     edge: float = 20.0
@@ -21,22 +22,28 @@ class LossConfig:
 
 
 def coordinate_loss(predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Mean absolute difference of ``(B,n,3)``; ``valid (B,n,1)`` masks points, which still count in the mean (official)."""
+    """Mean absolute difference of ``(B,n,3)``; ``valid (B,n,1)`` masks points, which still count in the mean
+    (official)."""
     return F.l1_loss(predicted * valid, target * valid)
 
 
 def normal_loss(predicted: Tensor, target: Tensor, faces: Tensor) -> Tensor:
-    """Mean of ``|cos|`` between the edges of ``predicted (B,V,3)`` and the face normals of ``target``; ``faces (F,3)``."""
+    """Mean of ``|cos|`` between the edges of ``predicted (B,V,3)`` and the face normals of ``target``;
+    ``faces (F,3)``."""
     p, g = predicted[:, faces], target[:, faces]
     first, second = F.normalize(g[:, :, 1] - g[:, :, 0], dim=-1), F.normalize(g[:, :, 2] - g[:, :, 0], dim=-1)
     normals = F.normalize(torch.linalg.cross(first, second), dim=-1)
-    return torch.stack([(F.normalize(p[:, :, b] - p[:, :, a], dim=-1) * normals).sum(-1).abs() for a, b in EDGES]).mean()
+    return torch.stack(
+        [(F.normalize(p[:, :, b] - p[:, :, a], dim=-1) * normals).sum(-1).abs() for a, b in EDGES]
+    ).mean()
 
 
 def edge_loss(predicted: Tensor, target: Tensor, faces: Tensor) -> Tensor:
-    """Mean absolute difference of the edge lengths of ``(B,V,3)`` meshes, in their unit; an edge of two faces counts twice."""
+    """Mean absolute difference of the edge lengths of ``(B,V,3)`` meshes, in their unit; an edge of two faces
+    counts twice."""
     p, g = predicted[:, faces], target[:, faces]
-    # The official loss has a NaN gradient where a predicted edge has length zero; linalg.norm gives zero there.
+    # The official loss has a NaN gradient where a predicted edge has length zero; linalg.norm gives zero
+    # there.
     lengths = [torch.linalg.norm(m[:, :, a] - m[:, :, b], dim=-1) for a, b in EDGES for m in (p, g)]
     return torch.stack([(x - y).abs() for x, y in zip(lengths[::2], lengths[1::2], strict=True)]).mean()
 
@@ -50,10 +57,12 @@ def pose2mesh_loss(
     epoch: int,
     config: LossConfig,
 ) -> dict[str, Tensor]:
-    """The weighted terms ``vertex, normal, edge, joint, lift``, whose sum is the loss; ``edge`` is absent in early epochs.
+    """The weighted terms ``vertex, normal, edge, joint, lift``, whose sum is the loss; ``edge`` is absent in
+    early epochs.
 
-    ``vertices (B,V,3)`` metres, ``pose3d (B,J,3)`` millimetres, ``regressor (Jt,V)``; ``target`` holds ``mesh (B,V,3)`` metres,
-    ``reg_pose3d (B,Jt,3)`` and ``lift_pose3d (B,J,3)`` millimetres relative to their roots, each with ``*_valid (B,n,1)``.
+    ``vertices (B,V,3)`` metres, ``pose3d (B,J,3)`` millimetres, ``regressor (Jt,V)``; ``target`` holds ``mesh
+    (B,V,3)`` metres, ``reg_pose3d (B,Jt,3)`` and ``lift_pose3d (B,J,3)`` millimetres relative to their roots,
+    each with ``*_valid (B,n,1)``.
     """
     joints = regressor @ (vertices * 1000)
     terms = {

@@ -1,4 +1,5 @@
-"""MeshNet, the coarse-to-fine graph network of Pose2Mesh (spec section 5), with the official state_dict, and fast."""
+"""MeshNet, the coarse-to-fine graph network of Pose2Mesh (spec section 5), with the official state_dict, and
+fast."""
 
 from itertools import pairwise
 from typing import cast
@@ -9,16 +10,24 @@ from torch.nn import functional as F
 
 from openhmr.errors import InputError
 from openhmr.lab.graphs.mesh_graph import MeshGraph
-from openhmr.lab.models.pose2mesh.ops import graph_conv, norm_relu, sparse_product, stack_terms
-from openhmr.lab.models.pose2mesh.tables import ORDER, GraphLevel, SparseMatrix, graph_levels, select_nodes
+from openhmr.lab.models.pose2mesh.graph_conv import graph_conv, norm_relu, sparse_product, stack_terms
+from openhmr.lab.models.pose2mesh.sparse import ORDER, GraphLevel, SparseMatrix, graph_levels, select_nodes
 
 Blocks = tuple[tuple[int, ...], ...]
 Layer = tuple[Tensor, Tensor]
 
-BODY: Blocks = ((5, 32, 64, 64), (64, 128, 256), *((256, 256, 256),) * 4, (256, 128, 128), *((128, 128, 128),) * 2, (128, 64, 3))
+BODY: Blocks = (
+    (5, 32, 64, 64),
+    (64, 128, 256),
+    *((256, 256, 256),) * 4,
+    (256, 128, 128),
+    *((128, 128, 128),) * 2,
+    (128, 64, 3),
+)
 HAND: Blocks = ((5, 32, 64, 64), (64, 128, 256), *((256, 256, 256),) * 3, (256, 128, 128), (128, 64, 3))
 BLOCKS = {9: BODY, 6: HAND}
-"""Channels of the blocks by the number of coarsenings: the joint graph, each mesh graph from coarse to fine, the finest again."""
+"""Channels of the blocks by the number of coarsenings: the joint graph, each mesh graph from coarse to fine,
+the finest again."""
 
 
 def resize_features(x: Tensor, size: int) -> Tensor:
@@ -27,7 +36,8 @@ def resize_features(x: Tensor, size: int) -> Tensor:
 
 
 class MeshNet(nn.Module):
-    """Joints ``(B,J,5)`` (standardised x, y; 3D in metres) -> nodes ``(B,N0,3)``, metres, in the padded order of the finest graph.
+    """Joints ``(B,J,5)`` (standardised x, y; 3D in metres) -> nodes ``(B,N0,3)``, metres, in the padded order
+    of the finest graph.
 
     Equal to the official network to rounding, evaluating and training; ``plain.py`` has the slow twin.
     """
@@ -39,7 +49,9 @@ class MeshNet(nn.Module):
     def __init__(self, graph: MeshGraph) -> None:
         super().__init__()
         if graph.levels not in BLOCKS:
-            raise InputError(f"the graph has {graph.levels} coarsenings; Pose2Mesh has networks for {sorted(BLOCKS)}")
+            raise InputError(
+                f"the graph has {graph.levels} coarsenings; Pose2Mesh has networks for {sorted(BLOCKS)}"
+            )
         self.blocks = BLOCKS[graph.levels]
         convs = [pair for channels in self.blocks for pair in pairwise(channels)]
         coarse, self.width = len(graph.orders[graph.levels - 2]), self.blocks[0][-1]
@@ -53,7 +65,8 @@ class MeshNet(nn.Module):
         self._add_tables(graph)
 
     def _add_tables(self, graph: MeshGraph) -> None:
-        # The real nodes alone give the vertices; batch statistics and the official output also need the fake ones.
+        # The real nodes alone give the vertices; batch statistics and the official output also need the fake
+        # ones.
         self.all_levels = nn.ModuleList(graph_levels(graph, fakes=True))
         self.real_levels = nn.ModuleList(graph_levels(graph, fakes=False))
         finest, coarsest = select_nodes(graph, fakes=True)[0], graph.levels - 2
@@ -68,9 +81,13 @@ class MeshNet(nn.Module):
         return self._run(joints, self.all_levels)[:, self.expand]
 
     def vertices(self, joints: Tensor) -> Tensor:
-        """Vertices ``(B,V,3)``, skipping the fake nodes: what evaluation needs. Raises :class:`InputError` in training mode."""
+        """Vertices ``(B,V,3)``, skipping the fake nodes: what evaluation needs. Raises :class:`InputError` in
+        training mode."""
         if self.training:
-            raise InputError("vertices() skips nodes that batch statistics need; call eval() first, or forward() in training")
+            raise InputError(
+                "vertices() skips nodes that batch statistics need; call eval() first, or forward() in "
+                "training"
+            )
         return self._run(joints, self.real_levels)[:, self.vertex_places]
 
     def _run(self, joints: Tensor, modules: nn.ModuleList) -> Tensor:
@@ -89,7 +106,8 @@ class MeshNet(nn.Module):
         return torch.cat([self._refine(sample[None], levels, layers) for sample in x])
 
     def _layers(self) -> list[Layer]:
-        """Stacked weight and bias of every convolution; evaluating, with its batch normalisation folded in."""
+        """Stacked weight and bias of every convolution; evaluating, with its batch normalisation folded
+        in."""
         layers = []
         for i, conv in enumerate(self.cl):
             weight, bias = cast(Tensor, conv.weight), cast(Tensor, conv.bias)
@@ -109,7 +127,8 @@ class MeshNet(nn.Module):
         return self.fc(x.flatten(1)).unflatten(1, (-1, self.width))
 
     def _refine(self, x: Tensor, levels: list[GraphLevel], layers: list[Layer]) -> Tensor:
-        """The mesh graphs' blocks, coarse to fine. A block's copy from parents to children is left to the next block."""
+        """The mesh graphs' blocks, coarse to fine. A block's copy from parents to children is left to the
+        next block."""
         index, last = len(self.blocks[0]) - 1, len(self.blocks) - 1
         for i, channels in enumerate(self.blocks[1:], 1):
             level, up, start = levels[min(i, len(levels) - 1)], 1 < i < last, x
@@ -121,8 +140,12 @@ class MeshNet(nn.Module):
                 x = x + (sparse_product(level.up, start) if up else start)
         return x
 
-    def _layer(self, x: Tensor, i: int, layers: list[Layer], level: GraphLevel, matrix: SparseMatrix) -> Tensor:
+    def _layer(
+        self, x: Tensor, i: int, layers: list[Layer], level: GraphLevel, matrix: SparseMatrix
+    ) -> Tensor:
         y = graph_conv(x, *layers[i], matrix)
         if i == len(self.bn):
             return y
-        return norm_relu(y, level.counts, cast(nn.BatchNorm1d, self.bn[i])) if self.training else torch.relu(y)
+        return (
+            norm_relu(y, level.counts, cast(nn.BatchNorm1d, self.bn[i])) if self.training else torch.relu(y)
+        )

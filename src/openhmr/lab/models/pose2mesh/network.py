@@ -28,7 +28,9 @@ class Pose2Mesh(nn.Module):
         self.graph = graph
         self.pose_lifter = PoseNet(graph.joints.shape[0])
         self.pose2mesh = (PlainMeshNet if plain else MeshNet)(graph)
-        self.register_buffer("vertex_nodes", torch.as_tensor(graph.perm_reverse[: graph.real[0]]), persistent=False)
+        self.register_buffer(
+            "vertex_nodes", torch.as_tensor(graph.perm_reverse[: graph.real[0]]), persistent=False
+        )
 
     def forward(self, pose2d: Tensor) -> tuple[Tensor, Tensor]:
         """Nodes ``(B,N0,3)`` in metres in graph order, and the 3D pose ``(B,J,3)`` in millimetres."""
@@ -36,7 +38,8 @@ class Pose2Mesh(nn.Module):
         return self.pose2mesh(self._join(pose2d, pose3d)), pose3d
 
     def predict(self, pose2d: Tensor) -> tuple[Tensor, Tensor]:
-        """Vertices ``(B,V,3)`` in metres and the 3D pose in millimetres; evaluation mode only, and quicker than :meth:`forward`."""
+        """Vertices ``(B,V,3)`` in metres and the 3D pose in millimetres; evaluation mode only, and quicker
+        than :meth:`forward`."""
         pose3d = self._lift(pose2d)
         return self.pose2mesh.vertices(self._join(pose2d, pose3d)), pose3d
 
@@ -62,8 +65,9 @@ def official(
 ) -> Pose2Mesh:
     """The official network for a joint set and a mesh ``faces (T,3)``, freshly initialised.
 
-    ``levels`` of coarsening: 9 gives the body network and 6 the hand network; by default 6 for MANO's joints, else 9. The graph is
-    kept in ``cache_dir`` if given. ``plain`` selects the slow twin. Raises :class:`InputError` for meshes with unused vertices.
+    ``levels`` of coarsening: 9 gives the body network and 6 the hand network; by default 6 for MANO's joints,
+    else 9. The graph is kept in ``cache_dir`` if given. ``plain`` selects the slow twin. Raises
+    :class:`InputError` for meshes with unused vertices.
     """
     if levels is None:
         levels = 6 if joint_set == MANO else 9

@@ -1,4 +1,5 @@
-"""The slow twin of :class:`MeshNet`: section 5 of the spec word for word, fake nodes, sparse COO products and all.
+"""The slow twin of :class:`MeshNet`: section 5 of the spec word for word, fake nodes, sparse COO products and
+all.
 
 It is the oracle of the fast form's tests and the yardstick of its speed; nothing else uses it.
 """
@@ -24,7 +25,9 @@ class PlainMeshNet(MeshNet):
             values = torch.as_tensor(coo.data, dtype=torch.get_default_dtype())
             sparse = torch.sparse_coo_tensor(index, values, coo.shape, check_invariants=True)
             self.register_buffer(f"laplacian{i}", sparse.coalesce(), persistent=False)
-        self.register_buffer("vertex_nodes", torch.as_tensor(graph.perm_reverse[: graph.real[0]]), persistent=False)
+        self.register_buffer(
+            "vertex_nodes", torch.as_tensor(graph.perm_reverse[: graph.real[0]]), persistent=False
+        )
         self.graphs = len(laplacians)
 
     def forward(self, joints: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""PoseNet, the 2D-to-3D lifter of Pose2Mesh (spec section 4; after Martinez et al. 2017), with the official state_dict."""
+"""PoseNet, the 2D-to-3D lifter of Pose2Mesh (spec section 4; after Martinez et al. 2017), with the official
+state_dict."""
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,8 @@ class LinearStage(nn.Module):
 
 
 class PoseNet(nn.Module):
-    """Standardised 2D pose ``(B, 2J)`` as x0, y0, x1, ... -> root-relative 3D pose ``(B, 3J)`` in millimetres."""
+    """Standardised 2D pose ``(B, 2J)`` as x0, y0, x1, ... -> root-relative 3D pose ``(B, 3J)`` in
+    millimetres."""
 
     def __init__(self, joints: int) -> None:
         super().__init__()
