@@ -1,0 +1,274 @@
+"""What flows through everything: 2D poses in; people before a camera, and frames of them, out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openhmr.bodies.body import Body
+from openhmr.bodies.skinning import skin
+from openhmr.camera import Camera
+from openhmr.errors import InputError
+from openhmr.io.arrays import read_npz
+from openhmr.io.atomic import atomic_path
+from openhmr.joints import JOINT_SETS, JointSet, joint_set
+
+FORMAT = "openhmr-people-1"
+MAX_ELEMENTS = 200_000_000
+
+Part = Literal["body", "left_hand", "right_hand"]
+Rows = Any
+"""What selects rows of an array: a number, a slice, a mask or a list of numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """2D poses of N people in one picture.
+
+    ``points (N,J,3)`` float32: x, y in pixels (see :class:`~openhmr.camera.Camera`) and a confidence in [0, 1],
+    0 where a joint is missing (then x = y = 0), in the order of ``joint_set``. ``image_size`` (height, width) where
+    the source tells it; ``boxes (N,4)`` x, y, width, height in pixels and ``scores (N,)`` where a detector gave them.
+    """
+
+    joint_set: JointSet
+    points: NDArray[np.float32]
+    image_size: tuple[int, int] | None = None
+    boxes: NDArray[np.float64] | None = None
+    scores: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, rows: Rows) -> "Keypoints":
+        picked = _several(rows)
+        optional = {k: v if v is None else v[picked] for k, v in (("boxes", self.boxes), ("scores", self.scores))}
+        return replace(self, points=self.points[picked], **optional)
+
+
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """Parameters of the body model: ``pose (N,J,3)`` axis-angle relative to the parent joint (root: camera axes,
+    radians), ``betas (N,S)``, ``translation (N,3)`` metres, added after skinning."""
+
+    pose: NDArray[np.float32]
+    betas: NDArray[np.float32]
+    translation: NDArray[np.float64]
+
+    def __getitem__(self, rows: Rows) -> "Rig":
+        return Rig(*(getattr(self, f.name)[_several(rows)] for f in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Sigma:
+    """Standard deviations in metres of root-relative positions, ``vertices (N,V,3)`` and ``joints (N,J,3)`` (of the
+    keypoints' joint set), along the axes of the virtual camera that looks at the person (right, down, away)."""
+
+    vertices: NDArray[np.float32]
+    joints: NDArray[np.float32]
+
+    def __getitem__(self, rows: Rows) -> "Sigma":
+        return Sigma(*(getattr(self, f.name)[_several(rows)] for f in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """N >= 0 instances of one ``body`` before one ``camera``.
+
+    ``vertices (N,V,3)`` float32 in metres, camera axes (x right, y down, z forward), placed so that ``camera``
+    projects them onto the picture. ``keypoints`` are the 2D joints that were lifted, or that the image network saw.
+    ``rig`` are body-model parameters of a second, parametric mesh (:meth:`parametric`), ``sigma`` how sure each
+    vertex is, ``track_ids (N,)`` who is who from frame to frame: each None where the method does not tell.
+    """
+
+    body: Body
+    camera: Camera
+    keypoints: Keypoints
+    vertices: NDArray[np.float32]
+    rig: Rig | None = None
+    sigma: Sigma | None = None
+    track_ids: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.vertices)
+
+    def __getitem__(self, rows: Rows) -> "People":
+        """Some of the people: by number, slice, mask or list of numbers; always :class:`People`."""
+        try:
+            picked = _several(rows)
+            chosen = {
+                name: None if (value := getattr(self, name)) is None else value[picked]
+                for name in ("keypoints", "vertices", "rig", "sigma", "track_ids")
+            }
+        except IndexError as error:
+            raise IndexError(f"{len(self)} people have no {rows!r}: {error}") from None
+        return replace(self, **chosen)
+
+    @property
+    def faces(self) -> NDArray[np.int32]:
+        """``(F,3)``: vertex numbers of each triangle, the same for everybody."""
+        return self.body.faces
+
+    def joints(self, name: str | JointSet) -> NDArray[np.float32]:
+        """Joints ``(N,J,3)`` in metres, camera axes, of a joint set (see :data:`openhmr.joints.JOINT_SETS`).
+
+        Raises :class:`InputError` if the body has no regressor for it.
+        """
+        regressor = self.body.joint_regressor(joint_set(name))
+        return np.matmul(regressor, self.vertices).astype(np.float32, copy=False)
+
+    @property
+    def roots(self) -> NDArray[np.float64]:
+        """``(N,3)``: where everybody's root joint (pelvis, wrist) is, in metres, camera axes."""
+        return np.matmul(self.body.root_regressor, self.vertices).astype(np.float64)
+
+    def reprojection_px(self) -> NDArray[np.float64]:
+        """Median distance ``(N,)`` in pixels between present 2D joints and the mesh's projected joints."""
+        seen = self.camera.project(self.joints(self.keypoints.joint_set))
+        distance = np.linalg.norm(seen - self.keypoints.points[..., :2], axis=-1)
+        return np.nanmedian(np.where(self.keypoints.points[..., 2] > 0, distance, np.nan), axis=-1)
+
+    def parametric(self) -> "People":
+        """The same people with the mesh that their ``rig`` poses: always a whole body, without sigma.
+
+        Raises :class:`InputError` where there is no rig.
+        """
+        if self.rig is None:
+            raise InputError("these people have no body parameters (a lift gives none); recover them from a photo")
+        skinned, _ = skin(self.body, self.rig.pose, self.rig.betas)
+        moved = skinned + self.rig.translation[:, None].astype(np.float32)
+        return replace(self, vertices=moved, sigma=None)
+
+    def mesh(self, person: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Vertices ``(V,3)`` and faces ``(F,3)`` of one person, as mesh libraries take them."""
+        return self[person].vertices[0], self.faces
+
+    def overlay(self, image: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Picture of the meshes over ``image (height, width, 3)`` RGB (else over a blank canvas), with a side view."""
+        from openhmr.render.overlay import canvas_for, overlay_picture
+
+        return overlay_picture(self, canvas_for(self, image))
+
+    def arrays(self) -> dict[str, NDArray]:
+        """What :meth:`save` writes, by name."""
+        keypoints = self.keypoints
+        out: dict[str, NDArray | None] = {
+            "format": np.array(FORMAT),
+            "vertices": self.vertices,
+            "faces": self.faces,
+            "camera_K": self.camera.K,
+            "camera_source": np.array(self.camera.source),
+            "camera_translation": self.roots,
+            "camera_down": self.camera.down,
+            "image_size": np.array(self.camera.image_size),
+            "pose2d": keypoints.points,
+            "joint_set": np.array(keypoints.joint_set.name),
+            "boxes": keypoints.boxes,
+            "scores": keypoints.scores,
+            "track_ids": self.track_ids,
+            "body_hash": np.array(self.body.content_hash()),
+        }
+        out |= {
+            f"joints_{name}": self.joints(name) for name in JOINT_SETS if self.body.has_joint_regressor(JOINT_SETS[name])
+        }
+        if self.sigma is not None:
+            out |= {"vertices_sigma": self.sigma.vertices, "joints_sigma": self.sigma.joints}
+        if self.rig is not None:
+            out |= {"pose": self.rig.pose, "betas": self.rig.betas, "translation_param": self.rig.translation}
+            out["vertices_param"] = self.parametric().vertices
+        return {name: value for name, value in out.items() if value is not None}
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the body itself to ``path`` (.npz), atomically; :meth:`load` reads it."""
+        if Path(path).suffix != ".npz":
+            raise InputError(f"{path} does not end in .npz, the format that people are saved in; choose such a name")
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **self.arrays())  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: str | Path, body: Body | None = None) -> "People":
+        """Read what :meth:`save` (or an earlier version's result.npz) wrote, for ``body``: by default the open one.
+
+        Raises :class:`InputError` if the file is no such file, or of another body.
+        """
+        if body is None:
+            from openhmr.bodies.shipped import open_body
+
+            body = open_body()
+        data = read_npz(path, MAX_ELEMENTS)
+        missing = [k for k in ("vertices", "faces", "camera_K", "image_size", "pose2d", "joint_set") if k not in data]
+        if missing:
+            raise InputError(f"{path} lacks {', '.join(missing)}; give a result.npz that openhmr wrote")
+        version = str(data.get("format", FORMAT))
+        if version != FORMAT:
+            raise InputError(f"{path} has format {version!r}; {FORMAT!r} is read: update openhmr")
+        return _from_arrays(cls, data, body, path)
+
+
+def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, path: str | Path) -> People:
+    vertices = data["vertices"]
+    same = data["faces"].shape == body.faces.shape and np.array_equal(data["faces"], body.faces)
+    if not same or vertices.ndim != 3 or vertices.shape[1:] != (body.num_vertices, 3):
+        given = f"vertices of shape {vertices.shape} and {len(data['faces'])} faces"
+        raise InputError(
+            f"{path} holds {given}, which are not those of the body with {body.num_vertices} vertices; load it with the "
+            "body that it was made with"
+        )
+    people, points = len(vertices), data["pose2d"]
+    joints = joint_set(str(data["joint_set"]))
+    shapes = {
+        "pose2d": (people, joints.size, 3),
+        "boxes": (people, 4),
+        "scores": (people,),
+        "track_ids": (people,),
+        "vertices_sigma": vertices.shape,
+        "joints_sigma": (people, joints.size, 3),
+        "pose": (people, body.num_joints, 3),
+        "betas": (people, body.num_betas),
+        "translation_param": (people, 3),
+    }
+    for name, shape in shapes.items():
+        if name in data and data[name].shape != shape:
+            raise InputError(f"{path} holds {name} of shape {data[name].shape}; it must be {shape}: the file is damaged")
+    source = str(data.get("camera_source", "given"))
+    if source not in ("given", "exif", "assumed"):
+        raise InputError(f"{path} says its camera is {source!r}; given, exif or assumed is known: the file is damaged")
+    size = tuple(int(n) for n in data["image_size"])
+    camera = Camera(data["camera_K"], size, source, down=data.get("camera_down"))  # type: ignore[arg-type]
+    return cls(
+        body,
+        camera,
+        Keypoints(joints, points.astype(np.float32), camera.image_size, data.get("boxes"), data.get("scores")),
+        vertices.astype(np.float32, copy=False),
+        Rig(data["pose"], data["betas"], data["translation_param"]) if "pose" in data else None,
+        Sigma(data["vertices_sigma"], data["joints_sigma"]) if "vertices_sigma" in data else None,
+        data.get("track_ids"),
+    )
+
+
+def _several(rows: Rows) -> Rows:
+    """``rows`` such that the first axis stays: a single number becomes a list of one."""
+    return [int(rows)] if isinstance(rows, int | np.integer) and not isinstance(rows, bool) else rows
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Everybody in one picture of a stream: body and hands together.
+
+    ``index`` counts from 0, ``time_s`` is the picture's time in a video, ``name`` what it is called (a file's
+    stem). ``groups`` hold the people by part. ``image (height, width, 3)`` is the picture that they were seen in,
+    free of lens distortion, or None.
+    """
+
+    index: int
+    groups: Mapping[Part, People]
+    time_s: float | None = None
+    name: str | None = None
+    image: NDArray[np.uint8] | None = None
+
+    @property
+    def people(self) -> People:
+        """The bodies."""
+        return self.groups["body"]
