@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openhmr.errors import InputError
-from openhmr.geometry.camera import cam2pixel, pixel2cam, world2cam
+from openhmr.geometry.pinhole import cam2pixel, pixel2cam, world2cam
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
 from openhmr.lab.crops.pose2mesh import (
     CROP_SIZE,

@@ -12,7 +12,7 @@ import pytest
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.geometry.camera import cam2pixel
+from openhmr.geometry.pinhole import cam2pixel
 from openhmr.joints import COCO18, HUMAN36_TOP, MUCO, SMPL29
 from openhmr.lab.crops.i2l_meshnet import process_bbox
 from openhmr.lab.data.freihand import FreiHAND

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.random import RandomState
 
 from openhmr.geometry.alignment import similarity_transform
-from openhmr.geometry.camera import cam2pixel, pixel2cam, world2cam
+from openhmr.geometry.pinhole import cam2pixel, pixel2cam, world2cam
 from openhmr.joints import COCO18, HUMAN36_TOP, MUCO, SMPL29
 from openhmr.joints.joint_set import transfer
 from openhmr.lab.crops.i2l_meshnet import apply_affine, cut_patch, get_bbox, patch_affines, process_bbox

@@ -11,7 +11,7 @@ import openhmr
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.geometry.camera import gaze_rotation
+from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.geometry.camera_fit import intrinsics
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.predict.person_crop import LIXELS, PATCH, check_boxes, cut, picture_px, squares, virtual_cameras

@@ -15,7 +15,7 @@ import openhmr
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.geometry.camera import gaze_rotation
+from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.joints import COCO
 from openhmr.joints.coco import add_pelvis_neck

@@ -9,7 +9,7 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.mano import mano_joint_regressor, mano_joints21
 from openhmr.bodies.skinning import forward_kinematics, skin
 from openhmr.errors import InputError
-from openhmr.geometry.camera import world2cam
+from openhmr.geometry.pinhole import world2cam
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints.mano import MANO_PARENTS
 from openhmr.joints.smpl import SMPL_PARENTS

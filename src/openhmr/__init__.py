@@ -1,38 +1,48 @@
-"""Open human mesh recovery: a 3D body mesh from a photo or a 2D pose, on a plain CPU."""
+"""Open human mesh recovery: a 3D body mesh from a photo or a 2D pose, on a plain CPU.
 
-from typing import TYPE_CHECKING, Literal, overload
+``load`` gives a model; it returns :class:`People`: meshes before a :class:`Camera`.
+"""
 
-from openhmr.errors import InputError
+from typing import TYPE_CHECKING, Any
+
+from openhmr.errors import InputError, NothingFound
+from openhmr.models import available, load
 
 if TYPE_CHECKING:
+    from openhmr.bodies.body import Body
+    from openhmr.camera import Camera
+    from openhmr.io.images import read_photo
+    from openhmr.people import Frame, Keypoints, People, Rig
+    from openhmr.pipeline import Picture, Pipeline
     from openhmr.predict.lift import Lifter
     from openhmr.predict.recover import Recoverer
 
-__all__ = ["InputError", "load"]
+    __version__: str
+
+_HOMES = {
+    "Body": "bodies.body",
+    "Camera": "camera",
+    "Frame": "people",
+    "Keypoints": "people",
+    "Lifter": "predict.lift",
+    "People": "people",
+    "Picture": "pipeline",
+    "Pipeline": "pipeline",
+    "Recoverer": "predict.recover",
+    "Rig": "people",
+    "read_photo": "io.images",
+}
+__all__ = ["InputError", "NothingFound", "__version__", "available", "load", *_HOMES]  # noqa: PLE0604
 
 
-@overload
-def load(name: Literal["i2l-body"]) -> "Recoverer": ...  # type: ignore[overload-overlap]
-@overload
-def load(name: str) -> "Lifter": ...
-def load(name: str) -> "Lifter | Recoverer":
-    """The shipped model ``name`` with the open body, ready to call: ``"i2l-body"`` takes photos,
-    ``"pose2mesh-coco"`` and ``"pose2mesh-human36"`` take 2D poses.
+def __getattr__(name: str) -> Any:
+    """Public names are imported when first used: `import openhmr` alone takes milliseconds."""
+    if name == "__version__":
+        from importlib.metadata import version
 
-    Raises :class:`InputError` that lists the shipped models for any other name.
-    """
-    from importlib.resources import as_file, files
+        return version("openhmr")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'openhmr' has no attribute {name!r}")
+    from importlib import import_module
 
-    weights = files("openhmr") / "assets" / "weights"
-    present = [f.name for f in weights.iterdir()] if weights.is_dir() else []
-    shipped = sorted(file.removesuffix(".onnx") for file in present if file.endswith(".onnx"))
-    if name not in shipped:
-        raise InputError(
-            f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}: load one of these"
-        )
-    from openhmr.bodies.shipped import open_body
-    from openhmr.predict.lift import Lifter
-    from openhmr.predict.recover import Recoverer
-
-    with as_file(weights / f"{name}.onnx") as path:
-        return Recoverer(path, open_body()) if name.startswith("i2l") else Lifter(path, open_body())
+    return getattr(import_module(f"openhmr.{_HOMES[name]}"), name)

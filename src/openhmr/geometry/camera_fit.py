@@ -3,17 +3,6 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openhmr.errors import InputError
-
-NUMBER = int | float | np.integer | np.floating
-
-FIELD_OF_VIEW = np.deg2rad(52.0)
-"""Over the longer image side, when nothing is known: ours; a 35 mm equivalent of 37 mm, between a phone's
-wide main camera (about 70 degrees) and Human3.6M's (47 degrees)."""
-
-SHORTEST_FOCAL = 0.1
-"""Of the longer image side: a field of view of 157 degrees, wider than any lens that draws straight lines."""
-
 NEAR_M = 0.3
 """No point of the pose may come nearer to the camera than this."""
 
@@ -23,45 +12,6 @@ _ROUNDS = 10
 _CAUCHY = 2.385 / 1.1774
 """95 %-efficiency constant of Cauchy's weight, over the median length of a 2D normal error of unit
 deviation."""
-
-
-def assumed_image_size(pose2d: NDArray) -> tuple[int, int]:
-    """``(height, width)`` of a picture in whose middle the people ``(N,J,3)`` (x, y, confidence) stand
-    (ours)."""
-    xy = pose2d[pose2d[..., 2] > 0, :2]
-    low, high = xy.min(0), xy.max(0)
-    # Margins on the right and below equal those on the left and above; at least a tenth of the people's
-    # extent.
-    margin = np.maximum(low, 0.1 * (high - low).max())
-    width, height = np.ceil(high + margin).astype(int)
-    return max(int(height), 1), max(int(width), 1)
-
-
-def intrinsics(image_size: tuple[int, int], focal_px: float | None = None) -> NDArray[np.float64]:
-    """``K (3,3)`` with the principal point in the image centre; without focal length, of 52 degrees over the
-    longer side.
-
-    Raises :class:`InputError` for a focal length that no camera has, and for what is no size.
-    """
-    sized = (
-        isinstance(image_size, tuple | list | np.ndarray)
-        and len(image_size) == 2
-        and all(isinstance(n, NUMBER) for n in image_size)
-    )
-    if not sized or not all(1 <= n <= 1e5 for n in image_size):
-        raise InputError(
-            f"image_size is {image_size!r}; (height, width) of the picture is needed, each 1 to 100,000 "
-            f"pixels"
-        )
-    height, width = image_size
-    shortest = SHORTEST_FOCAL * max(height, width)
-    if focal_px is not None and not (isinstance(focal_px, NUMBER) and shortest <= focal_px <= 1e5):
-        given = f"focal length is {focal_px}; in a picture of {width} x {height} pixels"
-        raise InputError(
-            f"{given} it must lie between {shortest:.0f} and 100,000 pixels: leave it out if unknown"
-        )
-    focal = focal_px if focal_px is not None else 0.5 * max(height, width) / np.tan(0.5 * FIELD_OF_VIEW)
-    return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
 
 
 def fit_weak_perspective(points: ArrayLike, pixels: ArrayLike, weights: ArrayLike) -> tuple[NDArray, NDArray]:

@@ -3,41 +3,49 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.bodies.body import Body
+from openhmr.bodies.body import Body, Level
 from openhmr.errors import InputError
-from openhmr.joints.coco import add_pelvis_neck
+from openhmr.joints import JointSet
+
+
+def coarse_level(body: Body) -> Level:
+    """The level that networks of ``body`` predict: ``coarse``, or the whole mesh of a body without such a level."""
+    if "coarse" in body.levels:
+        return body.level("coarse")
+    every = np.arange(body.num_vertices, dtype=np.int32)
+    return Level(every, body.faces, (every, every, np.ones(len(every), np.float32)))
 
 
 class CoarseMesh:
-    """The body's level ``coarse``: its fixed upsampling, and the regressors smpl, human36 and coco on its
-    vertices."""
+    """The fixed upsampling of a body's :func:`coarse_level`, and joint regressors on its vertices."""
 
     def __init__(self, body: Body) -> None:
+        self.body, self.vertex_ids = body, coarse_level(body).vertex_ids
+        self._whole = len(self.vertex_ids) == body.num_vertices
         self._columns, self._values = _gather_table(body)
-        self._regressors = {
-            name: coarse_regressor(body, regressor) for name, regressor in joint_regressors(body).items()
-        }
+        self._regressors: dict[str, NDArray[np.float32]] = {}
 
-    def joints(self, coarse: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Joint sets ``(N,J,3)`` by name from coarse vertices ``(N,Vc,3)``, in their unit and axes."""
-        return {name: np.matmul(regressor, coarse) for name, regressor in self._regressors.items()}
+    def joints(self, coarse: NDArray[np.float32], joint_set: JointSet) -> NDArray[np.float32]:
+        """Joints ``(N,J,3)`` from coarse vertices ``(N,Vc,3)``, in their unit and axes."""
+        if joint_set.name not in self._regressors:
+            regressor = self.body.joint_regressor(joint_set)
+            self._regressors[joint_set.name] = coarse_regressor(self.body, regressor)
+        return np.matmul(self._regressors[joint_set.name], coarse)
+
+    def roots(self, coarse: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The root joint ``(N,3)`` of coarse vertices ``(N,Vc,3)``."""
+        if "root" not in self._regressors:
+            self._regressors["root"] = coarse_regressor(self.body, self.body.root_regressor[None])
+        return np.matmul(self._regressors["root"], coarse)[:, 0].astype(np.float64)
 
     def upsample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``(N,Vc,3)`` -> ``(N,V,3)``; one axis at a time, because gathering single numbers is what NumPy
-        does fastest."""
+        """``(N,Vc,3)`` -> ``(N,V,3)``; one axis at a time, because NumPy gathers single numbers fastest."""
+        if self._whole:
+            return coarse
         out = np.empty((len(coarse), self._columns.shape[1], 3), np.float32)
         for n, axis in np.ndindex(len(coarse), 3):
             out[n, :, axis] = np.einsum("kv,kv->v", self._values, coarse[n, :, axis].take(self._columns))
         return out
-
-
-def joint_regressors(body: Body) -> dict[str, NDArray]:
-    """Name -> ``(J,V)`` of the joint sets that every result holds."""
-    return {
-        "smpl": body.J_regressor,
-        "human36": body.joint_regressors["human36"],
-        "coco": add_pelvis_neck(body.joint_regressors["coco"]),
-    }
 
 
 def coarse_regressor(body: Body, regressor: NDArray) -> NDArray[np.float32]:
@@ -47,11 +55,9 @@ def coarse_regressor(body: Body, regressor: NDArray) -> NDArray[np.float32]:
 
 
 def _sparse(body: Body) -> tuple[NDArray, NDArray, NDArray, int]:
-    level = body.level("coarse")
+    level = coarse_level(body)
     if level.upsample is None:
-        raise InputError(
-            "the body's coarse level has no upsampling to its own vertices; use a body that has one"
-        )
+        raise InputError("the body's coarse level has no upsampling to its own vertices; use a body that has one")
     return *level.upsample, len(level.vertex_ids)
 
 
@@ -62,9 +68,7 @@ def _gather_table(body: Body) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     rows, cols, values = rows[order], cols[order], values[order]
     counts = np.bincount(rows, minlength=body.num_vertices)
     slot = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    columns, table = (
-        np.zeros((counts.max(), len(counts)), np.int64),
-        np.zeros((counts.max(), len(counts)), np.float32),
-    )
+    columns = np.zeros((counts.max(), len(counts)), np.int64)
+    table = np.zeros(columns.shape, np.float32)
     columns[slot, rows], table[slot, rows] = cols, values
     return columns, table

@@ -1,119 +1,155 @@
 """Pose2Mesh at run time: 2D poses in, placed meshes out, through one ONNX file."""
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from onnxruntime import InferenceSession
 
 from openhmr.bodies.body import Body
+from openhmr.camera import Camera, image_size_around
 from openhmr.errors import InputError
-from openhmr.geometry.camera import gaze_rotation
-from openhmr.geometry.camera_fit import assumed_image_size, fit_translation, intrinsics
-from openhmr.io.pose2d import check_pose2d
-from openhmr.joints import COCO, HUMAN36, JointSet
+from openhmr.geometry.camera_fit import fit_translation
+from openhmr.geometry.pinhole import gaze_rotation
+from openhmr.io.poses import check_pose2d
+from openhmr.joints import JointSet, joint_set
+from openhmr.people import Keypoints, People
 from openhmr.predict.coarse_mesh import CoarseMesh
-from openhmr.predict.result import Result
-from openhmr.predict.session import open_session
+from openhmr.predict.session import check_body, open_session, read_metadata
+
+log = logging.getLogger(__name__)
 
 CHUNK = 64
 """Poses per network call; bounds the memory of a long file. A network that needs much memory says a smaller
 number itself."""
 
+BAD_FIT = 0.12
+"""Median distance between 2D pose and mesh, over the person's extent, from which something must be wrong (ours):
+0.02 to 0.05 are usual, true 2D poses of dancers reach 0.09."""
+
 
 class Lifter:
-    """A Pose2Mesh network and the body it was trained on: ``lifter(pose2d) -> Result``.
+    """A Pose2Mesh network and the body it was trained on: ``lifter(pose2d) -> People``.
 
-    The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the
-    body's level ``coarse`` in metres, camera axes, pelvis at the origin. Its metadata holds ``joint_set`` and
-    ``body`` (:meth:`Body.content_hash`). Raises :class:`InputError` if the file is missing, is no such model,
-    or belongs to another body.
+    The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the body's
+    level ``coarse`` (the whole mesh of a body without one) in metres, camera axes, root at the origin. Its metadata
+    hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`). Raises :class:`InputError` if the file is missing,
+    is no such model, or belongs to another body.
     """
 
     def __init__(self, onnx_path: str | Path, body: Body) -> None:
+        metadata = read_metadata(onnx_path)
+        if "joint_set" not in metadata or "kind" in metadata:
+            raise InputError(f"{onnx_path} is no Pose2Mesh model, which lifts 2D poses; give one of those")
+        check_body(metadata, onnx_path, body)
         # Small products: more threads wait longer than they work.
         self.session = open_session(onnx_path, threads=2)
-        sets = {s.name: s for s in (COCO, HUMAN36)}
-        metadata = self.session.get_modelmeta().custom_metadata_map
-        name, made_for = metadata.get("joint_set", ""), metadata.get("body")
-        if name not in sets or made_for != body.content_hash():
-            raise InputError(
-                f"{onnx_path} says joint set {name!r} and body {made_for!r}; needed are {' or '.join(sets)} "
-                f"and body "
-                f"{body.content_hash()!r}: use the model and the body of one export"
-            )
-        self.joint_set: JointSet = sets[name]
-        self.faces = body.faces
+        self.body, self.poses_at_once = body, _poses_at_once(metadata)
+        self.joint_set: JointSet = joint_set(metadata["joint_set"])
         self._mesh = CoarseMesh(body)
 
-    def __call__(
-        self, pose2d: ArrayLike, focal: float | None = None, image_size: tuple[int, int] | None = None
-    ) -> Result:
-        """Lift ``pose2d`` (``(J,2|3)`` or ``(N,J,2|3)`` pixels, see :func:`~openhmr.io.pose2d.check_pose2d`).
+    def __call__(self, pose2d: ArrayLike | Keypoints, camera: Camera | None = None) -> People:
+        """Lift 2D poses: :class:`Keypoints`, or pixels ``(J,2|3)`` or ``(N,J,2|3)`` of the network's joint set (see
+        :func:`~openhmr.io.poses.check_pose2d`).
 
-        ``focal`` in pixels and ``image_size (height, width)`` fix the camera; without focal length the field
-        of view is taken as 52 degrees, without a size the people are taken to stand in the picture's middle.
-        Raises :class:`InputError`.
+        Without a ``camera`` the field of view is taken as 52 degrees over the keypoints' picture, or over one in
+        whose middle the people stand. Lens distortion of the camera is undone: the people's camera is its
+        :meth:`Camera.straight`. Raises :class:`InputError`.
         """
-        pose = check_pose2d(pose2d, self.joint_set)
-        size = assumed_image_size(pose) if image_size is None else image_size
-        K = intrinsics(size, focal)
-        for i, person in enumerate(pose):
-            x, y = person[person[:, 2] > 0, :2].T
-            if not np.any((x >= 0) & (y >= 0) & (x <= size[1]) & (y <= size[0])):
-                raise InputError(
-                    f"all joints of person {i} lie outside the picture of {size[1]} x {size[0]} pixels; "
-                    f"give pixels of that picture, "
-                    "counted from its upper left corner"
-                )
-        turned, rotation = look_at(pose, K)
+        keypoints = self._keypoints(pose2d)
+        if camera is None:
+            camera = Camera.assumed(keypoints.image_size or image_size_around(keypoints.points))
+        points = _undistorted(keypoints.points, camera)
+        camera = camera.straight()
+        keypoints = Keypoints(self.joint_set, points, camera.image_size, keypoints.boxes, keypoints.scores)
+        _check_inside(points, camera.image_size)
+        if not len(points):
+            return People(self.body, camera, keypoints, np.zeros((0, self.body.num_vertices, 3), np.float32))
+        turned, rotation = look_at(points, camera)
         # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
         coarse = np.matmul(self._coarse(turned), rotation.astype(np.float32))
-        joints = self._mesh.joints(coarse)
-        translation = fit_translation(joints[self.joint_set.name], pose[..., :2], pose[..., 2], K)
-        shift = translation[:, None].astype(np.float32)
-        vertices = self._mesh.upsample(coarse) + shift
-        return Result(
-            vertices,
-            self.faces,
-            {k: v + shift for k, v in joints.items()},
-            K,
-            translation,
-            size,
-            pose,
-            self.joint_set,
-        )
+        joints = self._mesh.joints(coarse, self.joint_set)
+        translation = fit_translation(joints, points[..., :2], points[..., 2], camera.K)
+        vertices = self._mesh.upsample(coarse) + translation[:, None].astype(np.float32)
+        people = People(self.body, camera, keypoints, vertices)
+        _warn_of_bad_fits(people)
+        return people
+
+    def _keypoints(self, pose2d: ArrayLike | Keypoints) -> Keypoints:
+        if not isinstance(pose2d, Keypoints):
+            return Keypoints(self.joint_set, check_pose2d(pose2d, self.joint_set))
+        if pose2d.joint_set != self.joint_set:
+            raise InputError(
+                f"the poses have {pose2d.joint_set.name} joints, but this model lifts {self.joint_set.name}; "
+                "load the model of that joint set"
+            )
+        return pose2d
 
     def _coarse(self, pose: NDArray[np.float32]) -> NDArray[np.float32]:
         inputs = standardise(pose)
-        step = poses_at_once(self.session)
-        parts = [
-            self.session.run(["vertices"], {"pose2d": inputs[i : i + step]})[0]
-            for i in range(0, len(inputs), step)
-        ]
-        return np.concatenate(parts)
+        step = self.poses_at_once
+        return np.concatenate(
+            [
+                self.session.run(["vertices"], {"pose2d": inputs[i : i + step]})[0]
+                for i in range(0, len(inputs), step)
+            ]
+        )
 
 
-def poses_at_once(session: InferenceSession) -> int:
-    """How many poses a network is given per call: as many as its file says, at most :data:`CHUNK`."""
-    said = session.get_modelmeta().custom_metadata_map.get("poses_at_once", "")
+def _undistorted(points: NDArray[np.float32], camera: Camera) -> NDArray[np.float32]:
+    if camera.dist is None:
+        return points
+    present = points[..., 2:] > 0
+    straight = np.concatenate([camera.undistort_points(points[..., :2]), points[..., 2:]], -1)
+    return np.where(present, straight, 0).astype(np.float32)
+
+
+def _check_inside(points: NDArray[np.float32], size: tuple[int, int]) -> None:
+    for i, person in enumerate(points):
+        x, y = person[person[:, 2] > 0, :2].T
+        if np.any((x >= -0.5) & (y >= -0.5) & (x <= size[1] - 0.5) & (y <= size[0] - 0.5)):
+            continue
+        swapped = np.any((x >= 0) & (y >= 0) & (x <= size[0]) & (y <= size[1]))
+        hint = ", or swap (height, width) of the size" if swapped else ", counted from its upper left corner"
+        raise InputError(
+            f"all joints of person {i} lie outside the picture of {size[1]} x {size[0]} pixels; give pixels of that "
+            f"picture{hint}"
+        )
+
+
+def _warn_of_bad_fits(people: People) -> None:
+    """Missing joints given as numbers, other joint orders and 3D poses end in meshes that do not fit their 2D pose."""
+    for i, (error, points) in enumerate(zip(people.reprojection_px(), people.keypoints.points, strict=True)):
+        extent = np.ptp(points[points[:, 2] > 0, :2], axis=0).max()
+        if error > BAD_FIT * extent:
+            log.warning(
+                "the mesh of person %d lies %.0f px from its 2D pose (median), %.0f %% of its extent: are missing joints "
+                "marked by confidence 0, and are the joints 2D pixels in the order of %s?",
+                i,
+                error,
+                100 * error / extent,
+                people.keypoints.joint_set.name,
+            )
+
+
+def _poses_at_once(metadata: Mapping[str, str]) -> int:
+    said = metadata.get("poses_at_once", "")
     return min(max(int(said), 1), CHUNK) if said.isdecimal() else CHUNK
 
 
-def look_at(
-    pose2d: NDArray[np.float32], K: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Poses ``(N,J,3)`` as a virtual camera sees them (focal length 1) that looks at the middle of their
-    present joints, and its rotation ``(N,3,3)`` from the camera's axes.
+def look_at(pose2d: NDArray[np.float32], camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Poses ``(N,J,3)`` as a virtual camera of focal length 1 sees them that looks at the middle of their present
+    joints, and its rotation ``(N,3,3)`` from the camera's axes.
 
-    A person at the picture's edge is seen from the side; without this turn a crop cannot tell that from a
+    A person at the picture's edge is seen from the side; without this rotation a crop cannot tell that from a
     turned person (ours).
     """
     present = pose2d[..., 2] > 0
-    rays = (pose2d[..., :2] - K[:2, 2]) / [K[0, 0], K[1, 1]]
-    middle = (rays * present[..., None]).sum(1) / present.sum(1)[:, None]
+    rays = camera.rays(pose2d[..., :2])
+    middle = (rays[..., :2] * present[..., None]).sum(1) / present.sum(1)[:, None]
     rotation = gaze_rotation(middle[:, 0], middle[:, 1])
-    points = np.concatenate([rays, np.ones_like(rays[..., :1])], -1) @ rotation.swapaxes(-1, -2)
+    points = rays @ rotation.swapaxes(-1, -2)
     xy = points[..., :2] / np.maximum(points[..., 2:], 0.05)
     turned = np.where(present[..., None], np.concatenate([xy, pose2d[..., 2:]], -1), 0)
     return turned.astype(np.float32), rotation
@@ -123,8 +159,8 @@ def standardise(pose2d: NDArray[np.float32]) -> NDArray[np.float32]:
     """Network input from poses ``(N,J,3)``: x and y of the present joints minus their mean, over one
     root-mean-square radius.
 
-    Missing joints (confidence 0) become x = y = 0. One scale for both axes keeps the aspect, unlike the
-    original's (ours).
+    Missing joints (confidence 0) become x = y = 0. One scale for both axes keeps the aspect, unlike the original's
+    (ours).
     """
     present = (pose2d[..., 2:] > 0).astype(np.float32)
     count = present.sum(1, keepdims=True)

@@ -1,16 +1,16 @@
 """Square crops around people, and the virtual camera that looks at each.
 
-Pixel coordinates are the data sets': integers are pixel centres. As in the original I2L-MeshNet the crop is
-the box made square about its centre and widened by 1.25; unlike there (which shifts a box that sticks out of
-the picture) it stays where it is, so that what lies outside comes in as black (ours).
+As in the original I2L-MeshNet the crop is the box made square about its centre and widened by 1.25; unlike there
+(which shifts a box that sticks out of the picture) it stays where it is, and what lies outside is black (ours).
 """
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from openhmr.camera import Camera
 from openhmr.errors import InputError
-from openhmr.geometry.camera import gaze_rotation
+from openhmr.geometry.pinhole import gaze_rotation
 
 PATCH, LIXELS = 256, 64
 """Sides of the crop and of the lixel grid: a lixel is four pixels wide."""
@@ -19,11 +19,12 @@ DEPTH_M = 2.0
 ENLARGE = 1.25
 MAX_BOXES = 100
 MIN_SIDE_PX = 2.0
-MAX_BOX_PX = 1e5
+LARGEST_BOX = 4.0
+"""Of the picture's longer side: a person who fills a larger box lies almost wholly outside the picture."""
 
 
 def check_boxes(boxes: ArrayLike, image_size: tuple[int, int]) -> NDArray[np.float64]:
-    """Boxes ``(N,4)`` x, y, width, height in pixels from ``(4,)`` or ``(N,4)`` numbers.
+    """Boxes ``(N,4)`` x, y, width, height in pixels from ``(4,)`` or ``(N,4)`` numbers; N may be 0.
 
     They may stick out of the picture. Raises :class:`InputError` for other shapes, empty boxes, and boxes
     wholly outside.
@@ -36,19 +37,19 @@ def check_boxes(boxes: ArrayLike, image_size: tuple[int, int]) -> NDArray[np.flo
         out.dtype.kind not in "iuf"
         or out.ndim not in (1, 2)
         or out.shape[-1] != 4
-        or not 1 <= np.atleast_2d(out).shape[0] <= MAX_BOXES
+        or np.atleast_2d(out).shape[0] > MAX_BOXES
     ):
         given = f"of shape {out.shape}" if out.dtype.kind in "iuf" else f"of type {out.dtype}"
         raise InputError(
-            f"boxes are an array {given}; needed are 1 to {MAX_BOXES} rows of x, y, width, height in pixels"
+            f"boxes are an array {given}; needed are up to {MAX_BOXES} rows of x, y, width, height in pixels"
         )
     out = np.atleast_2d(out).astype(np.float64)
     height, width = image_size
+    largest = LARGEST_BOX * max(image_size)
     for x, y, w, h in out:
         name = f"box {x:g},{y:g},{w:g},{h:g}"
-        sound = np.isfinite([x, y, w, h]).all() and max(abs(x), abs(y), w, h) <= MAX_BOX_PX
-        if not sound or min(w, h) < MIN_SIDE_PX:
-            allowed = f"width and height must be {MIN_SIDE_PX:g} to {MAX_BOX_PX:,.0f} pixels"
+        if not np.isfinite([x, y, w, h]).all() or min(w, h) < MIN_SIDE_PX or max(w, h) > largest:
+            allowed = f"width and height must be {MIN_SIDE_PX:g} to {largest:,.0f} pixels in this picture"
             raise InputError(f"{name} is not usable; {allowed}: give x,y,width,height of a person")
         if min(x + w, width) - max(x, 0) < 1 or min(y + h, height) - max(y, 0) < 1:
             raise InputError(
@@ -102,8 +103,8 @@ def picture_px(lixels: NDArray, crops: NDArray) -> NDArray[np.float64]:
     return crops[:, None, :2] + (lixels[..., :2] / LIXELS - 0.5) * crops[:, None, 2:]
 
 
-def virtual_cameras(crops: NDArray, K: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotations ``(N,3,3)`` from the camera to the one that looks at each crop's centre, and its focal
-    lengths ``(N,)`` in pixels: those at which a metre across that gaze appears in the picture."""
-    x, y = (crops[:, 0] - K[0, 2]) / K[0, 0], (crops[:, 1] - K[1, 2]) / K[1, 1]
-    return gaze_rotation(x, y), K[0, 0] * np.sqrt(1 + x * x + y * y)
+def virtual_cameras(crops: NDArray, camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rotations ``(N,3,3)`` from the camera to the one that looks at each crop's centre, and its focal lengths
+    ``(N,)`` in pixels: those at which a metre across that gaze appears in the picture."""
+    x, y, _ = camera.rays(crops[:, :2]).T
+    return gaze_rotation(x, y), camera.K[0, 0] * np.sqrt(1 + x * x + y * y)

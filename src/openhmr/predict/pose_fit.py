@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import forward_kinematics
+from openhmr.predict.coarse_mesh import coarse_level
 
 PRIOR = 0.1
 """Weight of the regressed rotation against the vertices of a part; measured on rendered validation
@@ -26,7 +27,7 @@ class PoseFit:
     """Fits the pose of ``body`` to coarse meshes."""
 
     def __init__(self, body: Body) -> None:
-        self._ids = body.level("coarse").vertex_ids
+        self._ids = coarse_level(body).vertex_ids
         self._weights, self._parents = body.weights[self._ids].T.astype(np.float64), np.asarray(body.parents)
 
     def __call__(

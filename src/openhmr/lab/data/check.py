@@ -15,7 +15,7 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.mano import mano_joints21
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.geometry.camera import cam2pixel
+from openhmr.geometry.pinhole import cam2pixel
 from openhmr.joints import COCO, COCO18, HUMAN36, MANO, SMPL, JointSet
 from openhmr.joints.coco import COCO17
 from openhmr.lab.data.amass import AMASS

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from openhmr.bodies.body import Body
 from openhmr.errors import InputError
-from openhmr.geometry.camera import cam2pixel, world2cam
+from openhmr.geometry.pinhole import cam2pixel, world2cam
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import HUMAN36_TOP
 from openhmr.lab.crops.pose2mesh import process_bbox

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from openhmr.bodies.mano import mano_joint_regressor
 from openhmr.errors import InputError
-from openhmr.geometry.camera import pixel2cam
+from openhmr.geometry.pinhole import pixel2cam
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import HUMAN36_TOP
 from openhmr.lab.crops.i2l_meshnet import PATCH_PX, apply_affine, patch_affines

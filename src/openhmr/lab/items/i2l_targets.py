@@ -14,7 +14,7 @@ from openhmr.bodies.mano import mano_joints21
 from openhmr.bodies.skinning import skin
 from openhmr.bodies.smpl import face_regressor
 from openhmr.errors import InputError
-from openhmr.geometry.camera import cam2pixel
+from openhmr.geometry.pinhole import cam2pixel
 from openhmr.joints import HUMAN36_TOP, SMPL
 from openhmr.lab.crops.i2l_meshnet import PATCH_PX, apply_affine
 from openhmr.lab.data.types import Sample

@@ -13,7 +13,7 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.mano import mano_joints21
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.geometry.camera import cam2pixel
+from openhmr.geometry.pinhole import cam2pixel
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
 from openhmr.joints.coco import COCO17, add_pelvis_neck
 from openhmr.lab.crops.pose2mesh import (

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from openhmr.errors import InputError
-from openhmr.geometry.camera import gaze_rotation
+from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.synth.poses import exp_map
 from openhmr.lab.synth.shards import ARRAYS, pictures, read_shards

@@ -7,7 +7,7 @@ import numpy as np
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import forward_kinematics
-from openhmr.geometry.camera import cam2pixel, world2cam
+from openhmr.geometry.pinhole import cam2pixel, world2cam
 from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.synth.outfits import Closet, Outfit
 

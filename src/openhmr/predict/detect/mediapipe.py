@@ -8,13 +8,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.errors import InputError
+from openhmr.errors import InputError, MissingExtra
+from openhmr.io.poses import check_pose2d
+from openhmr.joints import COCO
 from openhmr.joints.coco import COCO17
+from openhmr.people import Keypoints
 from openhmr.predict.person_crop import squares
 from openhmr.predict.search import windows
 
@@ -68,28 +71,21 @@ _HEAD_TOP, _MARGIN = 0.75, 0.04
 side."""
 
 
-class Detection(NamedTuple):
-    """``pose2d (N,17,3)``: COCO keypoints as x, y in pixels and visibility in [0, 1]; ``boxes (N,4)`` x, y,
-    width, height."""
-
-    pose2d: NDArray[np.float64]
-    boxes: NDArray[np.float64]
-
-
-def detect_people(image: NDArray[np.uint8]) -> Detection:
+def detect_people(image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints:
     """Everybody whom MediaPipe finds in RGB ``image (height, width, 3)``, the best seen and largest first.
 
-    Raises :class:`InputError` if the extra is not installed, or nobody is found.
+    COCO keypoints with their visibility as confidence, and boxes; nobody is an empty result. ``time_s`` is not used:
+    every picture is searched by itself. Raises :class:`InputError` if the extra is not installed.
     """
     with _silence():
-        points = _read_people(image)
-    if not points:
-        raise InputError(
-            "no person was found in the picture; give a box with --box x,y,width,height, or leave --detect "
-            "out"
-        )
-    landmarks = np.stack(points)
-    return Detection(landmarks[:, COCO_OF_POSE33], np.stack([person_box(p) for p in landmarks]))
+        people = _read_people(image)
+    size = (image.shape[0], image.shape[1])
+    if not people:
+        return Keypoints(COCO, np.zeros((0, COCO.size, 3), np.float32), size, np.zeros((0, 4)), np.zeros(0))
+    landmarks = np.stack(people)
+    points = check_pose2d(landmarks[:, COCO_OF_POSE33], COCO)
+    boxes = np.stack([person_box(p) for p in landmarks])
+    return Keypoints(COCO, points, size, boxes, landmarks[..., 2].mean(1))
 
 
 def person_box(points: NDArray) -> NDArray[np.float64]:
@@ -171,7 +167,7 @@ def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise InputError(
+        raise MissingExtra(
             "--detect needs mediapipe, which is not installed; run: pip install 'openhmr[detect]', or give "
             "--box"
         ) from None

@@ -1,0 +1,58 @@
+"""Models by name or by file: what a file is follows from its own metadata, never from its name."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from openhmr.errors import InputError
+
+if TYPE_CHECKING:
+    from openhmr.bodies.body import Body
+    from openhmr.predict.lift import Lifter
+    from openhmr.predict.recover import Recoverer
+
+
+def available() -> dict[str, Path]:
+    """Name -> ONNX file of each shipped model, in the order of names."""
+    folder = Path(str(files("openhmr") / "assets" / "weights"))
+    return {file.stem: file for file in sorted(folder.glob("*.onnx"))}
+
+
+@overload
+def load(name: Literal["i2l-body"], body: "Body | None" = None) -> "Recoverer": ...  # type: ignore[overload-overlap]
+@overload
+def load(name: "Literal['pose2mesh-coco', 'pose2mesh-human36']", body: "Body | None" = None) -> "Lifter": ...
+@overload
+def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer": ...
+def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer":
+    """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab export`.
+
+    ``body`` is the body that the model was trained on, as :class:`~openhmr.bodies.Body` or as a file of it (SMPL, MANO,
+    or what `openhmr bodies convert` writes); by default the open body. A model that takes photos comes as a
+    :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a :class:`~openhmr.predict.lift.Lifter`.
+    Raises :class:`InputError` for other names and files, and where model and body do not belong together.
+    """
+    path = available().get(str(name))
+    if path is None:
+        path = Path(name)
+        if not path.is_file():
+            raise InputError(
+                f"there is no model {str(name)!r}; load one of {', '.join(available()) or 'none shipped'}, or the path of "
+                "an .onnx file"
+            )
+    from openhmr.bodies.body import Body
+    from openhmr.bodies.readers import read_body
+    from openhmr.bodies.shipped import open_body
+    from openhmr.predict.session import read_metadata
+
+    if body is None:
+        body = open_body()
+    elif not isinstance(body, Body):
+        body = read_body(body)
+    if "kind" in read_metadata(path):
+        from openhmr.predict.recover import Recoverer
+
+        return Recoverer(path, body)
+    from openhmr.predict.lift import Lifter
+
+    return Lifter(path, body)

@@ -1,0 +1,150 @@
+"""Detect, recover or lift, average, leave out who is not there: composed here, once."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openhmr.camera import Camera
+from openhmr.errors import InputError, NothingFound
+from openhmr.people import Frame, Keypoints, People
+from openhmr.predict.average import average
+from openhmr.predict.certainty import is_nobody, uncertain_mm, warn_of_uncertain
+from openhmr.predict.lift import Lifter
+from openhmr.predict.recover import Recoverer
+
+log = logging.getLogger(__name__)
+
+Combine = Literal["lixel", "param", "lift", "average"]
+"""What a pipeline with an image network returns: its lixel mesh; the mesh of its body parameters; Pose2Mesh on its
+2D joints; that averaged with the lixel mesh. All but ``param`` keep the body parameters beside it."""
+
+
+class Detector(Protocol):
+    """Finds people in pictures; nobody is an empty result, never an error."""
+
+    def __call__(self, image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One item of a stream: ``image (height, width, 3)`` RGB uint8, or the ``keypoints`` of its people, or both.
+
+    ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known; ``camera`` where it is
+    known; ``name`` for files; ``time_s`` in a video.
+    """
+
+    image: NDArray[np.uint8] | None = None
+    keypoints: Keypoints | None = None
+    boxes: NDArray[np.float64] | None = None
+    camera: Camera | None = None
+    name: str | None = None
+    time_s: float | None = None
+
+
+class Pipeline:
+    """``pipeline(source) -> frames``: one :class:`Frame` a :class:`Picture`, in bounded memory.
+
+    Pictures with keypoints are lifted. Others are searched by ``detector`` if there is one and they have no boxes;
+    with a ``recoverer`` they are recovered (without boxes and detector the most certain person), else what was
+    detected is lifted. ``combine`` says what of recoverer and lifter is returned. People who are not there (see
+    :func:`~openhmr.predict.certainty.is_nobody`) are left out unless ``keep_all``.
+    """
+
+    def __init__(
+        self,
+        recoverer: Recoverer | None = None,
+        lifter: Lifter | None = None,
+        detector: Detector | None = None,
+        *,
+        combine: Combine = "lixel",
+        keep_all: bool = False,
+    ) -> None:
+        if recoverer is None and lifter is None:
+            raise InputError("a pipeline needs a recoverer for photos, or a lifter for 2D poses")
+        if recoverer is not None and lifter is None and combine in ("lift", "average"):
+            raise InputError(f"combining by {combine!r} needs a lifter beside the recoverer; give both")
+        self.recoverer, self.lifter, self.detector = recoverer, lifter, detector
+        self.combine, self.keep_all = combine, keep_all
+
+    def __call__(self, source: Iterable[Picture]) -> Iterator[Frame]:
+        """Frames of ``source`` in its order, each as soon as it is asked for; frames without anybody are empty."""
+        for index, picture in enumerate(source):
+            yield self.frame(picture, index)
+
+    def one(self, picture: Picture) -> Frame:
+        """The frame of a single picture. Raises :class:`NothingFound` if there is nobody in it."""
+        frame = self.frame(picture)
+        if not len(frame.people):
+            where = picture.name or "the picture"
+            raise NothingFound(
+                f"nobody was found in {where}; give the box of a person, or ask for what was seen all the same"
+            )
+        return frame
+
+    def frame(self, picture: Picture, index: int = 0) -> Frame:
+        """The frame of one picture, perhaps an empty one."""
+        picture = _straight(picture)
+        people = self._people(picture)
+        return Frame(index, {"body": people}, picture.time_s, picture.name, picture.image)
+
+    def _people(self, picture: Picture) -> People:
+        if picture.keypoints is not None:
+            return self._lift(picture.keypoints, picture.camera)
+        if picture.image is None:
+            raise InputError("a picture of the stream has neither image nor keypoints; give one of them")
+        boxes = picture.boxes
+        if boxes is None and self.detector is not None:
+            detected = self.detector(picture.image, picture.time_s)
+            if self.recoverer is None:
+                return self._lift(detected, picture.camera)
+            boxes = detected.boxes
+        if self.recoverer is None:
+            raise InputError("a picture of the stream has no keypoints, and there is no detector; give either of them")
+        return self._combined(self._present(self.recoverer(picture.image, boxes, picture.camera)))
+
+    def _lift(self, keypoints: Keypoints, camera: Camera | None) -> People:
+        if self.lifter is None:
+            raise InputError("a picture of the stream has keypoints, but the pipeline has no lifter; give it one")
+        return self.lifter(keypoints, camera)
+
+    def _present(self, people: People) -> People:
+        """Those of the recovered people who are there; warns of the others, and of the uncertain."""
+        nobody = is_nobody(people)
+        if self.keep_all or not nobody.any():
+            warn_of_uncertain(people)
+            return people
+        log.warning("left out %d of %d: in their boxes nobody is to be seen", nobody.sum(), len(people))
+        kept = people[~nobody]
+        warn_of_uncertain(kept)
+        return kept
+
+    def _combined(self, recovered: People) -> People:
+        if self.combine == "param" and len(recovered):
+            return recovered.parametric()
+        if self.lifter is None or self.combine == "lixel" or not len(recovered):
+            return recovered
+        lifted = self.lifter(recovered.keypoints, recovered.camera)
+        return replace(lifted, rig=recovered.rig) if self.combine == "lift" else average(recovered, lifted)
+
+
+def _straight(picture: Picture) -> Picture:
+    """The picture as a lens without distortion would have taken it."""
+    camera = picture.camera
+    if camera is None or camera.dist is None:
+        return picture
+    points, boxes = picture.keypoints, picture.boxes
+    if points is not None:
+        moved = np.concatenate([camera.undistort_points(points.points[..., :2]), points.points[..., 2:]], -1)
+        moved = np.where(points.points[..., 2:] > 0, moved, 0).astype(np.float32)
+        points = replace(points, points=moved)
+    return replace(
+        picture,
+        camera=camera.straight(),
+        image=None if picture.image is None else camera.undistort_image(picture.image),
+        keypoints=points,
+        boxes=None if boxes is None else camera.undistort_boxes(boxes),
+    )
