@@ -11,8 +11,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from openhmr.arguments import Parser, box, folder
 from openhmr.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,17 +53,6 @@ _EXAMPLES = """examples:
   openhmr lift examples/coco_skier.json --joints coco --out out/skier
   openhmr bodies convert SMPL_NEUTRAL.pkl smpl.npz
   openhmr lab --help"""
-
-
-class Parser(argparse.ArgumentParser):
-    """Keeps the lines of its examples, and reports wrong arguments like every other bad input: in one
-    sentence."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see `{self.prog} --help`")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -131,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "--focal", type=float, metavar="PX", help="focal length in pixels (default: 52 degrees field of view)"
     )
     lift.add_argument(
-        "--out", type=_folder, metavar="DIR", required=True, help="folder for the results; made if need be"
+        "--out", type=folder, metavar="DIR", required=True, help="folder for the results; made if need be"
     )
     lift.add_argument("--json", action="store_true", help="print a machine-readable summary")
     lift.set_defaults(run=_lift)
@@ -159,7 +149,7 @@ def _add_recover(commands: Any) -> None:
     who = recover.add_mutually_exclusive_group()
     who.add_argument(
         "--box",
-        type=_box,
+        type=box,
         action="append",
         metavar="X,Y,W,H",
         help="a person's box in pixels; may be given again",
@@ -177,7 +167,7 @@ def _add_recover(commands: Any) -> None:
     )
     recover.add_argument("--param", action="store_true", help="meshes and pictures show the parametric mesh")
     recover.add_argument(
-        "--out", type=_folder, metavar="DIR", required=True, help="folder for the results; made if need be"
+        "--out", type=folder, metavar="DIR", required=True, help="folder for the results; made if need be"
     )
     recover.add_argument("--json", action="store_true", help="print a machine-readable summary")
     recover.set_defaults(run=_recover)
@@ -379,24 +369,6 @@ def _check_folder(out: Path, names: tuple[str, ...]) -> None:
     folder = next((out / name for name in names if (out / name).is_dir()), None)
     if folder is not None:
         raise InputError(f"{folder} is a folder where a result would go; move it or choose another --out")
-
-
-def _folder(text: str) -> Path:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty; name a folder for the results")
-    return Path(text)
-
-
-def _box(text: str) -> list[float]:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 4:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not x,y,width,height in pixels, such as 280,45,219,347"
-        )
-    return numbers
 
 
 def _convert(options: argparse.Namespace) -> None:

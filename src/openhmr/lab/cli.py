@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
+from openhmr.arguments import Parser, positive
 from openhmr.bodies.shipped import open_body
-from openhmr.cli import Parser
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab import cli_official
@@ -36,13 +36,6 @@ EXAMPLES = """examples:
   openhmr lab real pose2sim_single.npz --system lixel --videos videos --sheet sheet.jpg --out pred.npz
 """
 WEIGHTS = Path(__file__).parents[1] / "assets" / "weights"
-
-
-def positive(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is given, a whole number above 0 is needed")
-    return int(text)
 
 
 def bake_body(args: argparse.Namespace) -> int:
