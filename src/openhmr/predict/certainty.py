@@ -1,0 +1,48 @@
+"""Whether there is anybody at all where the image network saw a person, and how sure it is (ours)."""
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openhmr.people import People
+
+log = logging.getLogger(__name__)
+
+NOBODY_MM = 68.0
+"""Mean distance between a recovered mesh and its own parametric body from which there is nobody, or too little of
+somebody. Where the picture guides the network, both agree: whole people reach 57 mm, also 80 pixels tall (119
+boxes in real videos and photos); without anybody they drift apart: at least 72 mm in 103 empty pictures and boxes.
+Of people cut off at the hips, whose meshes are wrong by decimetres, nine in ten lie above."""
+
+UNSURE_MM = 150.0
+"""Median deviation of the joints. Of people who are there 1 in 100 has more; about half of the boxes without them
+have."""
+
+
+def disagreement_mm(people: People) -> NDArray[np.float64]:
+    """Mean distance ``(N,)`` in mm between the vertices of the mesh and of its parametric body, roots aligned."""
+    parametric = people.parametric()
+    apart = (people.vertices - people.roots[:, None]) - (parametric.vertices - parametric.roots[:, None])
+    return 1000 * np.linalg.norm(apart, axis=-1).mean(-1)
+
+
+def is_nobody(people: People) -> NDArray[np.bool_]:
+    """Which ``(N,)`` of the recovered people are not there; none, where there is no rig to compare with."""
+    if people.rig is None or not len(people):
+        return np.zeros(len(people), bool)
+    return disagreement_mm(people) > NOBODY_MM
+
+
+def uncertain_mm(people: People) -> NDArray[np.float64]:
+    """Median standard deviation ``(N,)`` of the joints in mm; nan where the method gives none."""
+    if people.sigma is None:
+        return np.full(len(people), np.nan)
+    return 1000 * np.median(np.linalg.norm(people.sigma.joints, axis=-1), axis=-1)
+
+
+def warn_of_uncertain(people: People) -> None:
+    """Log who is less certain than people usually are."""
+    for i, sigma in enumerate(uncertain_mm(people)):
+        if sigma > UNSURE_MM:
+            log.warning("person %d is uncertain by %.0f mm (median of the joints); maybe nobody is there", i, sigma)
