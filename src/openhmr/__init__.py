@@ -32,7 +32,24 @@ _HOMES = {
     "Rig": "people",
     "read_photo": "io.images",
 }
-__all__ = ["InputError", "NothingFound", "__version__", "available", "load", *_HOMES]  # noqa: PLE0604
+__all__ = [
+    "Body",
+    "Camera",
+    "Frame",
+    "InputError",
+    "Keypoints",
+    "Lifter",
+    "NothingFound",
+    "People",
+    "Picture",
+    "Pipeline",
+    "Recoverer",
+    "Rig",
+    "__version__",
+    "available",
+    "load",
+    "read_photo",
+]
 
 
 def __getattr__(name: str) -> Any:

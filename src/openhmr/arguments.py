@@ -42,3 +42,51 @@ def box(text: str) -> list[float]:
             f"{text!r} is not x,y,width,height in pixels, such as 280,45,219,347"
         )
     return numbers
+
+
+class VersionAction(argparse.Action):
+    """Looks the version up only when asked."""
+
+    def __init__(self, option_strings: list[str], dest: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print("openhmr", version("openhmr"))
+        parser.exit()
+
+
+def add_camera(parser: argparse.ArgumentParser, focal: str) -> None:
+    """``--camera`` and ``--focal``, of which one may be given; ``focal`` says what is taken without them."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--camera",
+        type=Path,
+        metavar="FILE",
+        help="calibrated camera: JSON, npz, OpenCV or Pose2Sim file with K, image_size and perhaps dist",
+    )
+    which.add_argument("--focal", type=float, metavar="PX", help=f"focal length in pixels (default: {focal})")
+    parser.add_argument("--camera-name", metavar="NAME", help="which camera of a file that holds several")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """``--model`` and ``--body``."""
+    parser.add_argument("--model", type=Path, metavar="FILE", help="an .onnx file of `openhmr lab export`")
+    parser.add_argument(
+        "--body", type=Path, metavar="FILE", help="the body it was trained on (default: the open body)"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """``--out``, ``--overwrite``, ``--no-pictures`` and ``--json``."""
+    parser.add_argument(
+        "--out", type=folder, metavar="DIR", required=True, help="folder for the results; made if missing"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that openhmr did not write, too"
+    )
+    parser.add_argument(
+        "--no-pictures", action="store_true", help="write meshes and numbers only, which is quicker"
+    )
+    parser.add_argument("--json", action="store_true", help="print a machine-readable summary")

@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from openhmr.errors import InputError
 
 FIELD_OF_VIEW = np.deg2rad(52.0)
-"""Over the longer image side, when nothing is known: ours; a 35 mm equivalent of 37 mm, between a phone's wide
-main camera (about 70 degrees) and Human3.6M's (47 degrees)."""
+"""Over the longer image side, when nothing is known: ours; a 35 mm equivalent of 37 mm, between a phone's
+wide main camera (about 70 degrees) and Human3.6M's (47 degrees)."""
 
 FOCAL_LIMITS = 0.1, 100.0
-"""Of the longer image side: from a field of view of 157 degrees, wider than any lens that draws straight lines,
-to one of half a degree. (Systems of weak perspective pass for pinhole cameras of 5,000 px on a 256 px crop.)"""
+"""Of the longer image side: from a field of view of 157 degrees, wider than any lens that draws straight
+lines, to one of half a degree. (Systems of weak perspective pass for pinhole cameras of 5,000 px on a 256 px
+crop.)"""
 
 MAX_SIDE_PX = 100_000
 DISTORTION_COUNTS = (4, 5, 8, 12, 14)
@@ -34,13 +35,13 @@ class Camera:
     """A calibrated or assumed pinhole camera.
 
     **Pixel coordinates**, here and everywhere in this package, are those of OpenCV and of most data sets: the
-    *centre* of the upper left pixel is (0, 0), so that a picture of width w spans -0.5 to w - 0.5. **Camera axes**
-    are x right, y down, z forward.
+    *centre* of the upper left pixel is (0, 0), so that a picture of width w spans -0.5 to w - 0.5. **Camera
+    axes** are x right, y down, z forward.
 
-    ``K (3,3)`` has focal lengths and principal point in pixels and no skew, ``image_size`` is (height, width),
-    ``source`` says where the focal length came from. ``dist`` holds OpenCV's distortion coefficients, or is None:
-    then lines are straight. ``down (3,)`` is the direction of gravity in camera axes where it is known.
-    Raises :class:`InputError` for what cannot be a camera.
+    ``K (3,3)`` has focal lengths and principal point in pixels and no skew, ``image_size`` is (height,
+    width), ``source`` says where the focal length came from. ``dist`` holds OpenCV's distortion coefficients,
+    or is None: then lines are straight. ``down (3,)`` is the direction of gravity in camera axes where it is
+    known. Raises :class:`InputError` for what cannot be a camera.
     """
 
     K: NDArray[np.float64]
@@ -64,7 +65,9 @@ class Camera:
         """Square pixels and the principal point in the picture's centre. ``focal_px`` in pixels."""
         height, width = check_image_size(image_size)
         if isinstance(focal_px, bool) or not isinstance(focal_px, int | float | np.integer | np.floating):
-            raise InputError(f"focal length is {focal_px!r}; a number of pixels is needed: leave it out if unknown")
+            raise InputError(
+                f"focal length is {focal_px!r}; a number of pixels is needed: leave it out if unknown"
+            )
         focal = _check_focal(focal_px, (height, width))
         K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
         return cls(K, (height, width), source)
@@ -86,7 +89,8 @@ class Camera:
         return self.K[:2, 2]
 
     def project(self, points_m: NDArray) -> NDArray[np.float64]:
-        """Pixels ``(...,2)`` of ``points_m (...,3)`` in camera axes, by the pinhole alone (without ``dist``)."""
+        """Pixels ``(...,2)`` of ``points_m (...,3)`` in camera axes, by the pinhole alone (without
+        ``dist``)."""
         points = np.asarray(points_m, np.float64)
         return points[..., :2] / points[..., 2:] * self.focal_px + self.principal_px
 
@@ -121,7 +125,8 @@ class Camera:
         return np.asarray(cv2.undistort(image, self.K, self.dist), np.uint8)
 
     def undistort_boxes(self, boxes: NDArray) -> NDArray[np.float64]:
-        """Boxes ``(N,4)`` x, y, width, height around what ``boxes (N,4)`` enclose in the distorted picture."""
+        """Boxes ``(N,4)`` x, y, width, height around what ``boxes (N,4)`` enclose in the distorted
+        picture."""
         boxes = np.asarray(boxes, np.float64)
         if self.dist is None:
             return boxes
@@ -143,14 +148,16 @@ def check_image_size(image_size: object) -> tuple[int, int]:
         or not all(1 <= n <= MAX_SIDE_PX and n == int(n) for n in image_size)
     ):
         raise InputError(
-            f"image_size is {image_size!r}; (height, width) of the picture is needed, each a whole number from 1 "
+            f"image_size is {image_size!r}; (height, width) of the picture is needed, each a whole number "
+            f"from 1 "
             f"to {MAX_SIDE_PX:,} pixels"
         )
     return int(image_size[0]), int(image_size[1])
 
 
 def image_size_around(points: NDArray) -> tuple[int, int]:
-    """``(height, width)`` of a picture in whose middle the people ``points (N,J,3)`` (x, y, confidence) stand.
+    """``(height, width)`` of a picture in whose middle the people ``points (N,J,3)`` (x, y, confidence)
+    stand.
 
     Ours: margins on the right and below equal those on the left and above, and are at least a tenth of the
     people's extent.
@@ -181,7 +188,9 @@ def _check_matrix(K: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
         raise InputError(f"K is {str(K)[:200]}; a 3 x 3 camera matrix of finite numbers is needed")
     if (matrix[2] != (0, 0, 1)).any():
-        raise InputError(f"the last row of K is {matrix[2].tolist()}; it must be 0, 0, 1: divide K by its last number")
+        raise InputError(
+            f"the last row of K is {matrix[2].tolist()}; it must be 0, 0, 1: divide K by its last number"
+        )
     for focal in matrix[(0, 1), (0, 1)]:
         _check_focal(float(focal), size)
     if max(abs(matrix[0, 1]), abs(matrix[1, 0])) > 1e-6 * matrix[0, 0]:
@@ -192,7 +201,8 @@ def _check_matrix(K: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
     centre, reach = np.array([size[1] - 1, size[0] - 1]) / 2, _FARTHEST_PRINCIPAL * max(size)
     if (np.abs(matrix[:2, 2] - centre) > reach).any():
         raise InputError(
-            f"K has its principal point at {matrix[0, 2]:g}, {matrix[1, 2]:g}, far outside the picture of {size[1]} x "
+            f"K has its principal point at {matrix[0, 2]:g}, {matrix[1, 2]:g}, far outside the picture of "
+            f"{size[1]} x "
             f"{size[0]} pixels; give pixels of that picture, and image_size as (height, width)"
         )
     return matrix
@@ -212,7 +222,8 @@ def _check_distortion(dist: ArrayLike) -> NDArray[np.float64]:
     out = _floats(dist).reshape(-1)
     if len(out) not in DISTORTION_COUNTS or not np.isfinite(out).all() or np.abs(out).max() > _MAX_DISTORTION:
         raise InputError(
-            f"dist is {str(dist)[:200]}; OpenCV's {', '.join(map(str, DISTORTION_COUNTS))} coefficients are allowed, "
+            f"dist is {str(dist)[:200]}; OpenCV's {', '.join(map(str, DISTORTION_COUNTS))} coefficients are "
+            f"allowed, "
             f"each at most {_MAX_DISTORTION:g} in size"
         )
     return out

@@ -4,7 +4,8 @@
 class InputError(ValueError):
     """Bad input: one sentence that says what was given, what is allowed and what to do.
 
-    The command line prints it after ``error:`` and exits with code 2; library callers catch it as a ``ValueError``.
+    The command line prints it after ``error:`` and exits with code 2; library callers catch it as a
+    ``ValueError``.
     """
 
 

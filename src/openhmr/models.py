@@ -25,19 +25,22 @@ def load(name: "Literal['pose2mesh-coco', 'pose2mesh-human36']", body: "Body | N
 @overload
 def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer": ...
 def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer":
-    """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab export`.
+    """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab
+    export`.
 
-    ``body`` is the body that the model was trained on, as :class:`~openhmr.bodies.Body` or as a file of it (SMPL, MANO,
-    or what `openhmr bodies convert` writes); by default the open body. A model that takes photos comes as a
-    :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a :class:`~openhmr.predict.lift.Lifter`.
-    Raises :class:`InputError` for other names and files, and where model and body do not belong together.
+    ``body`` is the body that the model was trained on, as :class:`~openhmr.bodies.Body` or as a file of it
+    (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body. A model that takes photos
+    comes as a :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
+    :class:`~openhmr.predict.lift.Lifter`. Raises :class:`InputError` for other names and files, and where
+    model and body do not belong together.
     """
     path = available().get(str(name))
     if path is None:
         path = Path(name)
         if not path.is_file():
             raise InputError(
-                f"there is no model {str(name)!r}; load one of {', '.join(available()) or 'none shipped'}, or the path of "
+                f"there is no model {str(name)!r}; load one of {', '.join(available()) or 'none shipped'}, "
+                f"or the path of "
                 "an .onnx file"
             )
     from openhmr.bodies.body import Body

@@ -14,7 +14,7 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
-from openhmr.joints import JOINT_SETS, JointSet, joint_set
+from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
 
 FORMAT = "openhmr-people-1"
 MAX_ELEMENTS = 200_000_000
@@ -28,9 +28,10 @@ Rows = Any
 class Keypoints:
     """2D poses of N people in one picture.
 
-    ``points (N,J,3)`` float32: x, y in pixels (see :class:`~openhmr.camera.Camera`) and a confidence in [0, 1],
-    0 where a joint is missing (then x = y = 0), in the order of ``joint_set``. ``image_size`` (height, width) where
-    the source tells it; ``boxes (N,4)`` x, y, width, height in pixels and ``scores (N,)`` where a detector gave them.
+    ``points (N,J,3)`` float32: x, y in pixels (see :class:`~openhmr.camera.Camera`) and a confidence in [0,
+    1], 0 where a joint is missing (then x = y = 0), in the order of ``joint_set``. ``image_size`` (height,
+    width) where the source tells it; ``boxes (N,4)`` x, y, width, height in pixels and ``scores (N,)`` where
+    a detector gave them.
     """
 
     joint_set: JointSet
@@ -44,14 +45,16 @@ class Keypoints:
 
     def __getitem__(self, rows: Rows) -> "Keypoints":
         picked = _several(rows)
-        optional = {k: v if v is None else v[picked] for k, v in (("boxes", self.boxes), ("scores", self.scores))}
+        optional = {
+            k: v if v is None else v[picked] for k, v in (("boxes", self.boxes), ("scores", self.scores))
+        }
         return replace(self, points=self.points[picked], **optional)
 
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """Parameters of the body model: ``pose (N,J,3)`` axis-angle relative to the parent joint (root: camera axes,
-    radians), ``betas (N,S)``, ``translation (N,3)`` metres, added after skinning."""
+    """Parameters of the body model: ``pose (N,J,3)`` axis-angle relative to the parent joint (root: camera
+    axes, radians), ``betas (N,S)``, ``translation (N,3)`` metres, added after skinning."""
 
     pose: NDArray[np.float32]
     betas: NDArray[np.float32]
@@ -63,8 +66,9 @@ class Rig:
 
 @dataclass(frozen=True, eq=False)
 class Sigma:
-    """Standard deviations in metres of root-relative positions, ``vertices (N,V,3)`` and ``joints (N,J,3)`` (of the
-    keypoints' joint set), along the axes of the virtual camera that looks at the person (right, down, away)."""
+    """Standard deviations in metres of root-relative positions, ``vertices (N,V,3)`` and ``joints (N,J,3)``
+    (of the keypoints' joint set), along the axes of the virtual camera that looks at the person (right, down,
+    away)."""
 
     vertices: NDArray[np.float32]
     joints: NDArray[np.float32]
@@ -77,10 +81,11 @@ class Sigma:
 class People:
     """N >= 0 instances of one ``body`` before one ``camera``.
 
-    ``vertices (N,V,3)`` float32 in metres, camera axes (x right, y down, z forward), placed so that ``camera``
-    projects them onto the picture. ``keypoints`` are the 2D joints that were lifted, or that the image network saw.
-    ``rig`` are body-model parameters of a second, parametric mesh (:meth:`parametric`), ``sigma`` how sure each
-    vertex is, ``track_ids (N,)`` who is who from frame to frame: each None where the method does not tell.
+    ``vertices (N,V,3)`` float32 in metres, camera axes (x right, y down, z forward), placed so that
+    ``camera`` projects them onto the picture. ``keypoints`` are the 2D joints that were lifted, or that the
+    image network saw. ``rig`` are body-model parameters of a second, parametric mesh (:meth:`parametric`),
+    ``sigma`` how sure each vertex is, ``track_ids (N,)`` who is who from frame to frame: each None where the
+    method does not tell.
     """
 
     body: Body
@@ -116,7 +121,7 @@ class People:
 
         Raises :class:`InputError` if the body has no regressor for it.
         """
-        regressor = self.body.joint_regressor(joint_set(name))
+        regressor = self.body.joint_regressor(get_joint_set(name))
         return np.matmul(regressor, self.vertices).astype(np.float32, copy=False)
 
     @property
@@ -136,7 +141,9 @@ class People:
         Raises :class:`InputError` where there is no rig.
         """
         if self.rig is None:
-            raise InputError("these people have no body parameters (a lift gives none); recover them from a photo")
+            raise InputError(
+                "these people have no body parameters (a lift gives none); recover them from a photo"
+            )
         skinned, _ = skin(self.body, self.rig.pose, self.rig.betas)
         moved = skinned + self.rig.translation[:, None].astype(np.float32)
         return replace(self, vertices=moved, sigma=None)
@@ -146,7 +153,8 @@ class People:
         return self[person].vertices[0], self.faces
 
     def overlay(self, image: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """Picture of the meshes over ``image (height, width, 3)`` RGB (else over a blank canvas), with a side view."""
+        """Picture of the meshes over ``image (height, width, 3)`` RGB (else over a blank canvas), with a side
+        view."""
         from openhmr.render.overlay import canvas_for, overlay_picture
 
         return overlay_picture(self, canvas_for(self, image))
@@ -171,7 +179,9 @@ class People:
             "body_hash": np.array(self.body.content_hash()),
         }
         out |= {
-            f"joints_{name}": self.joints(name) for name in JOINT_SETS if self.body.has_joint_regressor(JOINT_SETS[name])
+            f"joints_{name}": self.joints(name)
+            for name in JOINT_SETS
+            if self.body.has_joint_regressor(JOINT_SETS[name])
         }
         if self.sigma is not None:
             out |= {"vertices_sigma": self.sigma.vertices, "joints_sigma": self.sigma.joints}
@@ -183,13 +193,16 @@ class People:
     def save(self, path: str | Path) -> None:
         """Write everything but the body itself to ``path`` (.npz), atomically; :meth:`load` reads it."""
         if Path(path).suffix != ".npz":
-            raise InputError(f"{path} does not end in .npz, the format that people are saved in; choose such a name")
+            raise InputError(
+                f"{path} does not end in .npz, the format that people are saved in; choose such a name"
+            )
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path, body: Body | None = None) -> "People":
-        """Read what :meth:`save` (or an earlier version's result.npz) wrote, for ``body``: by default the open one.
+        """Read what :meth:`save` (or an earlier version's result.npz) wrote, for ``body``: by default the
+        open one.
 
         Raises :class:`InputError` if the file is no such file, or of another body.
         """
@@ -198,7 +211,9 @@ class People:
 
             body = open_body()
         data = read_npz(path, MAX_ELEMENTS)
-        missing = [k for k in ("vertices", "faces", "camera_K", "image_size", "pose2d", "joint_set") if k not in data]
+        missing = [
+            k for k in ("vertices", "faces", "camera_K", "image_size", "pose2d", "joint_set") if k not in data
+        ]
         if missing:
             raise InputError(f"{path} lacks {', '.join(missing)}; give a result.npz that openhmr wrote")
         version = str(data.get("format", FORMAT))
@@ -213,11 +228,12 @@ def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, pat
     if not same or vertices.ndim != 3 or vertices.shape[1:] != (body.num_vertices, 3):
         given = f"vertices of shape {vertices.shape} and {len(data['faces'])} faces"
         raise InputError(
-            f"{path} holds {given}, which are not those of the body with {body.num_vertices} vertices; load it with the "
+            f"{path} holds {given}, which are not those of the body with {body.num_vertices} vertices; load "
+            f"it with the "
             "body that it was made with"
         )
     people, points = len(vertices), data["pose2d"]
-    joints = joint_set(str(data["joint_set"]))
+    joints = get_joint_set(str(data["joint_set"]))
     shapes = {
         "pose2d": (people, joints.size, 3),
         "boxes": (people, 4),
@@ -231,16 +247,22 @@ def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, pat
     }
     for name, shape in shapes.items():
         if name in data and data[name].shape != shape:
-            raise InputError(f"{path} holds {name} of shape {data[name].shape}; it must be {shape}: the file is damaged")
+            raise InputError(
+                f"{path} holds {name} of shape {data[name].shape}; it must be {shape}: the file is damaged"
+            )
     source = str(data.get("camera_source", "given"))
     if source not in ("given", "exif", "assumed"):
-        raise InputError(f"{path} says its camera is {source!r}; given, exif or assumed is known: the file is damaged")
+        raise InputError(
+            f"{path} says its camera is {source!r}; given, exif or assumed is known: the file is damaged"
+        )
     size = tuple(int(n) for n in data["image_size"])
     camera = Camera(data["camera_K"], size, source, down=data.get("camera_down"))  # type: ignore[arg-type]
     return cls(
         body,
         camera,
-        Keypoints(joints, points.astype(np.float32), camera.image_size, data.get("boxes"), data.get("scores")),
+        Keypoints(
+            joints, points.astype(np.float32), camera.image_size, data.get("boxes"), data.get("scores")
+        ),
         vertices.astype(np.float32, copy=False),
         Rig(data["pose"], data["betas"], data["translation_param"]) if "pose" in data else None,
         Sigma(data["vertices_sigma"], data["joints_sigma"]) if "vertices_sigma" in data else None,
@@ -258,8 +280,8 @@ class Frame:
     """Everybody in one picture of a stream: body and hands together.
 
     ``index`` counts from 0, ``time_s`` is the picture's time in a video, ``name`` what it is called (a file's
-    stem). ``groups`` hold the people by part. ``image (height, width, 3)`` is the picture that they were seen in,
-    free of lens distortion, or None.
+    stem). ``groups`` hold the people by part. ``image (height, width, 3)`` is the picture that they were seen
+    in, free of lens distortion, or None.
     """
 
     index: int

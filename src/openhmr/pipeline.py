@@ -19,8 +19,8 @@ from openhmr.predict.recover import Recoverer
 log = logging.getLogger(__name__)
 
 Combine = Literal["lixel", "param", "lift", "average"]
-"""What a pipeline with an image network returns: its lixel mesh; the mesh of its body parameters; Pose2Mesh on its
-2D joints; that averaged with the lixel mesh. All but ``param`` keep the body parameters beside it."""
+"""What a pipeline with an image network returns: its lixel mesh; the mesh of its body parameters; Pose2Mesh
+on its 2D joints; that averaged with the lixel mesh. All but ``param`` keep the body parameters beside it."""
 
 
 class Detector(Protocol):
@@ -31,7 +31,8 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One item of a stream: ``image (height, width, 3)`` RGB uint8, or the ``keypoints`` of its people, or both.
+    """One item of a stream: ``image (height, width, 3)`` RGB uint8, or the ``keypoints`` of its people, or
+    both.
 
     ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known; ``camera`` where it is
     known; ``name`` for files; ``time_s`` in a video.
@@ -48,10 +49,10 @@ class Picture:
 class Pipeline:
     """``pipeline(source) -> frames``: one :class:`Frame` a :class:`Picture`, in bounded memory.
 
-    Pictures with keypoints are lifted. Others are searched by ``detector`` if there is one and they have no boxes;
-    with a ``recoverer`` they are recovered (without boxes and detector the most certain person), else what was
-    detected is lifted. ``combine`` says what of recoverer and lifter is returned. People who are not there (see
-    :func:`~openhmr.predict.certainty.is_nobody`) are left out unless ``keep_all``.
+    Pictures with keypoints are lifted. Others are searched by ``detector`` if there is one and they have no
+    boxes; with a ``recoverer`` they are recovered (without boxes and detector the most certain person), else
+    what was detected is lifted. ``combine`` says what of recoverer and lifter is returned. People who are not
+    there (see :func:`~openhmr.predict.certainty.is_nobody`) are left out unless ``keep_all``.
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class Pipeline:
         self.combine, self.keep_all = combine, keep_all
 
     def __call__(self, source: Iterable[Picture]) -> Iterator[Frame]:
-        """Frames of ``source`` in its order, each as soon as it is asked for; frames without anybody are empty."""
+        """Frames of ``source`` in its order, each as soon as it is asked for; frames without anybody are
+        empty."""
         for index, picture in enumerate(source):
             yield self.frame(picture, index)
 
@@ -81,7 +83,8 @@ class Pipeline:
         if not len(frame.people):
             where = picture.name or "the picture"
             raise NothingFound(
-                f"nobody was found in {where}; give the box of a person, or ask for what was seen all the same"
+                f"nobody was found in {where}; give the box of a person, or ask for what was seen all the "
+                f"same"
             )
         return frame
 
@@ -103,12 +106,16 @@ class Pipeline:
                 return self._lift(detected, picture.camera)
             boxes = detected.boxes
         if self.recoverer is None:
-            raise InputError("a picture of the stream has no keypoints, and there is no detector; give either of them")
+            raise InputError(
+                "a picture of the stream has no keypoints, and there is no detector; give either of them"
+            )
         return self._combined(self._present(self.recoverer(picture.image, boxes, picture.camera)))
 
     def _lift(self, keypoints: Keypoints, camera: Camera | None) -> People:
         if self.lifter is None:
-            raise InputError("a picture of the stream has keypoints, but the pipeline has no lifter; give it one")
+            raise InputError(
+                "a picture of the stream has keypoints, but the pipeline has no lifter; give it one"
+            )
         return self.lifter(keypoints, camera)
 
     def _present(self, people: People) -> People:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from openhmr.export.obj import CAMERA_TO_Y_UP
 from openhmr.geometry.mesh import vertex_normals
 from openhmr.io.atomic import atomic_path
-from openhmr.predict.result import Result
+from openhmr.people import People
 
 _MAGIC, _VERSION, _JSON, _BIN = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
 _FLOAT, _UINT32, _ARRAY_BUFFER, _ELEMENT_BUFFER = 5126, 5125, 34962, 34963
@@ -46,21 +46,21 @@ class _Buffer:
         return len(self.accessors) - 1
 
 
-def write_glb(path: str | Path, result: Result) -> None:
+def write_glb(path: str | Path, people: People) -> None:
     """Write N people as the nodes ``person_0`` ... of one scene: positions and normals, metres, y up, camera
     at the origin.
 
-    A node's translation places its pelvis, so that viewers can move people singly. Atomic.
+    A node's translation places its root joint, so that viewers can move people singly. Atomic.
     """
     buffer = _Buffer()
-    indices = buffer.add(result.faces.astype(np.uint32).ravel(), "SCALAR", _ELEMENT_BUFFER)
-    meshes, nodes = [], []
-    for i, placed in enumerate(result.vertices):
-        shift = result.translation[i].astype(np.float32)
+    indices = buffer.add(people.faces.astype(np.uint32).ravel(), "SCALAR", _ELEMENT_BUFFER)
+    meshes, nodes, roots = [], [], people.roots
+    for i, placed in enumerate(people.vertices):
+        shift = roots[i].astype(np.float32)
         local = np.ascontiguousarray((placed - shift) * CAMERA_TO_Y_UP, np.float32)
         attributes = {
             "POSITION": buffer.add(local, "VEC3", _ARRAY_BUFFER),
-            "NORMAL": buffer.add(vertex_normals(local, result.faces), "VEC3", _ARRAY_BUFFER),
+            "NORMAL": buffer.add(vertex_normals(local, people.faces), "VEC3", _ARRAY_BUFFER),
         }
         meshes.append(
             {

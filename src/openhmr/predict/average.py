@@ -1,5 +1,5 @@
-"""Both systems together: the mesh recovered from pixels and the mesh lifted from its 2D joints, averaged by their
-uncertainties."""
+"""Both systems together: the mesh recovered from pixels and the mesh lifted from its 2D joints, averaged by
+their uncertainties."""
 
 from dataclasses import replace
 
@@ -11,21 +11,24 @@ from openhmr.people import People, Sigma
 from openhmr.predict.person_crop import squares, virtual_cameras
 
 LIFT_SIGMA_M, LIFT_GAIN = np.array([0.025, 0.026, 0.067]), np.array([1.0, 1.05, 1.9])
-"""Root mean square error of a lifted vertex (right, down and away from the camera, relative to the pelvis) given
-true 2D joints, and how much each metre of the 2D joints' deviation adds to it, in quadrature: Pose2Mesh (coco) on
-held-out people whose joints were moved by normal noise of 1 to 16 cm."""
+"""Root mean square error of a lifted vertex (right, down and away from the camera, relative to the pelvis)
+given true 2D joints, and how much each metre of the 2D joints' deviation adds to it, in quadrature: Pose2Mesh
+(coco) on held-out people whose joints were moved by normal noise of 1 to 16 cm."""
 
 
 def average(recovered: People, lifted: People) -> People:
-    """``recovered`` with its vertices replaced by the average with ``lifted``, the same people, aligned at the root.
+    """``recovered`` with its vertices replaced by the average with ``lifted``, the same people, aligned at
+    the root.
 
-    Each vertex and axis of the virtual camera weighs by the inverse of its variance; the lift's follows from the
-    deviations of the 2D joints, since Pose2Mesh gives none. The root stays where the picture put it; ``sigma``
-    becomes that of an average of independent errors, which these are not quite. The rig is kept.
+    Each vertex and axis of the virtual camera weighs by the inverse of its variance; the lift's follows from
+    the deviations of the 2D joints, since Pose2Mesh gives none. The root stays where the picture put it;
+    ``sigma`` becomes that of an average of independent errors, which these are not quite. The rig is kept.
     """
     boxes = recovered.keypoints.boxes
     if recovered.sigma is None or boxes is None or len(lifted) != len(recovered):
-        raise InputError("an average needs people recovered from boxes in a photo, and the lift of their keypoints")
+        raise InputError(
+            "an average needs people recovered from boxes in a photo, and the lift of their keypoints"
+        )
     rotation, _ = virtual_cameras(squares(boxes), recovered.camera)
     other_sigma = lift_sigma(recovered.sigma)
     root = recovered.roots[:, None]
@@ -45,7 +48,8 @@ def average(recovered: People, lifted: People) -> People:
 
 
 def lift_sigma(sigma: Sigma) -> NDArray[np.float64]:
-    """Standard deviations ``(N,1,3)`` in metres of vertices lifted from 2D joints that deviate by ``sigma``."""
+    """Standard deviations ``(N,1,3)`` in metres of vertices lifted from 2D joints that deviate by
+    ``sigma``."""
     spread = np.sqrt((sigma.joints[..., :2].astype(np.float64) ** 2).mean((1, 2)))
     return np.sqrt(LIFT_SIGMA_M**2 + (LIFT_GAIN * spread[:, None]) ** 2)[:, None]
 

@@ -10,18 +10,20 @@ from openhmr.people import People
 log = logging.getLogger(__name__)
 
 NOBODY_MM = 68.0
-"""Mean distance between a recovered mesh and its own parametric body from which there is nobody, or too little of
-somebody. Where the picture guides the network, both agree: whole people reach 57 mm, also 80 pixels tall (119
-boxes in real videos and photos); without anybody they drift apart: at least 72 mm in 103 empty pictures and boxes.
-Of people cut off at the hips, whose meshes are wrong by decimetres, nine in ten lie above."""
+"""Mean distance between a recovered mesh and its own parametric body from which there is nobody, or too
+little of somebody. Where the picture guides the network, both agree: whole people reach 57 mm, also 80 pixels
+tall (119 boxes in real videos and photos); without anybody they drift apart: at least 72 mm in 103 empty
+pictures and boxes. Of people cut off at the hips, whose meshes are wrong by decimetres, nine in ten lie
+above."""
 
 UNSURE_MM = 150.0
-"""Median deviation of the joints. Of people who are there 1 in 100 has more; about half of the boxes without them
-have."""
+"""Median deviation of the joints. Of people who are there 1 in 100 has more; about half of the boxes without
+them have."""
 
 
 def disagreement_mm(people: People) -> NDArray[np.float64]:
-    """Mean distance ``(N,)`` in mm between the vertices of the mesh and of its parametric body, roots aligned."""
+    """Mean distance ``(N,)`` in mm between the vertices of the mesh and of its parametric body, roots
+    aligned."""
     parametric = people.parametric()
     apart = (people.vertices - people.roots[:, None]) - (parametric.vertices - parametric.roots[:, None])
     return 1000 * np.linalg.norm(apart, axis=-1).mean(-1)
@@ -45,4 +47,6 @@ def warn_of_uncertain(people: People) -> None:
     """Log who is less certain than people usually are."""
     for i, sigma in enumerate(uncertain_mm(people)):
         if sigma > UNSURE_MM:
-            log.warning("person %d is uncertain by %.0f mm (median of the joints); maybe nobody is there", i, sigma)
+            log.warning(
+                "person %d is uncertain by %.0f mm (median of the joints); maybe nobody is there", i, sigma
+            )

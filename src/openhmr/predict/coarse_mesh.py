@@ -9,7 +9,8 @@ from openhmr.joints import JointSet
 
 
 def coarse_level(body: Body) -> Level:
-    """The level that networks of ``body`` predict: ``coarse``, or the whole mesh of a body without such a level."""
+    """The level that networks of ``body`` predict: ``coarse``, or the whole mesh of a body without such a
+    level."""
     if "coarse" in body.levels:
         return body.level("coarse")
     every = np.arange(body.num_vertices, dtype=np.int32)
@@ -57,7 +58,9 @@ def coarse_regressor(body: Body, regressor: NDArray) -> NDArray[np.float32]:
 def _sparse(body: Body) -> tuple[NDArray, NDArray, NDArray, int]:
     level = coarse_level(body)
     if level.upsample is None:
-        raise InputError("the body's coarse level has no upsampling to its own vertices; use a body that has one")
+        raise InputError(
+            "the body's coarse level has no upsampling to its own vertices; use a body that has one"
+        )
     return *level.upsample, len(level.vertex_ids)
 
 

@@ -13,7 +13,7 @@ from openhmr.errors import InputError
 from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.io.poses import check_pose2d
-from openhmr.joints import JointSet, joint_set
+from openhmr.joints import JointSet, get_joint_set
 from openhmr.people import Keypoints, People
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.session import check_body, open_session, read_metadata
@@ -25,17 +25,17 @@ CHUNK = 64
 number itself."""
 
 BAD_FIT = 0.12
-"""Median distance between 2D pose and mesh, over the person's extent, from which something must be wrong (ours):
-0.02 to 0.05 are usual, true 2D poses of dancers reach 0.09."""
+"""Median distance between 2D pose and mesh, over the person's extent, from which something must be wrong
+(ours): 0.02 to 0.05 are usual, true 2D poses of dancers reach 0.09."""
 
 
 class Lifter:
     """A Pose2Mesh network and the body it was trained on: ``lifter(pose2d) -> People``.
 
-    The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the body's
-    level ``coarse`` (the whole mesh of a body without one) in metres, camera axes, root at the origin. Its metadata
-    hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`). Raises :class:`InputError` if the file is missing,
-    is no such model, or belongs to another body.
+    The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the
+    body's level ``coarse`` (the whole mesh of a body without one) in metres, camera axes, root at the origin.
+    Its metadata hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`). Raises :class:`InputError` if
+    the file is missing, is no such model, or belongs to another body.
     """
 
     def __init__(self, onnx_path: str | Path, body: Body) -> None:
@@ -46,15 +46,15 @@ class Lifter:
         # Small products: more threads wait longer than they work.
         self.session = open_session(onnx_path, threads=2)
         self.body, self.poses_at_once = body, _poses_at_once(metadata)
-        self.joint_set: JointSet = joint_set(metadata["joint_set"])
+        self.joint_set: JointSet = get_joint_set(metadata["joint_set"])
         self._mesh = CoarseMesh(body)
 
     def __call__(self, pose2d: ArrayLike | Keypoints, camera: Camera | None = None) -> People:
-        """Lift 2D poses: :class:`Keypoints`, or pixels ``(J,2|3)`` or ``(N,J,2|3)`` of the network's joint set (see
-        :func:`~openhmr.io.poses.check_pose2d`).
+        """Lift 2D poses: :class:`Keypoints`, or pixels ``(J,2|3)`` or ``(N,J,2|3)`` of the network's joint
+        set (see :func:`~openhmr.io.poses.check_pose2d`).
 
-        Without a ``camera`` the field of view is taken as 52 degrees over the keypoints' picture, or over one in
-        whose middle the people stand. Lens distortion of the camera is undone: the people's camera is its
+        Without a ``camera`` the field of view is taken as 52 degrees over the keypoints' picture, or over one
+        in whose middle the people stand. Lens distortion of the camera is undone: the people's camera is its
         :meth:`Camera.straight`. Raises :class:`InputError`.
         """
         keypoints = self._keypoints(pose2d)
@@ -113,18 +113,21 @@ def _check_inside(points: NDArray[np.float32], size: tuple[int, int]) -> None:
         swapped = np.any((x >= 0) & (y >= 0) & (x <= size[0]) & (y <= size[1]))
         hint = ", or swap (height, width) of the size" if swapped else ", counted from its upper left corner"
         raise InputError(
-            f"all joints of person {i} lie outside the picture of {size[1]} x {size[0]} pixels; give pixels of that "
+            f"all joints of person {i} lie outside the picture of {size[1]} x {size[0]} pixels; give pixels "
+            f"of that "
             f"picture{hint}"
         )
 
 
 def _warn_of_bad_fits(people: People) -> None:
-    """Missing joints given as numbers, other joint orders and 3D poses end in meshes that do not fit their 2D pose."""
+    """Missing joints given as numbers, other joint orders and 3D poses end in meshes that do not fit their 2D
+    pose."""
     for i, (error, points) in enumerate(zip(people.reprojection_px(), people.keypoints.points, strict=True)):
         extent = np.ptp(points[points[:, 2] > 0, :2], axis=0).max()
         if error > BAD_FIT * extent:
             log.warning(
-                "the mesh of person %d lies %.0f px from its 2D pose (median), %.0f %% of its extent: are missing joints "
+                "the mesh of person %d lies %.0f px from its 2D pose (median), %.0f %% of its extent: are "
+                "missing joints "
                 "marked by confidence 0, and are the joints 2D pixels in the order of %s?",
                 i,
                 error,
@@ -139,8 +142,8 @@ def _poses_at_once(metadata: Mapping[str, str]) -> int:
 
 
 def look_at(pose2d: NDArray[np.float32], camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Poses ``(N,J,3)`` as a virtual camera of focal length 1 sees them that looks at the middle of their present
-    joints, and its rotation ``(N,3,3)`` from the camera's axes.
+    """Poses ``(N,J,3)`` as a virtual camera of focal length 1 sees them that looks at the middle of their
+    present joints, and its rotation ``(N,3,3)`` from the camera's axes.
 
     A person at the picture's edge is seen from the side; without this rotation a crop cannot tell that from a
     turned person (ours).
@@ -159,8 +162,8 @@ def standardise(pose2d: NDArray[np.float32]) -> NDArray[np.float32]:
     """Network input from poses ``(N,J,3)``: x and y of the present joints minus their mean, over one
     root-mean-square radius.
 
-    Missing joints (confidence 0) become x = y = 0. One scale for both axes keeps the aspect, unlike the original's
-    (ours).
+    Missing joints (confidence 0) become x = y = 0. One scale for both axes keeps the aspect, unlike the
+    original's (ours).
     """
     present = (pose2d[..., 2:] > 0).astype(np.float32)
     count = present.sum(1, keepdims=True)

@@ -1,7 +1,8 @@
 """Square crops around people, and the virtual camera that looks at each.
 
-As in the original I2L-MeshNet the crop is the box made square about its centre and widened by 1.25; unlike there
-(which shifts a box that sticks out of the picture) it stays where it is, and what lies outside is black (ours).
+As in the original I2L-MeshNet the crop is the box made square about its centre and widened by 1.25; unlike
+there (which shifts a box that sticks out of the picture) it stays where it is, and what lies outside is black
+(ours).
 """
 
 import cv2
@@ -104,7 +105,7 @@ def picture_px(lixels: NDArray, crops: NDArray) -> NDArray[np.float64]:
 
 
 def virtual_cameras(crops: NDArray, camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotations ``(N,3,3)`` from the camera to the one that looks at each crop's centre, and its focal lengths
-    ``(N,)`` in pixels: those at which a metre across that gaze appears in the picture."""
+    """Rotations ``(N,3,3)`` from the camera to the one that looks at each crop's centre, and its focal
+    lengths ``(N,)`` in pixels: those at which a metre across that gaze appears in the picture."""
     x, y, _ = camera.rays(crops[:, :2]).T
     return gaze_rotation(x, y), camera.K[0, 0] * np.sqrt(1 + x * x + y * y)

@@ -1,4 +1,5 @@
-"""I2L-MeshNet at run time: a photo and boxes in, placed meshes with their uncertainty out, through one ONNX file."""
+"""I2L-MeshNet at run time: a photo and boxes in, placed meshes with their uncertainty out, through one ONNX
+file."""
 
 from pathlib import Path
 
@@ -34,8 +35,8 @@ KIND = "i2l-body"
 CHUNK = 8
 """Crops per network call; bounds the memory of a crowd."""
 HALF_CONFIDENCE_M = 0.10
-"""A 2D joint whose standard deviation is this gets confidence 0.5 (ours; a lift is trained with 0.55 for misplaced
-joints)."""
+"""A 2D joint whose standard deviation is this gets confidence 0.5 (ours; a lift is trained with 0.55 for
+misplaced joints)."""
 
 Outputs = dict[str, NDArray[np.float32]]
 OUTPUTS = (
@@ -47,17 +48,20 @@ OUTPUTS = (
 class Recoverer:
     """An I2L-MeshNet and the body it was trained on: ``recoverer(image, boxes) -> People``.
 
-    The ONNX file takes ``image (B,3,256,256)`` RGB in [0,1] and returns ``joints_lixel, joints_sigma (B,19,3)``,
-    ``vertices_lixel, vertices_sigma (B,Vc,3)`` (level ``coarse``, or the whole mesh of a body without one),
-    ``scale_m (B,)``, ``rotations (B,J,3,3)`` and ``betas (B,S)``. Its metadata hold ``kind`` = i2l-body and ``body``
-    (:meth:`Body.content_hash`). Raises :class:`InputError` if the file is missing, is no such model, or belongs to
-    another body.
+    The ONNX file takes ``image (B,3,256,256)`` RGB in [0,1] and returns ``joints_lixel, joints_sigma
+    (B,19,3)``, ``vertices_lixel, vertices_sigma (B,Vc,3)`` (level ``coarse``, or the whole mesh of a body
+    without one), ``scale_m (B,)``, ``rotations (B,J,3,3)`` and ``betas (B,S)``. Its metadata hold ``kind`` =
+    i2l-body and ``body`` (:meth:`Body.content_hash`). Raises :class:`InputError` if the file is missing, is
+    no such model, or belongs to another body.
     """
 
     def __init__(self, onnx_path: str | Path, body: Body) -> None:
         metadata = read_metadata(onnx_path)
         if metadata.get("kind", "") != KIND:
-            raise InputError(f"{onnx_path} is no I2L-MeshNet of a body, which recovers people from photos; give one of those")
+            raise InputError(
+                f"{onnx_path} is no I2L-MeshNet of a body, which recovers people from photos; "
+                f"give one of those"
+            )
         check_body(metadata, onnx_path, body)
         self.session = open_session(onnx_path, threads=image_threads())
         self.body = body
@@ -70,13 +74,14 @@ class Recoverer:
         boxes: ArrayLike | None = None,
         camera: Camera | None = None,
     ) -> People:
-        """Recover the people in ``boxes (N,4)`` (x, y, width, height in pixels; one row may go without its axis).
+        """Recover the people in ``boxes (N,4)`` (x, y, width, height in pixels; one row may go without its
+        axis).
 
-        ``image`` is a file, a PIL image, or an array (height, width, 3) of uint8 in the order **RGB**: OpenCV reads
-        BGR, which moves a mesh by centimetres without any error. Without boxes the one most certain person is
-        searched. Without a ``camera`` the focal length comes from the file's EXIF data, or the field of view is taken
-        as 52 degrees. Lens distortion of the camera is undone: the people's camera, boxes and keypoints are those of
-        its :meth:`Camera.straight`. Raises :class:`InputError`.
+        ``image`` is a file, a PIL image, or an array (height, width, 3) of uint8 in the order **RGB**: OpenCV
+        reads BGR, which moves a mesh by centimetres without any error. Without boxes the one most certain
+        person is searched. Without a ``camera`` the focal length comes from the file's EXIF data, or the
+        field of view is taken as 52 degrees. Lens distortion of the camera is undone: the people's camera,
+        boxes and keypoints are those of its :meth:`Camera.straight`. Raises :class:`InputError`.
         """
         photo = photo_of(image)
         size = photo.image.shape[:2]
@@ -84,7 +89,8 @@ class Recoverer:
             camera = camera_of(photo)
         if camera.image_size != size:
             raise InputError(
-                f"the picture has (height, width) {size}, but its camera {camera.image_size}; calibrate for this size"
+                f"the picture has (height, width) {size}, but its camera {camera.image_size}; calibrate for "
+                f"this size"
             )
         found = None if boxes is None else camera.undistort_boxes(check_boxes(boxes, size))
         pixels, camera = camera.undistort_image(photo.image), camera.straight()
@@ -117,8 +123,8 @@ class Recoverer:
         # Metres a lixel: across the gaze at the pelvis' depth, and along it.
         step = np.stack([out["scale_m"], out["scale_m"], np.full_like(out["scale_m"], DEPTH_M / LIXELS)], -1)
         sigma = out["vertices_sigma"] * step[:, None]
-        # Neighbours err alike, so deviations are carried over like positions; the matrix extrapolates a little,
-        # hence the limits.
+        # Neighbours err alike, so deviations are carried over like positions; the matrix extrapolates a
+        # little, hence the limits.
         spread = np.clip(self._mesh.upsample(sigma), sigma.min(1, keepdims=True), sigma.max(1, keepdims=True))
         keypoints = Keypoints(COCO, pose2d(out, crops), camera.image_size, boxes)
         rig = self._rig(out, coarse, sigma, rotation, keypoints, camera)
@@ -151,7 +157,9 @@ def pose2d(out: Outputs, crops: NDArray) -> NDArray[np.float32]:
     """The network's own 2D joints ``(N,19,3)`` in pixels, with a confidence from their spread."""
     spread_m = np.sqrt((out["joints_sigma"][..., :2] ** 2).mean(-1)) * out["scale_m"][:, None]
     confidence = np.maximum(1 / (1 + (spread_m / HALF_CONFIDENCE_M) ** 2), 0.01)
-    return np.concatenate([picture_px(out["joints_lixel"], crops), confidence[..., None]], -1).astype(np.float32)
+    return np.concatenate([picture_px(out["joints_lixel"], crops), confidence[..., None]], -1).astype(
+        np.float32
+    )
 
 
 def depths(lixels: NDArray) -> NDArray[np.float64]:
@@ -162,9 +170,9 @@ def depths(lixels: NDArray) -> NDArray[np.float64]:
 def restore(
     lixels: NDArray, crops: NDArray, rotation: NDArray, root: NDArray, camera: Camera
 ) -> NDArray[np.float64]:
-    """Camera coordinates ``(N,P,3)`` in metres of lixels: each lies on the ray through its own pixel, ``root (N,)``
-    plus its depth along the gaze of the virtual camera ``rotation (N,3,3)`` (exact inverse of the training targets;
-    ours)."""
+    """Camera coordinates ``(N,P,3)`` in metres of lixels: each lies on the ray through its own pixel, ``root
+    (N,)`` plus its depth along the gaze of the virtual camera ``rotation (N,3,3)`` (exact inverse of the
+    training targets; ours)."""
     rays = camera.rays(picture_px(lixels, crops))
     along = (rays @ rotation.swapaxes(-1, -2))[..., 2:]
     return rays * ((root[:, None] + depths(lixels))[..., None] / np.maximum(along, 0.05))

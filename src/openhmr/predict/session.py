@@ -17,10 +17,11 @@ _MAX_TEXT = 1 << 20
 
 
 def open_session(path: str | Path, threads: int) -> "InferenceSession":
-    """A CPU session of ``threads`` threads. Raises :class:`InputError` if ``path`` is missing or no ONNX model."""
+    """A CPU session of ``threads`` threads. Raises :class:`InputError` if ``path`` is missing or no ONNX
+    model."""
     _check_file(path)
-    # onnxruntime reports its use to its maker, and keeps a device id in the user's cache, unless this is set before
-    # its import. Nobody expects that of their photos.
+    # onnxruntime reports its use to its maker, and keeps a device id in the user's cache, unless this is set
+    # before its import. Nobody expects that of their photos.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
@@ -32,7 +33,9 @@ def open_session(path: str | Path, threads: int) -> "InferenceSession":
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base but Exception
-        raise InputError(f"{path} is not a usable ONNX model ({str(error)[:80]!r}); export it again") from None
+        raise InputError(
+            f"{path} is not a usable ONNX model ({str(error)[:80]!r}); export it again"
+        ) from None
 
 
 def image_threads() -> int:
@@ -45,13 +48,15 @@ def check_body(metadata: Mapping[str, str], path: str | Path, body: Body) -> Non
     made_for = metadata.get("body", "")
     if not body.matches(made_for):
         raise InputError(
-            f"{path} was made for the body {made_for!r}, not for {body.content_hash()!r} with {body.num_vertices} "
+            f"{path} was made for the body {made_for!r}, not for {body.content_hash()!r} with "
+            f"{body.num_vertices} "
             "vertices; give the body file that it was trained and exported with"
         )
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The metadata of an ONNX file, without reading its weights. Raises :class:`InputError` if it is no such file."""
+    """The metadata of an ONNX file, without reading its weights. Raises :class:`InputError` if it is no such
+    file."""
     _check_file(path)
     out = {}
     try:
@@ -64,12 +69,15 @@ def read_metadata(path: str | Path) -> dict[str, str]:
                 else:
                     file.seek(size, os.SEEK_CUR)
     except (ValueError, OverflowError):
-        raise InputError(f"{path} is not a readable ONNX model; give an .onnx file of `openhmr lab export`") from None
+        raise InputError(
+            f"{path} is not a readable ONNX model; give an .onnx file of `openhmr lab export`"
+        ) from None
     return out
 
 
 def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
-    """Number and size of each field of a protocol buffer up to ``end``; the caller must move past its content."""
+    """Number and size of each field of a protocol buffer up to ``end``; the caller must move past its
+    content."""
     while file.tell() < end:
         number, kind = divmod(_varint(file), 8)
         if kind == 0:
@@ -100,5 +108,6 @@ def _varint(file: BinaryIO) -> int:
 def _check_file(path: str | Path) -> None:
     if not Path(path).is_file():
         raise InputError(
-            f"{path} does not exist; give an .onnx file of `openhmr lab export`, or train one with `openhmr lab train`"
+            f"{path} does not exist; give an .onnx file of `openhmr lab export`, or train one with `openhmr "
+            f"lab train`"
         )

@@ -74,8 +74,8 @@ side."""
 def detect_people(image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints:
     """Everybody whom MediaPipe finds in RGB ``image (height, width, 3)``, the best seen and largest first.
 
-    COCO keypoints with their visibility as confidence, and boxes; nobody is an empty result. ``time_s`` is not used:
-    every picture is searched by itself. Raises :class:`InputError` if the extra is not installed.
+    COCO keypoints with their visibility as confidence, and boxes; nobody is an empty result. ``time_s`` is
+    not used: every picture is searched by itself. Raises :class:`InputError` if the extra is not installed.
     """
     with _silence():
         people = _read_people(image)

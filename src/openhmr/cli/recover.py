@@ -1,0 +1,147 @@
+"""``openhmr recover``: people in photos to 3D meshes."""
+
+import argparse
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openhmr.arguments import add_camera, add_model, add_output, box
+from openhmr.errors import InputError, NothingFound
+
+if TYPE_CHECKING:
+    from openhmr.export.folder import Folder
+    from openhmr.pipeline import Picture, Pipeline
+
+log = logging.getLogger(__name__)
+
+_EXAMPLES = """examples:
+  openhmr recover photo.jpg --out out/photo
+  openhmr recover group.jpg --detect --lift --out out/group
+  openhmr recover photo.jpg --box 280,45,219,347 --box 30,60,110,300 --focal 1150 --out out/two
+  openhmr recover photo.jpg --camera Calib.toml --camera-name cam01 --out out/calibrated
+  openhmr recover holiday/ --no-pictures --out out/holiday
+
+Without --box and --detect the one most certain person is searched. The focal length comes from --camera, --focal,
+the photo's EXIF data, or a field of view of 52 degrees. OUT receives the same files as from `openhmr lift`;
+result.npz also holds the uncertainty of every vertex and joint, and the pose and shape parameters with their own
+mesh (shown in its place with --param). Of a folder of photos each gets a folder of its own below OUT."""
+
+
+def add_command(commands: Any) -> None:
+    about = "People in a photo, or in a folder of photos, to 3D meshes."
+    recover = commands.add_parser("recover", help="photos to 3D meshes", description=about, epilog=_EXAMPLES)
+    recover.add_argument(
+        "photo", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, BMP or TIFF, or a folder of them"
+    )
+    who = recover.add_mutually_exclusive_group()
+    who.add_argument(
+        "--box",
+        type=box,
+        action="append",
+        metavar="X,Y,W,H",
+        help="a person's box in pixels; may be given again",
+    )
+    who.add_argument(
+        "--detect",
+        action="store_true",
+        help="find people with MediaPipe (detect extra), but not those in front of others",
+    )
+    recover.add_argument(
+        "--lift", action="store_true", help="average with Pose2Mesh on the 2D joints, by uncertainty"
+    )
+    recover.add_argument("--param", action="store_true", help="meshes and pictures show the parametric mesh")
+    recover.add_argument(
+        "--force", action="store_true", help="write what was seen even where nobody seems to be"
+    )
+    add_camera(recover, "EXIF, or 52 degrees")
+    add_model(recover)
+    add_output(recover)
+    recover.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from openhmr.cli.running import folder_for, write_frame
+
+    started = time.perf_counter()
+    several = options.photo.is_dir()
+    folder = folder_for(options, several=several, parametric=options.param)
+    if several and options.box:
+        raise InputError(
+            f"--box belongs to one photo, but {options.photo} is a folder; name the photo, or use --detect"
+        )
+    pipeline = _pipeline(options)
+    if several:
+        _run_folder(pipeline, options, folder)
+    else:
+        write_frame(pipeline.one(_picture(options.photo, options)), folder, options, started)
+
+
+def _run_folder(pipeline: "Pipeline", options: argparse.Namespace, folder: "Folder") -> None:
+    """Every photo of a folder in turn; photos with nobody in them, or that cannot be read, are named and
+    skipped."""
+    from tqdm import tqdm
+
+    from openhmr.cli.running import write_frame
+    from openhmr.io.photos import photos_in
+
+    paths, written = photos_in(options.photo), 0
+    started = time.perf_counter()
+    with tqdm(total=len(paths), desc=options.photo.name, unit="photo", delay=1) as bar:
+        for frame in pipeline(_pictures(paths, options, bar)):
+            if not len(frame.people):
+                log.warning("%s: nobody was found, so nothing is written", frame.name)
+                continue
+            write_frame(frame, folder, options, started)
+            written, started = written + 1, time.perf_counter()
+    if not written:
+        raise NothingFound(
+            f"nobody was found in any of the {len(paths)} photos in {options.photo}; give --detect or --force"
+        )
+
+
+def _pictures(paths: list[Path], options: argparse.Namespace, bar: Any) -> "Iterator[Picture]":
+    for path in paths:
+        bar.update()
+        try:
+            yield _picture(path, options)
+        except InputError as error:
+            log.warning("%s is skipped: %s", path.name, error)
+
+
+def _pipeline(options: argparse.Namespace) -> "Pipeline":
+    from openhmr.models import load
+    from openhmr.pipeline import Pipeline
+    from openhmr.predict.detect.mediapipe import detect_people
+    from openhmr.predict.recover import Recoverer
+
+    recoverer = load(options.model or "i2l-body", options.body)
+    if not isinstance(recoverer, Recoverer):
+        raise InputError(f"{options.model} takes 2D poses, not photos; use it with `openhmr lift`")
+    return Pipeline(
+        recoverer,
+        load("pose2mesh-coco") if options.lift else None,  # type: ignore[arg-type]
+        detect_people if options.detect else None,
+        combine="average" if options.lift else "lixel",
+        keep_all=options.force,
+    )
+
+
+def _picture(path: Path, options: argparse.Namespace) -> "Picture":
+    import numpy as np
+
+    from openhmr.cli.running import camera_for
+    from openhmr.io.images import read_photo
+    from openhmr.pipeline import Picture
+    from openhmr.predict.person_crop import check_boxes
+
+    photo = read_photo(path, people=True)
+    size = photo.image.shape[:2]
+    boxes = None if options.box is None else check_boxes(np.array(options.box), size)
+    return Picture(
+        photo.image,
+        boxes=boxes,
+        camera=camera_for(options, size, photo),
+        name=path.name if options.photo.is_dir() else None,
+    )

@@ -1,0 +1,56 @@
+"""What ``lift`` and ``recover`` share: cameras and folders from options, frames into them."""
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from openhmr.camera import Camera
+from openhmr.cli.printing import print_summary, summary
+from openhmr.errors import InputError
+from openhmr.export.folder import DATA, PICTURES, Folder
+from openhmr.people import Frame
+
+if TYPE_CHECKING:
+    from openhmr.io.images import Photo
+
+
+def camera_for(
+    options: argparse.Namespace, size: tuple[int, int] | None, photo: "Photo | None"
+) -> Camera | None:
+    """The camera of ``--camera`` or ``--focal``, else of the photo's EXIF data; None where nothing is known.
+
+    ``size`` (height, width) of the picture; a camera's file may tell it instead.
+    """
+    from openhmr.io.cameras import read_camera
+    from openhmr.io.photos import camera_of
+
+    if options.camera is not None:
+        camera = read_camera(options.camera, options.camera_name)
+        if size not in (None, camera.image_size):
+            raise InputError(
+                f"{options.camera} was calibrated for (height, width) {camera.image_size}, but the picture "
+                f"has {size}; "
+                "give the calibration of this size"
+            )
+        return camera
+    if options.camera_name is not None:
+        raise InputError("--camera-name chooses a camera of a file; add --camera FILE")
+    if options.focal is not None and size is not None:
+        return Camera.from_focal(options.focal, size)
+    return None if photo is None else camera_of(photo)
+
+
+def folder_for(options: argparse.Namespace, *, several: bool = False, parametric: bool = False) -> Folder:
+    """The folder of ``--out``, checked before anything is computed."""
+    writers = DATA if options.no_pictures else {**DATA, **PICTURES}
+    return Folder(options.out, writers, several=several, parametric=parametric, overwrite=options.overwrite)
+
+
+def write_frame(frame: Frame, folder: Folder, options: argparse.Namespace, started: float) -> None:
+    """Write a frame and print its summary."""
+    before = len(folder.files)
+    with folder:
+        folder.append(frame)
+    shown = frame.people.parametric() if getattr(options, "param", False) else frame.people
+    numbers = summary(frame, shown, time.perf_counter() - started, folder.files[before:])
+    print_summary(numbers, options)
