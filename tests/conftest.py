@@ -7,6 +7,7 @@ import pytest
 
 from openhmr.bodies.body import Body, Level
 from openhmr.joints.smpl import SMPL_PARENTS
+from tests.cli_models import Models
 
 
 def _icosahedron() -> tuple[np.ndarray, np.ndarray]:
@@ -83,6 +84,12 @@ def make_tiny_body(posedirs: bool = True) -> Body:
 @pytest.fixture(scope="session")
 def tiny_body() -> Body:
     return make_tiny_body()
+
+
+@pytest.fixture
+def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_body: Body) -> Models:
+    """Options of commands that choose the tiny body and its networks."""
+    return Models(tiny_body, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,10 @@
 """The camera fit against exact synthetic cameras."""
 
 import numpy as np
-import pytest
 from numpy.testing import assert_allclose
 
-from openhmr.geometry.camera_fit import (
-    FIELD_OF_VIEW,
-    NEAR_M,
-    assumed_image_size,
-    fit_translation,
-    fit_weak_perspective,
-    intrinsics,
-)
+from openhmr.camera import Camera
+from openhmr.geometry.camera_fit import fit_translation, fit_weak_perspective
 
 
 def scenes(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -19,7 +12,7 @@ def scenes(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(n, 19, 3)) * (0.3, 0.5, 0.3)
     t = np.stack([rng.uniform(-1, 1, n), rng.uniform(-1, 1, n), rng.uniform(2, 10, n)], -1)
-    K = intrinsics((480, 640), 700.0)
+    K = Camera.from_focal(700, (480, 640)).K
     placed = (points + t[:, None]) @ K.T
     return points, placed[..., :2] / placed[..., 2:], rng.uniform(0.2, 1, (n, 19)), t, K
 
@@ -79,17 +72,3 @@ def test_weak_perspective_is_exact_and_matches_least_squares() -> None:
     root = np.sqrt(np.tile(weights, 2))
     expected = np.linalg.lstsq(rows * root[:, None], pixels.T.ravel() * root, rcond=None)[0]
     assert_allclose([s, *t], expected)
-
-
-def test_default_camera() -> None:
-    K = intrinsics((480, 640))
-    assert_allclose(2 * np.arctan(320 / K[0, 0]), FIELD_OF_VIEW)
-    assert_allclose(K[:2, 2], [320, 240])
-    assert_allclose(intrinsics((480, 640), 500.0)[0, 0], 500)
-
-
-@pytest.mark.parametrize("low", [0, 100, -50])
-def test_assumed_picture_holds_the_people(low: float) -> None:
-    pose = np.ones((1, 17, 3))
-    pose[0, :, :2] = np.linspace(low, low + 300, 17)[:, None]
-    assert assumed_image_size(pose) == ((low + 300 + max(low, 30),) * 2)

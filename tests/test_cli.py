@@ -3,38 +3,24 @@
 import io
 import json
 import os
+import signal
 import struct
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import openhmr
 from openhmr.bodies.body import Body
 from openhmr.cli import main
-from openhmr.predict.lift import Lifter
+from openhmr.people import People
+from tests.cli_models import FILES, Models, one_sentence
 from tests.synthetic_models import model
-from tests.tiny_lifter import write_tiny_model
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-FILES = {"mesh.obj", "mesh.glb", "result.npz", "pose2d.png", "overlay.png"}
-
-
-@pytest.fixture(autouse=True)
-def _tiny_models(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, tiny_body: Body
-) -> None:
-    folder = tmp_path_factory.mktemp("weights")
-
-    def load(name: str) -> Lifter:
-        joint_set = name.removeprefix("pose2mesh-")
-        path = write_tiny_model(
-            folder / f"{name}.onnx", tiny_body, joint_set, {"coco": 19, "human36": 17}[joint_set]
-        )
-        return Lifter(path, tiny_body)
-
-    monkeypatch.setattr(openhmr, "load", load)
 
 
 @pytest.mark.parametrize(
@@ -46,39 +32,92 @@ def _tiny_models(
     ],
 )
 def test_lift_writes_all_files(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], pose: str, joints: str, size: list[int] | None
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    tiny: Models,
+    pose: str,
+    joints: str,
+    size: list[int] | None,
 ) -> None:
     out = tmp_path / "a" / "b"
-    assert main(["lift", str(EXAMPLES / pose), "--joints", joints, "--out", str(out), "--json"]) == 0
+    assert main(["lift", str(EXAMPLES / pose), *tiny.lift(joints), "--out", str(out), "--json"]) == 0
     assert {p.name for p in out.iterdir()} == FILES
     summary = json.loads(capsys.readouterr().out)
     assert summary["people"] == 1 and {Path(f).name for f in summary["files"]} == FILES
     assert size is None or summary["image_size"] == size
-    with np.load(out / "result.npz") as saved:
-        assert saved["joints_smpl"].shape == (1, 24, 3) and saved["joints_coco"].shape == (1, 19, 3)
-        assert saved["joints_human36"].shape == (1, 17, 3)
-        # The camera of the file puts the vertices where the picture shows them.
-        assert (saved["vertices"][..., 2] > 0).all() and saved["camera_K"].shape == (3, 3)
+    assert summary["focal_from"] == "assumed"
+    people = People.load(out / "result.npz", tiny.body)
+    assert len(people) == 1 and (people.vertices[..., 2] > 0).all()
     for name in ("pose2d.png", "overlay.png"):
         with Image.open(out / name) as picture:
             assert picture.mode == "RGB"
 
 
-def test_lift_over_a_photograph_with_focal_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Image.new("RGB", (640, 425), "navy").save(tmp_path / "000000000785.jpg")
+def test_shipped_models_are_chosen_by_joints(tmp_path: Path) -> None:
+    arguments = ["lift", str(EXAMPLES / "human36_pose.npy"), "--joints", "human36", "--no-pictures"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"mesh.obj", "mesh.glb", "result.npz"}
+    assert People.load(tmp_path / "result.npz").vertices.shape == (1, 6999, 3)
+
+
+def skier_photo(folder: Path, focal_35mm: int | None = None, orientation: int = 1) -> str:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if focal_35mm:
+        exif.get_ifd(0x8769)[0xA405] = focal_35mm
+    Image.new("RGB", (640, 425), "navy").save(folder / "000000000785.jpg", exif=exif)
+    return str(folder / "000000000785.jpg")
+
+
+def test_lift_over_a_photograph(tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models) -> None:
+    photo = skier_photo(tmp_path, focal_35mm=27)
+    arguments = ["lift", str(EXAMPLES / "coco_skier.json"), *tiny.lift("coco"), "--image", photo]
+    assert main([*arguments, "--focal", "900", "--out", str(tmp_path / "out")]) == 0
+    text = capsys.readouterr().out
+    assert "focal length 900.0 px, as given" in text and "overlay.png" in text
+    with Image.open(tmp_path / "out" / "pose2d.png") as picture:
+        assert picture.size == (640, 425)
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    expected = 27 / np.hypot(36, 24) * np.hypot(640, 425)
+    assert f"{expected:.2f} px, from the photo's EXIF data" in capsys.readouterr().out
+
+
+def test_turned_photographs_have_a_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models
+) -> None:
+    photo = skier_photo(tmp_path, orientation=6)
+    arguments = ["lift", str(EXAMPLES / "coco_skier.json"), *tiny.lift("coco"), "--image", photo]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    error = one_sentence(capsys)
+    assert "rotation of its EXIF data" in error and "--as-stored" in error
+    assert main([*arguments, "--as-stored", "--out", str(tmp_path / "out")]) == 0
+
+
+def test_cameras_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models) -> None:
+    K = [[700, 0, 330], [0, 700, 200], [0, 0, 1]]
+    cameras = {"left": {"K": K, "image_size": [425, 640]}, "right": {"K": K, "image_size": [400, 600]}}
+    (tmp_path / "camera.json").write_text(json.dumps(cameras["left"]))
+    (tmp_path / "cameras.json").write_text(json.dumps(cameras))
     arguments = [
         "lift",
         str(EXAMPLES / "coco_skier.json"),
-        "--joints",
-        "coco",
-        "--image",
-        str(tmp_path / "000000000785.jpg"),
+        *tiny.lift("coco"),
+        "--out",
+        str(tmp_path / "out"),
     ]
-    assert main([*arguments, "--focal", "900", "--out", str(tmp_path / "out")]) == 0
-    text = capsys.readouterr().out
-    assert "focal 900.0 px" in text and "overlay.png" in text
-    with Image.open(tmp_path / "out" / "pose2d.png") as picture:
-        assert picture.size == (640, 425)
+    for more in (["--camera", "camera.json"], ["--camera", "cameras.json", "--camera-name", "left"]):
+        assert main([*arguments, more[0], str(tmp_path / more[1]), *more[2:]]) == 0
+        people = People.load(tmp_path / "out" / "result.npz", tiny.body)
+        assert people.camera.K.tolist() == K and people.camera.source == "given"
+    capsys.readouterr()
+    for more, cause in (
+        (["--camera", str(tmp_path / "cameras.json"), "--camera-name", "right"], "(400, 600)"),
+        (["--camera", str(tmp_path / "cameras.json")], "left"),
+        (["--camera", str(tmp_path / "camera.json"), "--focal", "700"], "not allowed with"),
+        (["--camera-name", "left"], "--camera FILE"),
+    ):
+        assert main([*arguments, *more]) == 2
+        assert cause in one_sentence(capsys)
 
 
 def huge_header() -> bytes:
@@ -96,61 +135,64 @@ SKIER = (EXAMPLES / "coco_skier.json").read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "more"),
+    ("name", "content", "more", "cause"),
     [
-        ("missing.npy", None, []),
-        ("shape.npy", array(np.ones((5, 2))), []),
-        ("columns.npy", array(np.ones((17, 4))), []),
-        ("count.npy", array(np.random.default_rng(0).uniform(0, 99, (18, 2))), []),
-        ("nan.npy", array(np.full((17, 2), np.nan)), []),
-        ("equal.npy", array(np.ones((17, 2))), []),
-        ("text.npy", b"415,415 382,415", []),
-        ("text.json", b"415,415 382,415", []),
-        ("huge.npy", huge_header(), []),
-        ("pose.xml", b"<pose/>", []),
-        ("skier.json", SKIER, ["--image", "nowhere.jpg"]),
-        ("skier.json", SKIER, ["--image", __file__]),
-        ("skier.json", SKIER, ["--focal", "-3"]),
-        ("skier.json", SKIER, ["--focal", "nan"]),
-        ("skier.json", SKIER, ["--focal", "wide"]),
-        ("skier.json", SKIER, ["--joints", "human36"]),
-        ("skier.json", SKIER, ["--joints", "openpose"]),
-        ("skier.json", SKIER, ["--colour"]),
-        ("skier.json", SKIER, ["--out", __file__]),
-        ("skier.json", SKIER, ["--out", __file__ + "/below"]),
+        ("missing.npy", None, [], "missing.npy"),
+        ("shape.npy", array(np.ones((5, 2))), [], "(5, 2)"),
+        ("columns.npy", array(np.ones((17, 4))), [], "(17, 4)"),
+        ("nan.npy", array(np.full((17, 2), np.nan)), [], "present joints"),
+        ("equal.npy", array(np.ones((17, 2))), [], "within 0 px"),
+        ("text.npy", b"415,415 382,415", [], "text.npy"),
+        ("text.json", b"415,415 382,415", [], "text.json"),
+        ("huge.npy", huge_header(), [], "268,435,456"),
+        ("pose.xml", b"<pose/>", [], "pose.xml"),
+        ("skier.json", SKIER, ["--image", "nowhere.jpg"], "nowhere.jpg does not exist"),
+        ("skier.json", SKIER, ["--image", __file__], "not a readable picture"),
+        ("skier.json", SKIER, ["--focal", "-3"], "focal length is -3"),
+        ("skier.json", SKIER, ["--focal", "nan"], "focal length is nan"),
+        ("skier.json", SKIER, ["--focal", "wide"], "invalid float value: 'wide'"),
+        ("skier.json", SKIER, ["--joints", "human36"], "make them agree"),
+        ("skier.json", SKIER, ["--joints", "openpose"], "make them agree"),
+        ("skier.json", SKIER, ["--colour"], "--colour"),
+        ("skier.json", SKIER, ["--out", __file__], "is a file"),
+        ("skier.json", SKIER, ["--out", __file__ + "/below"], "is a file"),
+        ("skier.json", SKIER, ["--out", ""], "it is empty"),
+        ("skier.json", SKIER, ["--out", "a" * 300], "too long"),
+        ("skier.json", SKIER, ["--out", "a\0b"], "NUL"),
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, more: list[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    tiny: Models,
+    name: str,
+    content: bytes | None,
+    more: list[str],
+    cause: str,
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     before = sorted(tmp_path.rglob("*"))
-    assert (
-        main(["lift", str(tmp_path / name), "--joints", "coco", "--out", str(tmp_path / "out"), *more]) == 2
-    )
-    _is_one_sentence(capsys)
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["lift", str(tmp_path / name), *tiny.lift("coco"), *out, *more]) == 2
+    assert cause in one_sentence(capsys)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def _is_one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
-    out, err = capsys.readouterr()
-    assert out == "" and err.startswith("error: ") and err.count("\n") == 1 and "Traceback" not in err
-    return err
-
-
-def test_a_picture_of_another_size_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Image.new("RGB", (30, 20)).save(tmp_path / "p.png")
-    arguments = [
-        "lift",
-        str(EXAMPLES / "coco_skier.json"),
-        "--joints",
-        "coco",
-        "--image",
-        str(tmp_path / "p.png"),
-    ]
-    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
-    assert "(20, 30)" in _is_one_sentence(capsys)
+def test_joint_sets_and_models_must_be_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models
+) -> None:
+    np.save(tmp_path / "pose.npy", np.random.default_rng(0).uniform(0, 99, (17, 2)))
+    arguments = ["lift", str(tmp_path / "pose.npy"), "--out", str(tmp_path / "out")]
+    for more, cause in (
+        ([], "--joints coco or --joints human36"),
+        (["--joints", "smpl"], "no model for smpl joints comes with openhmr"),
+        (["--joints", "human37"], "did you mean 'human36'"),
+        (tiny.recover(), "takes photos, not 2D poses"),
+        (["--model", str(tmp_path / "no.onnx")], "no.onnx"),
+    ):
+        assert main([*arguments, *more]) == 2
+        assert cause in one_sentence(capsys)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +201,7 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path, capsys: pytest.Cap
 )
 def test_wrong_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    _is_one_sentence(capsys)
+    one_sentence(capsys)
 
 
 @pytest.mark.parametrize(
@@ -178,31 +220,89 @@ def test_bodies_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert Body.load(tmp_path / "body.npz").num_vertices == 6890
 
 
-def test_lab_without_torch_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def absent(name: str) -> None:
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+def test_lab_without_torch_says_what_to_install() -> None:
+    """With torch hidden from the import system of a process of its own."""
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from openhmr.cli import main; sys.exit(main(['lab', 'train', 'compact_coco', '--out', 'x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and "pip install 'openhmr[train]'" in done.stderr
 
-    monkeypatch.setattr("openhmr.cli.importlib.import_module", absent)
-    assert main(["lab", "train"]) == 2
-    assert "pip install 'openhmr[train]'" in _is_one_sentence(capsys)
+
+def test_names_that_a_terminal_cannot_show(tmp_path: Path, tiny: Models) -> None:
+    """Escape codes are shown as text, and letters beyond the terminal's alphabet end in no traceback."""
+    out = tmp_path / "caf\u00e9\x1b[31mred"
+    command = [sys.executable, "-m", "openhmr", "lift", str(EXAMPLES / "coco_skier.json"), *tiny.lift("coco")]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, env=environment)
+    assert done.returncode == 0 and b"\x1b" not in done.stdout and b"caf\\xe9\\x1b[31mred" in done.stdout
+    missing = str(tmp_path / "\x1b[2J.npy")
+    command[4] = missing
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, env=environment)
+    assert done.returncode == 2 and b"\x1b" not in done.stderr
 
 
-def test_awkward_paths_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An over-long path, an empty --out, a folder where a file would go, a pipe as picture: one sentence,
-    exit code 2."""
-    pose = str(Path(__file__).parents[1] / "examples" / "coco_skier.json")
-    os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "taken" / "mesh.glb").mkdir(parents=True)
-    for tail in (
-        ["--out", str(tmp_path / ("a" * 300))],
-        ["--out", ""],
-        ["--out", str(tmp_path / "taken")],
-        ["--out", str(tmp_path / "out"), "--image", str(tmp_path / "pipe.png")],
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_commands_leave_nothing(tmp_path: Path, tiny: Models, number: int) -> None:
+    """A named pipe as input keeps the command waiting until it is stopped."""
+    out = tmp_path / "out"
+    code = (
+        "import sys, time, openhmr.export.folder as folder\n"
+        "from openhmr.cli import main\n"
+        "def slow(path, frame, shown):\n    path.write_text('half'); print('ready', flush=True); "
+        "time.sleep(60)\n"
+        "folder.DATA = {'mesh.obj': slow}\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", code, "lift", str(EXAMPLES / "coco_skier.json"), *tiny.lift("coco")]
+    process = subprocess.Popen(
+        [*command, "--no-pictures", "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130 and error.startswith("interrupted") and not out.exists()
+
+
+def test_a_users_own_files_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models) -> None:
+    (tmp_path / "mesh.obj").write_text("o mine\n")
+    arguments = ["lift", str(EXAMPLES / "coco_skier.json"), *tiny.lift("coco"), "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    assert "mesh.obj exists and was not written by openhmr" in one_sentence(capsys)
+    assert main([*arguments, "--overwrite"]) == 0 and main(arguments) == 0
+
+
+def test_few_of_many_people(tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models) -> None:
+    rng = np.random.default_rng(0)
+    results = [
+        {
+            "image_id": f"shots/{i // 2:06d}.jpg",
+            "category_id": 1,
+            "score": 0.3 + 0.1 * i,
+            "keypoints": np.c_[rng.uniform(50, 400, (17, 2)), np.ones(17)].ravel().tolist(),
+        }
+        for i in range(4)
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    arguments = [
+        "lift",
+        str(tmp_path / "results.json"),
+        *tiny.lift("coco"),
+        "--json",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    for more, people in (
+        (["--image-id", "shots/000001.jpg"], 2),
+        (["--image-id", "shots/000001.jpg", "--min-score", "0.55"], 1),
     ):
-        assert main(["lift", pose, "--joints", "coco", *tail]) == 2
-        error = capsys.readouterr().err
-        assert error.startswith("error: ") and error.count("\n") == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["pipe.png", "taken"]
-    assert [p.name for p in (tmp_path / "taken").iterdir()] == ["mesh.glb"]
+        assert main([*arguments, *more]) == 0
+        assert json.loads(capsys.readouterr().out)["people"] == people
+    assert main(arguments) == 2
+    assert "several" in one_sentence(capsys)

@@ -71,7 +71,7 @@ def test_graph_convolution_is_chebyshevs() -> None:
     w0, w1, w2 = (weight[i * 7 : i * 7 + 7].T for i in range(3))
     b0, b1, b2 = (bias[i * 7 : i * 7 + 7] for i in range(3))
     lap, z = torch.as_tensor(dense), x.double()
-    product = lambda y: torch.einsum("uv,vbf->ubf", lap, y)  # noqa: E731
+    product = lambda y: torch.einsum("uv,vbf->ubf", lap, y)
     p0, p1, p2 = z @ w0 + b0, z @ w1 + b1, z @ w2 + b2
     expected = p0 + product(p1) + 2 * product(product(p2)) - p2
     out = conv(x, graph)
@@ -114,7 +114,7 @@ def test_girth_keeps_bones_and_restores_what_lies_across() -> None:
     assert (girth(rigid) - rigid).abs().max() < 1e-5
     shrunk = torch.cat([r @ torch.diag(torch.tensor([0.9, 0.6, 0.5])), t], -1)
     full = girth(shrunk.transpose(1, 2)).transpose(1, 2)
-    at = lambda m, p: (m[..., :3] @ p[..., None] + m[..., 3:])[..., 0]  # noqa: E731
+    at = lambda m, p: (m[..., :3] @ p[..., None] + m[..., 3:])[..., 0]
     assert (at(full, rest) - at(shrunk, rest)).abs().max() < 1e-5
     elbow, wrist = 18, 20
     assert (at(full, rest[[wrist] * 24]) - at(shrunk, rest[[wrist] * 24]))[:, elbow].abs().max() < 1e-5

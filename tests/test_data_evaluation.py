@@ -28,7 +28,7 @@ def by_chance(rng: np.random.Generator, vertices: int, unit: float) -> dict[str,
 
 
 @pytest.mark.parametrize("name", ["Human36M", "PW3D"])
-def test_errors_of_bodies(data: Path, smpl: Body, gendered: dict, name: str) -> None:  # noqa: F811
+def test_errors_of_bodies(data: Path, smpl: Body, gendered: dict, name: str) -> None:
     expected = json.loads((data / "i2l" / "datasets_body.json").read_text())[f"{name}_test"]
     samples = Human36M(MINI / name, "test", smpl) if name == "Human36M" else PW3D(MINI / name, gendered)
     test, rng = (
@@ -50,13 +50,13 @@ def test_errors_of_bodies(data: Path, smpl: Body, gendered: dict, name: str) -> 
     assert lines(lixel_only)[2:] == ["MPJPE from param mesh: nan mm", "PA MPJPE from param mesh: nan mm"]
 
 
-def test_coco_has_no_errors(smpl: Body) -> None:  # noqa: F811
+def test_coco_has_no_errors(smpl: Body) -> None:
     test = OfficialTest(MSCOCO(MINI / "MSCOCO", "test"), Preparation("body", smpl))
     assert test.errors(0, {}, {}) == {}
 
 
 @pytest.mark.parametrize("stage", ["lixel", "param"])
-def test_hands(tmp_path: Path, data: Path, recorded: dict, stage: str) -> None:  # noqa: F811
+def test_hands(tmp_path: Path, data: Path, recorded: dict, stage: str) -> None:
     seed = json.loads((data / "i2l" / "datasets_hand.json").read_text())["FreiHAND_test"]["fake_out_seed"]
     test, rng = (
         OfficialTest(FreiHAND(MINI / "FreiHAND", "test"), Preparation("hand", synthetic_body(True))),
@@ -90,7 +90,7 @@ def test_no_hand_file_of_broken_predictions(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_truth_has_no_error(smpl: Body) -> None:  # noqa: F811
+def test_truth_has_no_error(smpl: Body) -> None:
     """The lixel targets of a sample, restored, are its own mesh again: the whole chain of projections is
     inverted."""
     samples, preparation = Human36M(MINI / "Human36M", "train", smpl), Preparation("body", smpl)

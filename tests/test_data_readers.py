@@ -94,7 +94,7 @@ def test_fit_check_in_3d(joint_set) -> None:
     sample, preparation = fitted(body, joint_set), Preparation("body", body)
     matched = [i for i, n in enumerate(joint_set.names) if n in HUMAN36_TOP.names]
 
-    def valid(sample: Sample, augmentation: Augmentation = Augmentation()) -> bool:  # noqa: B008 (frozen)
+    def valid(sample: Sample, augmentation: Augmentation = Augmentation()) -> bool:
         return bool(preparation.train(sample, augmentation)[2]["is_valid_fit"])
 
     assert valid(sample)
@@ -149,7 +149,7 @@ def symmetric_body() -> Body:
     from openhmr.joints import HUMAN36, SMPL
     from openhmr.joints.coco import COCO17
 
-    both = lambda matrix, swap: (matrix + matrix[swap][:, twin]) / 2  # noqa: E731
+    both = lambda matrix, swap: (matrix + matrix[swap][:, twin]) / 2
     sides = [
         COCO17.index({"L": "R", "R": "L"}[n[0]] + n[1:]) if n[:2] in ("L_", "R_") else i
         for i, n in enumerate(COCO17)
@@ -231,7 +231,7 @@ def test_hand_joints_can_be_used() -> None:
         Preparation("hand", body).train(samples[0], MIRRORED)
 
 
-def test_items_draw_from_their_generators(smpl: Body) -> None:  # noqa: F811
+def test_items_draw_from_their_generators(smpl: Body) -> None:
     import random
 
     items = I2LItems(Human36M(MINI / "Human36M", "train", smpl), Preparation("body", smpl))
@@ -244,7 +244,7 @@ def test_items_draw_from_their_generators(smpl: Body) -> None:  # noqa: F811
     assert all(isinstance(v, np.ndarray) and v.dtype == np.float32 for v in first.values())
 
 
-def test_empty_boxes_are_skipped(tree: Path, smpl: Body) -> None:  # noqa: F811
+def test_empty_boxes_are_skipped(tree: Path, smpl: Body) -> None:
     edit(
         tree / "Human36M/annotations/Human36M_subject5_data.json",
         lambda c: c["annotations"][0].update(bbox=[10, 10, 0, 50]),
@@ -261,7 +261,7 @@ def test_empty_boxes_are_skipped(tree: Path, smpl: Body) -> None:  # noqa: F811
     assert len(MSCOCO(tree / "MSCOCO", "train")) == 3 and len(FreiHAND(tree / "FreiHAND", "train")) == 2
 
 
-def test_annotated_boxes_and_depths_instead_of_rootnets(tree: Path, smpl: Body) -> None:  # noqa: F811
+def test_annotated_boxes_and_depths_instead_of_rootnets(tree: Path, smpl: Body) -> None:
     shutil.rmtree(tree / "Human36M" / "rootnet_output")
     for sample in Human36M(tree / "Human36M", "test", smpl, use_gt_info=True):
         assert (
@@ -285,7 +285,7 @@ def test_nearest_person(tree: Path) -> None:
     assert sample.sample_id == 999 and not sample.has_fit and sample.root_depth_m == 0.1
 
 
-def bodies(smpl: Body) -> dict[str, Callable[[Path], list]]:  # noqa: F811
+def bodies(smpl: Body) -> dict[str, Callable[[Path], list]]:
     return {
         "Human36M": lambda root: list(Human36M(root, "train", smpl)),
         "MuCo": lambda root: list(MuCo(root)),
@@ -305,7 +305,7 @@ MAIN = {
 
 
 @pytest.mark.parametrize("name", MAIN)
-def test_damaged_annotations(tree: Path, smpl: Body, name: str) -> None:  # noqa: F811
+def test_damaged_annotations(tree: Path, smpl: Body, name: str) -> None:
     read, file = bodies(smpl)[name], tree / name / MAIN[name]
     assert read(tree / name)
     good = file.read_text()
@@ -336,7 +336,7 @@ def test_damaged_annotations(tree: Path, smpl: Body, name: str) -> None:  # noqa
             read(tree / name)
 
 
-def test_damaged_parameters(tree: Path, smpl: Body) -> None:  # noqa: F811
+def test_damaged_parameters(tree: Path, smpl: Body) -> None:
     edit(
         tree / "MuCo/data/smpl_param.json",
         lambda c: [fit["pose"].__setitem__(3, float("nan")) for fit in c.values()],
@@ -350,7 +350,7 @@ def test_damaged_parameters(tree: Path, smpl: Body) -> None:  # noqa: F811
         list(PW3D(MINI / "PW3D", {}))
 
 
-def test_wrong_pictures(tree: Path, smpl: Body) -> None:  # noqa: F811
+def test_wrong_pictures(tree: Path, smpl: Body) -> None:
     samples, preparation = Human36M(tree / "Human36M", "train", smpl), Preparation("body", smpl)
     sample = samples[0]
     with pytest.raises(InputError, match="annotation says"):
@@ -360,7 +360,7 @@ def test_wrong_pictures(tree: Path, smpl: Body) -> None:  # noqa: F811
         preparation.test(sample)
 
 
-def test_regressors(tmp_path: Path, smpl: Body) -> None:  # noqa: F811
+def test_regressors(tmp_path: Path, smpl: Body) -> None:
     body = replace(smpl, joint_regressors={})
     with pytest.raises(InputError, match=r"regressors\.add"):
         Preparation("body", body).train(Human36M(MINI / "Human36M", "train", body)[0], Augmentation())

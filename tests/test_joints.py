@@ -35,7 +35,7 @@ def test_flip_is_an_involution_that_exchanges_sides(joint_set: JointSet) -> None
 
 
 def test_published_flip_pairs() -> None:
-    normal = lambda pairs: {tuple(sorted(p)) for p in pairs}  # noqa: E731
+    normal = lambda pairs: {tuple(sorted(p)) for p in pairs}
     assert normal(HUMAN36.flip_pairs) == normal([(1, 4), (2, 5), (3, 6), (14, 11), (15, 12), (16, 13)])
     assert COCO.flip_pairs == tuple((i, i + 1) for i in range(1, 17, 2))
     assert SMPL.flip_pairs == (

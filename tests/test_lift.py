@@ -4,20 +4,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import openhmr
 from openhmr.bodies.body import Body
+from openhmr.camera import Camera
 from openhmr.errors import InputError
-from openhmr.geometry.camera_fit import intrinsics
+from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.rotations import axis_angle_to_matrix
-from openhmr.io.pose2d import check_pose2d
-from openhmr.joints import COCO
-from openhmr.joints.coco import add_pelvis_neck
+from openhmr.io.poses import check_pose2d
+from openhmr.joints import COCO, HUMAN36
+from openhmr.people import Keypoints
 from openhmr.predict.lift import Lifter, look_at, standardise
 from tests.tiny_lifter import base_vertices, weights, write_tiny_model
+from tests.tiny_recover import write_tiny_recoverer
+
+CAMERA = Camera.from_focal(600, (480, 640))
 
 
 @pytest.fixture
@@ -40,13 +45,14 @@ def dense_upsampling(body: Body) -> np.ndarray:
 
 
 def test_lift_equals_its_dense_twin(lifter: Lifter, tiny_body: Body) -> None:
-    result = lifter(poses(), focal=600, image_size=(480, 640))
+    people = lifter(poses(), CAMERA)
     # Slow twin of the virtual camera: Rodrigues' rotation of the mean ray onto the optical axis, person by
     # person.
-    pose, turns = check_pose2d(poses(), COCO).astype(np.float64), []
+    pose2d = check_pose2d(poses(), COCO)
+    pose, turns = pose2d.astype(np.float64), []
     for person in pose:
         seen = person[:, 2] > 0
-        rays = np.concatenate([(person[:, :2] - (320, 240)) / 600, np.ones((19, 1))], 1)
+        rays = np.concatenate([(person[:, :2] - (319.5, 239.5)) / 600, np.ones((19, 1))], 1)
         mean = rays[seen].mean(0)
         axis = np.cross(mean, (0, 0, 1))
         angle = np.arctan2(np.linalg.norm(axis), mean[2])
@@ -60,43 +66,66 @@ def test_lift_equals_its_dense_twin(lifter: Lifter, tiny_body: Body) -> None:
         3, -1, 3
     )
     coarse = coarse @ np.array(turns)
-    expected = dense_upsampling(tiny_body) @ coarse + result.translation[:, None]
-    assert_allclose(result.vertices, expected, rtol=1e-6, atol=1e-5)
+    placed = dense_upsampling(tiny_body) @ coarse
+    coco = COCO.complete(tiny_body.joint_regressors["coco"]).astype(np.float64) @ placed
+    expected = placed + fit_translation(coco, pose2d[..., :2], pose2d[..., 2], CAMERA.K)[:, None]
+    assert_allclose(people.vertices, expected, rtol=1e-6, atol=1e-5)
     regressors = {"smpl": tiny_body.J_regressor} | dict(tiny_body.joint_regressors)
     for name, regressor in regressors.items():
         joints = regressor.astype(np.float64) @ expected
-        assert_allclose(
-            result.joints[name], add_pelvis_neck(joints) if name == "coco" else joints, rtol=1e-6, atol=1e-5
-        )
-    assert_array_equal(result.K, intrinsics((480, 640), 600))
-    assert_array_equal(result.faces, tiny_body.faces)
+        wanted = COCO.complete(joints) if name == "coco" else joints
+        assert_allclose(people.joints(name), wanted, rtol=1e-6, atol=1e-5)
+    assert people.camera is CAMERA and people.rig is None and people.sigma is None
+    assert_array_equal(people.faces, tiny_body.faces)
 
 
 def test_true_projection_gives_back_its_camera(tmp_path: Path, tiny_body: Body) -> None:
     """With a network that always returns the base mesh, the fit must find where the mesh was put."""
     lifter = Lifter(write_tiny_model(tmp_path / "m.onnx", tiny_body, "coco", 19, strength=0), tiny_body)
     joints = (
-        add_pelvis_neck(tiny_body.joint_regressors["coco"].astype(float))
+        COCO.complete(tiny_body.joint_regressors["coco"].astype(float))
         @ dense_upsampling(tiny_body)
         @ base_vertices(tiny_body)
     )
-    t, K = np.array([0.3, -0.2, 4.0]), intrinsics((480, 640), 700)
+    t, camera = np.array([0.3, -0.2, 4.0]), Camera.from_focal(700, (480, 640))
     turn = np.eye(3)
     for _ in range(30):
         # The base mesh is in the axes of the camera that looks at it, which depends on where it is seen: a
         # fixed point.
-        pixels = (joints @ turn + t) @ K.T
-        pixels = pixels[:, :2] / pixels[:, 2:]
-        turn = look_at(np.concatenate([pixels, np.ones((19, 1))], 1)[None].astype(np.float32), K)[1][0]
-    result = lifter(pixels, focal=700, image_size=(480, 640))
-    assert_allclose(result.translation[0], t, atol=2e-3)
-    assert result.reprojection_px()[0] < 0.01
+        pixels = camera.project(joints @ turn + t)
+        pose = np.concatenate([pixels, np.ones((19, 1))], 1)[None].astype(np.float32)
+        turn = look_at(pose, camera)[1][0]
+    people = lifter(pixels, camera)
+    assert_allclose(people.roots[0], t, atol=2e-3)
+    assert people.reprojection_px()[0] < 0.01
+
+
+def test_a_calibrated_principal_point_and_distortion_count(lifter: Lifter) -> None:
+    """The same rays through another principal point, or through a lens that bends lines, give the same
+    people."""
+    pose = check_pose2d(poses(), COCO)
+    plain = lifter(Keypoints(COCO, pose), CAMERA)
+    shifted = pose + np.where(pose[..., 2:] > 0, np.float32([40, -25, 0]), 0)
+    K = CAMERA.K + [[0, 0, 40], [0, 0, -25], [0, 0, 0]]
+    assert_allclose(
+        lifter(Keypoints(COCO, shifted), Camera(K, (480, 640))).vertices, plain.vertices, atol=1e-4
+    )
+    bent = Camera(CAMERA.K, (480, 640), dist=[-0.2, 0.05, 0.001, -0.002, 0.01])
+    rays = CAMERA.rays(pose[..., :2]).reshape(-1, 3)
+    pixels = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), bent.K, bent.dist)[0].reshape(
+        *pose.shape[:2], 2
+    )
+    seen = np.where(pose[..., 2:] > 0, np.concatenate([pixels, pose[..., 2:]], -1), 0).astype(np.float32)
+    people = lifter(Keypoints(COCO, seen), bent)
+    assert_allclose(people.vertices, plain.vertices, atol=1e-3)
+    assert people.camera.dist is None
+    assert_allclose(people.keypoints.points, pose, atol=2e-3)
 
 
 def test_a_batch_equals_its_rows(lifter: Lifter) -> None:
-    together = lifter(poses(70), image_size=(480, 640)).vertices
+    together = lifter(poses(70), CAMERA).vertices
     for i in (0, 63, 64, 69):
-        assert_allclose(together[i], lifter(poses(70)[i], image_size=(480, 640)).vertices[0], atol=1e-5)
+        assert_allclose(together[i], lifter(poses(70)[i], CAMERA).vertices[0], atol=1e-5)
 
 
 def test_standardisation() -> None:
@@ -117,9 +146,9 @@ def test_standardisation_is_that_of_training() -> None:
     from openhmr.lab.synth.pairs import gaze, look
     from openhmr.lab.synth.pairs import standardise as of_training
 
-    pose, K = check_pose2d(poses(), COCO), intrinsics((480, 640), 600)
-    turned, rotation = look_at(pose, K)
-    rays = torch.as_tensor(pose - np.array([320, 240, 0], np.float32)) / torch.tensor([600.0, 600, 1])
+    pose = check_pose2d(poses(), COCO)
+    turned, rotation = look_at(pose, CAMERA)
+    rays = torch.as_tensor(pose - np.array([319.5, 239.5, 0], np.float32)) / torch.tensor([600.0, 600, 1])
     turn = gaze(rays)
     assert_allclose(turn.numpy(), rotation, atol=1e-6)
     assert_allclose(turned, look(rays, turn).numpy(), atol=1e-6)
@@ -127,32 +156,48 @@ def test_standardisation_is_that_of_training() -> None:
 
 
 def test_without_camera_the_people_stand_in_the_picture(lifter: Lifter) -> None:
-    result = lifter(poses())
-    height, width = result.image_size
-    assert_allclose(result.K, intrinsics((height, width)))
-    assert result.pose2d[..., 0].max() < width and result.pose2d[..., 1].max() < height
-    assert (result.vertices[..., 2] > 0).all()
+    people = lifter(poses())
+    height, width = people.camera.image_size
+    assert_array_equal(people.camera.K, Camera.assumed((height, width)).K)
+    points = people.keypoints.points
+    assert points[..., 0].max() < width and points[..., 1].max() < height
+    assert (people.vertices[..., 2] > 0).all()
+    sized = Keypoints(COCO, check_pose2d(poses(), COCO), image_size=(500, 700))
+    assert lifter(sized).camera.image_size == (500, 700)
 
 
-@pytest.mark.parametrize("focal", [0, -5, float("nan"), float("inf")])
-def test_bad_focal_length(lifter: Lifter, focal: float) -> None:
-    with pytest.raises(InputError, match="focal length"):
-        lifter(poses(), focal=focal)
+def test_nobody_is_empty(lifter: Lifter) -> None:
+    people = lifter(Keypoints(COCO, np.zeros((0, 19, 3), np.float32), (480, 640)))
+    assert len(people) == 0 and people.joints("human36").shape == (0, 17, 3)
+    assert people.reprojection_px().shape == (0,)
 
 
-def test_bad_image_size(lifter: Lifter) -> None:
-    for size in ("a", (480,), (480, "640"), (0, 640), (480, float("nan")), 640):
-        with pytest.raises(InputError, match="image_size"):
-            lifter(20.0 + np.arange(34).reshape(17, 2), image_size=size)  # type: ignore[arg-type]
+def test_other_joint_sets_and_swapped_sizes_are_named(lifter: Lifter) -> None:
+    with pytest.raises(InputError, match="have human36 joints, but this model lifts coco"):
+        lifter(Keypoints(HUMAN36, np.ones((1, 17, 3), np.float32)))
+    wide = np.full((1, 17, 2), 600.0) + np.random.default_rng(0).uniform(0, 30, (1, 17, 2)) * [1, -10]
+    with pytest.raises(InputError, match=r"swap \(height, width\)"):
+        lifter(wide, Camera.assumed((640, 480)))
+
+
+def test_a_mesh_far_from_its_2d_pose_is_warned_of(lifter: Lifter, caplog: pytest.LogCaptureFixture) -> None:
+    shuffled = poses(1)
+    shuffled[:, [0, 15]] = shuffled[:, [15, 0]]
+    lifter(np.random.default_rng(5).permutation(shuffled, axis=1) * [1, 1, 1], CAMERA)
+    assert "of its extent" in caplog.text and "in the order of coco" in caplog.text
 
 
 def test_models_of_other_bodies_sets_and_kinds_are_refused(tmp_path: Path, tiny_body: Body) -> None:
-    for joint_set, made_for in (("coco", "0123"), ("mano", None)):
-        path = write_tiny_model(tmp_path / "m.onnx", tiny_body, joint_set, 19, made_for=made_for)
-        with pytest.raises(InputError, match="one export"):
-            Lifter(path, tiny_body)
+    path = write_tiny_model(tmp_path / "m.onnx", tiny_body, "coco", 19, made_for="0123")
+    with pytest.raises(InputError, match="was made for the body '0123'"):
+        Lifter(path, tiny_body)
+    with pytest.raises(InputError, match="joint set 'dog'"):
+        Lifter(write_tiny_model(tmp_path / "m.onnx", tiny_body, "dog", 19), tiny_body)
+    photos = write_tiny_recoverer(tmp_path / "r.onnx", tiny_body)
+    with pytest.raises(InputError, match="no Pose2Mesh model"):
+        Lifter(photos, tiny_body)
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(InputError, match="not a usable ONNX model"):
+    with pytest.raises(InputError, match="not a readable ONNX model"):
         Lifter(tmp_path / "text.onnx", tiny_body)
     with pytest.raises(InputError, match="does not exist"):
         Lifter(tmp_path / "none.onnx", tiny_body)
@@ -163,8 +208,8 @@ def test_models_of_other_bodies_sets_and_kinds_are_refused(tmp_path: Path, tiny_
 def test_shipped_model_lifts_without_torch() -> None:
     code = (
         "import sys, openhmr, numpy as np\n"
-        "result = openhmr.load('pose2mesh-coco')(np.random.default_rng(0).uniform(0, 500, (17, 2)))\n"
-        "assert np.isfinite(result.vertices).all() and len(result.vertices[0]) > 6000\n"
+        "people = openhmr.load('pose2mesh-coco')(np.random.default_rng(0).uniform(0, 500, (17, 2)))\n"
+        "assert np.isfinite(people.vertices).all() and len(people.vertices[0]) > 6000\n"
         "heavy = {'torch', 'scipy', 'matplotlib', 'onnx', 'openhmr.lab'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -34,7 +34,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def bodies(smpl: Body, gendered: dict, tmp_path_factory: pytest.TempPathFactory) -> list[str]:  # noqa: F811
+def bodies(smpl: Body, gendered: dict, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options that name the body models; the regressors are in the files."""
     folder, options = tmp_path_factory.mktemp("bodies"), []
     for option, gender in (("--body", "neutral"), ("--female", "female"), ("--male", "male")):

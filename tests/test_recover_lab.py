@@ -228,7 +228,7 @@ def test_predictions_for_the_scorer(pack: Path, tmp_path: Path, monkeypatch: pyt
     assert_allclose(step[0], 40 / 500 * lixel["item_0"][:, 2].mean(), rtol=0.1)
     assert_allclose(lixel["item_3"], lixel["item_0"], atol=15)
     assert cv2.imread(str(tmp_path / "sheet.jpg")).shape[1] == 2 * real.TILE * real.COLUMNS
-    middle = lambda system: np.stack([found[system][f"item_{i}"] for i in range(6)])  # noqa: E731
+    middle = lambda system: np.stack([found[system][f"item_{i}"] for i in range(6)])
     assert len({middle(s).round(1).tobytes() for s in real.SYSTEMS}) == len(real.SYSTEMS)
 
 

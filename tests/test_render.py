@@ -4,11 +4,11 @@ show."""
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from openhmr.predict.result import Result
 
 from openhmr.geometry.camera_fit import intrinsics
 from openhmr.geometry.mesh import vertex_normals
 from openhmr.joints import COCO
-from openhmr.predict.result import Result
 from openhmr.render.overlay import canvas_for, overlay_picture, pose2d_picture
 from openhmr.render.raster import rasterise
 from openhmr.render.shading import COLOURS, render

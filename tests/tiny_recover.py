@@ -7,7 +7,7 @@ import numpy as np
 from onnx import helper, numpy_helper, parser, save_model
 
 from openhmr.bodies.body import Body
-from openhmr.joints.coco import add_pelvis_neck
+from openhmr.joints import COCO
 from openhmr.predict.coarse_mesh import coarse_regressor
 from tests.tiny_lifter import base_vertices
 
@@ -74,7 +74,7 @@ def write_tiny_recoverer(path: Path, body: Body, made_for: str | None = None, ki
     """A bright rectangle as tall as the body gives its upright T-pose there, whatever the crop; the
     deviations are 0.4 lixels, and large where nothing is bright."""
     mesh = base_vertices(body)
-    joints = coarse_regressor(body, add_pelvis_neck(body.joint_regressors["coco"])) @ mesh
+    joints = coarse_regressor(body, body.joint_regressor(COCO)) @ mesh
     middle, tall = 0.5 * (mesh.min(0) + mesh.max(0)), stature(body)
     numbers: dict[str, object] = {
         "half": 0.5,

@@ -12,7 +12,7 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError, NothingFound
 from openhmr.people import Frame, Keypoints, People
 from openhmr.predict.average import average
-from openhmr.predict.certainty import is_nobody, uncertain_mm, warn_of_uncertain
+from openhmr.predict.certainty import is_nobody, warn_of_uncertain
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 

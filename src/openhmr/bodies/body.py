@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
+from openhmr.joints import JOINT_SETS, JointSet
 
 FORMAT = "openhmr-body-1"
 MAX_ELEMENTS = 20_000_000
@@ -111,6 +112,41 @@ class Body:
     @property
     def num_betas(self) -> int:
         return int(self.shapedirs.shape[-1])
+
+    def has_joint_regressor(self, joint_set: JointSet) -> bool:
+        """Whether :meth:`joint_regressor` knows ``joint_set``."""
+        return self._base_regressor(joint_set) is not None
+
+    def joint_regressor(self, joint_set: JointSet) -> NDArray[np.float32]:
+        """Matrix ``(J,V)`` from vertices to the joints of ``joint_set``, derived ones included.
+
+        Raises :class:`InputError` if the body has none.
+        """
+        regressor = self._base_regressor(joint_set)
+        if regressor is None:
+            known = [s.name for s in JOINT_SETS.values() if self.has_joint_regressor(s)]
+            raise InputError(
+                f"the body with {self.num_vertices} vertices has no regressor for {joint_set.name} joints, "
+                f"only for "
+                f"{', '.join(known) or 'none'}; add one, or use another body"
+            )
+        return joint_set.complete(regressor)
+
+    def _base_regressor(self, joint_set: JointSet) -> NDArray[np.float32] | None:
+        if joint_set.name == "smpl" and len(self.J_regressor) == joint_set.size:
+            return self.J_regressor
+        return self.joint_regressors.get(joint_set.regressor or joint_set.name)
+
+    @property
+    def root_regressor(self) -> NDArray[np.float32]:
+        """Weights ``(V,)`` of the joint that networks predict relative to: Human3.6M's pelvis where the body
+        has it, else the root of its own tree."""
+        human36 = self.joint_regressors.get("human36")
+        return self.J_regressor[0] if human36 is None else human36[0]
+
+    def matches(self, content_hash: str) -> bool:
+        """Whether ``content_hash`` is this body's."""
+        return content_hash == self.content_hash()
 
     def level(self, name: str) -> Level:
         """The level ``name``; raises :class:`InputError` that lists the known ones."""

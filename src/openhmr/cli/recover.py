@@ -51,6 +51,9 @@ def add_command(commands: Any) -> None:
     recover.add_argument(
         "--lift", action="store_true", help="average with Pose2Mesh on the 2D joints, by uncertainty"
     )
+    recover.add_argument(
+        "--lift-model", type=Path, metavar="FILE", help="Pose2Mesh for --lift (default: the shipped one)"
+    )
     recover.add_argument("--param", action="store_true", help="meshes and pictures show the parametric mesh")
     recover.add_argument(
         "--force", action="store_true", help="write what was seen even where nobody seems to be"
@@ -121,7 +124,7 @@ def _pipeline(options: argparse.Namespace) -> "Pipeline":
         raise InputError(f"{options.model} takes 2D poses, not photos; use it with `openhmr lift`")
     return Pipeline(
         recoverer,
-        load("pose2mesh-coco") if options.lift else None,  # type: ignore[arg-type]
+        load(options.lift_model or "pose2mesh-coco", options.body) if options.lift else None,  # type: ignore[arg-type]
         detect_people if options.detect else None,
         combine="average" if options.lift else "lixel",
         keep_all=options.force,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import numpy
+import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.io.images import write_png

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import numpy
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 

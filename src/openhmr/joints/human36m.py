@@ -11,8 +11,8 @@ HUMAN36 = JointSet(
         "L_Shoulder", "L_Elbow", "L_Wrist", "R_Shoulder", "R_Elbow", "R_Wrist",
     ),
     skeleton=(
-        (0, 7), (7, 8), (8, 9), (9, 10), (8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16), (0, 1), (1, 2), (2, 3),
-        (0, 4), (4, 5), (5, 6),
+        (0, 7), (7, 8), (8, 9), (9, 10), (8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16), (0, 1), (1, 2),
+        (2, 3), (0, 4), (4, 5), (5, 6),
     ),
     root=0,
     # The 14 joints of the Human3.6M and 3DPW protocols: without Pelvis, Torso and Nose.
@@ -20,6 +20,9 @@ HUMAN36 = JointSet(
 )  # fmt: skip
 
 HUMAN36_TOP = replace(
-    HUMAN36, name="human36_top", names=tuple("Head_top" if n == "Head" else n for n in HUMAN36.names)
+    HUMAN36,
+    name="human36_top",
+    names=tuple("Head_top" if n == "Head" else n for n in HUMAN36.names),
+    regressor="human36",
 )
 """The same joints as I2L-MeshNet names them: its head is the top of the head, which SMPL has no joint for."""

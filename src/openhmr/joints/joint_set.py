@@ -1,10 +1,14 @@
 """What a set of joints is; every fact about left and right follows from the joint names."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from openhmr.errors import InputError
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -15,7 +19,9 @@ class JointSet:
 
     ``skeleton`` holds the bones as index pairs, ``root`` the joint that 3D poses are relative to,
     ``eval_joints`` the joints that MPJPE is averaged over. ``extra_edges`` are further edges of the joint
-    graph that joint names cannot give.
+    graph that joint names cannot give. ``derived`` names the joints that nobody annotates, each with the
+    joints whose mean it is; they come last. ``regressor`` is the name under which bodies keep the regressor
+    of this set, by default its own.
     """
 
     name: str
@@ -24,10 +30,50 @@ class JointSet:
     root: int
     eval_joints: tuple[int, ...]
     extra_edges: Pairs = ()
+    derived: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    regressor: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.names[len(self.names) - len(self.derived) :] == tuple(self.derived)
 
     @property
     def size(self) -> int:
         return len(self.names)
+
+    @property
+    def base(self) -> tuple[str, ...]:
+        """Names of the joints that are annotated, detected or regressed: all but the derived ones."""
+        return self.names[: self.size - len(self.derived)]
+
+    def complete(self, points: ArrayLike, confidence: Literal["product", "present"] | None = None) -> NDArray:
+        """``points (..., K, C)`` of the K base joints with the derived joints appended, ``(..., J, C)``.
+
+        Serves coordinates in any unit and frame, and joint regressors ``(K, V)`` alike; floating types are
+        kept, and points that are complete come back as they are. ``confidence`` says what the last column is:
+        another coordinate (None), or a confidence, of which a derived joint has the product ("product", the
+        rule of the originals' data sets: 0 where one is missing, but coordinates are averaged all the same),
+        or the mean if all its joints are present, otherwise the whole row is 0 ("present", ours). Raises
+        :class:`InputError` for other numbers of joints.
+        """
+        points = np.asarray(points)
+        if points.ndim >= 2 and points.shape[-2] == self.size:
+            return points
+        if points.ndim < 2 or points.shape[-2] != len(self.base):
+            counts = " or ".join(map(str, sorted({len(self.base), self.size})))
+            raise InputError(
+                f"joints have shape {points.shape}; the {self.name} set needs (..., {counts}, C): pass its "
+                f"joints in their order"
+            )
+        added = []
+        for sources in self.derived.values():
+            rows = points[..., [self.names.index(n) for n in sources], :]
+            mean = rows.sum(-2) / len(sources)
+            if confidence == "product":
+                mean[..., -1] = rows[..., -1].prod(-1)
+            elif confidence == "present":
+                mean[(rows[..., -1] <= 0).any(-1)] = 0
+            added.append(mean[..., None, :])
+        return np.concatenate([points, *added], axis=-2)
 
     @cached_property
     def flip_pairs(self) -> Pairs:

@@ -109,7 +109,7 @@ class FreiHANDPoses(Rows):
         self.detections = Detections(self.folder / f"hrnet_output_on_{split}set.json", 21)
         self.rows = self.coco.annotations
         if self.train:
-            box = lambda a: numbers(a, "bbox", (4,), f"FreiHAND annotation {a['id']}")  # noqa: E731
+            box = lambda a: numbers(a, "bbox", (4,), f"FreiHAND annotation {a['id']}")
             self.rows = [a for a in self.rows if process_bbox(box(a)) is not None]
 
     def __getitem__(self, index: int) -> Sample:

@@ -160,7 +160,7 @@ def pw3d(
     With a ``videos`` name per sample the extras tell the acceleration error, and all errors after the
     one-euro filter.
     """
-    regress = lambda regressor, mesh: np.matmul(regressor, mesh)  # noqa: E731
+    regress = lambda regressor, mesh: np.matmul(regressor, mesh)
     aligned = pa_mpvpe(predicted, truth)
     rows = [
         Row.mean("H36M MPJPE (mm)    ", mpjpe(regress(human36, predicted), regress(human36, truth), HUMAN36)),
@@ -204,7 +204,7 @@ def video_errors(
         smooth[chosen] = smooth_one_euro(p[chosen], 0.004, 0.005)
         parts.append(chosen)
     keep = list(joint_set.eval_joints)
-    acceleration = lambda x: float(  # noqa: E731
+    acceleration = lambda x: float(
         np.concatenate(
             [acceleration_error(x[c][:, keep], t[c][:, keep]) for c in parts if c.sum() > 2]
             or [np.array([np.nan])]

@@ -149,7 +149,7 @@ class Mirrored(nn.Module):
         }
         plain, mirror = ({k: v[i] for k, v in both.items()} for i in range(2))
         # Pixel x of the crop's 256 is 256 - x in the mirror.
-        back = lambda x: torch.cat([LIXELS - x[..., :1], x[..., 1:]], -1)  # noqa: E731
+        back = lambda x: torch.cat([LIXELS - x[..., :1], x[..., 1:]], -1)
         mesh, other = plain["vertices_lixel"], back(mirror["vertices_lixel"][:, self.across["vertices"]])
         apart = (self.network.coco(mesh) - self.network.coco(other)).norm(dim=-1).mean(1) > self.APART
         surer = plain["vertices_sigma"].mean((1, 2)) <= mirror["vertices_sigma"].mean((1, 2))

@@ -216,7 +216,7 @@ def build(network: CompactPose2Mesh, body: Body, metadata: dict[str, object]) ->
         helper.make_node("Identity", [vertices], ["vertices"]),
         helper.make_node("Identity", [pose3d], ["pose3d"]),
     ]
-    value = lambda name, rows: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", rows, 3])  # noqa: E731
+    value = lambda name, rows: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", rows, 3])
     graph = helper.make_graph(
         g.nodes,
         "pose2mesh",

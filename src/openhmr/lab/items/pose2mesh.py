@@ -124,7 +124,7 @@ class PoseItems:
         if not self.quirks.turn_lift_only:
             mesh = j3d_processing(self._mirrored(sample, mesh) if flip else mesh, turn, False, ())
             joints = j3d_processing(joints, turn, flip, (MEASURED.get(sample.dataset) or HUMAN36).flip_pairs)
-        mask = lambda count, value: np.full((count, 1), value, np.float32)  # noqa: E731
+        mask = lambda count, value: np.full((count, 1), value, np.float32)
         return {
             "pose2d": pose2d,
             "mesh": np.asarray(mesh, np.float32),

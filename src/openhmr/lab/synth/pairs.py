@@ -37,8 +37,8 @@ class Cameras:
     def sample(self, n: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
         """Rotations ``(n,3,3)`` (camera from body) and positions ``(n,3)`` metres of the person in camera
         axes."""
-        uniform = lambda: torch.rand(n, generator=generator, device=device)  # noqa: E731
-        normal = lambda: torch.randn(n, generator=generator, device=device)  # noqa: E731
+        uniform = lambda: torch.rand(n, generator=generator, device=device)
+        normal = lambda: torch.randn(n, generator=generator, device=device)
         zero = torch.zeros(n, device=device)
         yaw = exp_map(torch.stack([zero, 2 * torch.pi * (uniform() - 0.5), zero], -1))
         mean, std = self.elevation_deg
@@ -67,7 +67,7 @@ class Skeleton(torch.nn.Module):
 
     def __init__(self, body: Body) -> None:
         super().__init__()
-        tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)  # noqa: E731
+        tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)
         self.parents = [int(p) for p in body.parents]
         shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2)
         self.register_buffer("rest_joints", tensor(np.einsum("jv,vcs->jcs", body.J_regressor, shape)))
@@ -216,7 +216,7 @@ class PairSource:
         if name == COCO.name:
             pose2d = pelvis_and_neck(pose2d)
         turn = gaze(pose2d)
-        seen = lambda points: points @ turn.mT  # noqa: E731
+        seen = lambda points: points @ turn.mT
         return Batch(
             standardise(look(pose2d, turn)),
             seen(pose3d - root),

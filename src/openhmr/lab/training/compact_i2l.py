@@ -90,7 +90,7 @@ def restore(lixel: Tensor, scale_m: Tensor, batch: CropBatch) -> Tensor:
     affine, K = batch.affine, batch.K
     xy = (lixel[..., :2] * (PATCH / LIXELS) - affine[:, None, :, 2]) @ torch.linalg.inv(affine[:, :, :2]).mT
     centre = torch.linalg.solve(affine[:, :, :2], PATCH / 2 - affine[:, :, 2])
-    normalised = lambda pixel: (pixel - K[:, None, :2, 2]) / K[:, None, (0, 1), (0, 1)]  # noqa: E731
+    normalised = lambda pixel: (pixel - K[:, None, :2, 2]) / K[:, None, (0, 1), (0, 1)]
     rays = torch.cat([normalised(xy), torch.ones_like(xy[..., :1])], -1) @ batch.virtual.mT
     focal = K[:, 0, 0] * (1 + normalised(centre[:, None])[:, 0].square().sum(1)).sqrt()
     side = PATCH / affine[:, :, :2].det().sqrt()
@@ -105,7 +105,7 @@ class CompactI2LTraining:
         self.recipe, self.device = recipe, device
         body = open_body()
         torch.manual_seed(recipe.seed)
-        tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)  # noqa: E731
+        tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)
         human36 = coarse_regressor(body, body.joint_regressors["human36"])
         coco = coarse_regressor(body, add_pelvis_neck(body.joint_regressors["coco"]))
         self.skeleton = Skeleton(body).to(device)
@@ -184,18 +184,18 @@ class CompactI2LTraining:
         and the parameters'."""
         w, batch = self.recipe.loss, self.batch(step)
         out = model(batch.image.to(memory_format=torch.channels_last))
-        inside = lambda x: ((x >= -MARGIN) & (x < LIXELS + MARGIN)).all(-1, keepdim=True).float()  # noqa: E731
+        inside = lambda x: ((x >= -MARGIN) & (x < LIXELS + MARGIN)).all(-1, keepdim=True).float()
         seen, seen_joints = inside(batch.vertices), inside(batch.joints)
-        difference = lambda name, target: (out[f"{name}_lixel"] - target).abs()  # noqa: E731
+        difference = lambda name, target: (out[f"{name}_lixel"] - target).abs()
         error, joint_error = difference("vertices", batch.vertices), difference("joints", batch.joints)
-        mean = lambda value, mask: (value * mask).mean()  # noqa: E731
+        mean = lambda value, mask: (value * mask).mean()
         regressed = self.regressor @ batch.vertices
         mesh_joint = mean((self.regressor @ out["vertices_lixel"] - regressed).abs(), inside(regressed))
         restored = self.human36 @ restore(out["vertices_lixel"], out["scale_m"], batch)
         whole = (seen.mean((1, 2)) > 0.95)[:, None, None].float()
         a, b = self.edges.unbind(1)
-        length = lambda x: (x.index_select(1, a) - x.index_select(1, b)).square().sum(-1).add(1e-6).sqrt()  # noqa: E731
-        nll = lambda error, sigma: sigma.log() + 2**0.5 * error.detach() / sigma  # noqa: E731
+        length = lambda x: (x.index_select(1, a) - x.index_select(1, b)).square().sum(-1).add(1e-6).sqrt()
+        nll = lambda error, sigma: sigma.log() + 2**0.5 * error.detach() / sigma
         r, t = self.skeleton.transforms(out["rotations"], out["betas"])
         skinned = self.skeleton.vertices(r, t, out["betas"])
         skinned = skinned - self.human36[:1] @ skinned

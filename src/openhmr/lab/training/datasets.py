@@ -42,7 +42,7 @@ def i2l_sets(
         "MSCOCO": lambda at: MSCOCO(at, "train"),
         "FreiHAND": lambda at: FreiHAND(at, "train"),
     }
-    prepared = lambda names: [I2LItems(makers[name](folder / name), preparation) for name in names]  # noqa: E731
+    prepared = lambda names: [I2LItems(makers[name](folder / name), preparation) for name in names]
     return prepared(config.trainset_3d), prepared(config.trainset_2d), test
 
 

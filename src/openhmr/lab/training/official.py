@@ -63,7 +63,7 @@ def train(work: Work, folder: Path, until: int | None = None) -> float:
     if not trainer.resume():
         work.initialise()
     before = trainer.seconds
-    waiting = lambda: batches.waited / max(trainer.seconds - before, 1e-9)  # noqa: E731
+    waiting = lambda: batches.waited / max(trainer.seconds - before, 1e-9)
 
     def evaluate() -> dict[str, float]:
         epoch = plan.epoch(trainer.step - 1) + 1

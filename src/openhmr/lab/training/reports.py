@@ -38,7 +38,7 @@ def report_pose2mesh(work: Pose2MeshTraining, name: str, folder: Path, truth: Pa
             meshes.append(vertices)
     if not items:
         raise InputError(f"the test set {name} has no samples; check its folder")
-    stack = lambda key: np.stack([np.asarray(item[key], np.float64) for item in items])  # noqa: E731
+    stack = lambda key: np.stack([np.asarray(item[key], np.float64) for item in items])
     pose = np.concatenate(poses)
     tag = getattr(work.test, "tag", lambda index: "")
     tags = [tag(i) for i in range(len(items))]

@@ -197,7 +197,7 @@ class Trainer:
             return False
         try:
             with safe_open(self.state_path, "pt") as file:
-                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
+                tensors = {k: file.get_tensor(k) for k in file.keys()}
                 metadata = file.metadata()
             self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -206,7 +206,7 @@ class Trainer:
                 f"folder"
             ) from None
         refused = f"{self.state_path} belongs to another network or config"
-        part = lambda name: {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(name + ".")}  # noqa: E731
+        part = lambda name: {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(name + ".")}
         try:
             self.network.load_state_dict(part("network"))
         except RuntimeError as error:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.errors import InputError, MissingExtra
+from openhmr.errors import MissingExtra
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.joints.coco import COCO17

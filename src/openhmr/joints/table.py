@@ -1,0 +1,33 @@
+"""The only table of joint sets: whatever takes one by name looks here."""
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from openhmr.errors import InputError
+from openhmr.joints.coco import COCO, COCO18
+from openhmr.joints.human36m import HUMAN36, HUMAN36_TOP
+from openhmr.joints.joint_set import JointSet
+from openhmr.joints.mano import MANO
+from openhmr.joints.muco import MUCO
+from openhmr.joints.smpl import SMPL, SMPL29
+
+JOINT_SETS: Mapping[str, JointSet] = MappingProxyType(
+    {s.name: s for s in (COCO, COCO18, HUMAN36, HUMAN36_TOP, MANO, MUCO, SMPL, SMPL29)}
+)
+"""Every joint set of the package by its name."""
+
+
+def get_joint_set(joint_set: str | JointSet, allowed: Collection[str] = tuple(JOINT_SETS)) -> JointSet:
+    """The joint set of that name, or the given one itself.
+
+    ``allowed`` restricts the names where not every set will do. Raises :class:`InputError`, which names the
+    nearest right name.
+    """
+    name = joint_set.name if isinstance(joint_set, JointSet) else joint_set
+    if name in allowed:
+        return joint_set if isinstance(joint_set, JointSet) else JOINT_SETS[name]
+    import difflib  # slow to import, and only this sentence needs it
+
+    near = difflib.get_close_matches(str(name).lower(), allowed, 1, 0.5)
+    hint = f": did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"joint set {name!r} is not one of {', '.join(allowed)}{hint}")

@@ -1,0 +1,93 @@
+"""The folder sink: all files of a frame or none, nobody else's files replaced."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openhmr.bodies.body import Body
+from openhmr.errors import InputError
+from openhmr.export.folder import DATA, PICTURES, Folder
+from openhmr.people import Frame, People
+from tests.test_people import make_people
+
+
+def frame_of(body: Body, index: int = 0, name: str | None = None) -> Frame:
+    return Frame(index, {"body": make_people(body)}, name=name)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_one_frame_fills_the_folder_and_several_a_folder_each(tmp_path: Path, tiny_body: Body) -> None:
+    with Folder(tmp_path / "a" / "one", DATA) as sink:
+        sink.append(frame_of(tiny_body))
+    assert set(files(tmp_path / "a" / "one")) == set(DATA)
+    assert sink.files == [tmp_path / "a" / "one" / name for name in DATA]
+    with Folder(tmp_path / "many", DATA, several=True) as sink:
+        sink.append(frame_of(tiny_body, 0, "left.jpg"))
+        sink.append(frame_of(tiny_body, 7))
+    assert {p.name for p in (tmp_path / "many").iterdir()} == {"left.jpg", "000007"}
+
+
+def test_parametric_meshes_are_shown_but_everything_is_saved(tmp_path: Path, tiny_body: Body) -> None:
+    moved = make_people(tiny_body)
+    moved = People(**{**vars(moved), "vertices": moved.vertices + np.float32(0.5)})
+    with Folder(tmp_path / "x", DATA, parametric=True) as sink:
+        sink.append(Frame(0, {"body": moved}))
+    first = next(
+        line for line in (tmp_path / "x" / "mesh.obj").read_text().splitlines() if line.startswith("v ")
+    )
+    shown = moved.parametric().vertices[0, 0] * [1, -1, -1]
+    np.testing.assert_allclose(np.array(first.split()[1:], float), shown, atol=1e-5)
+    np.testing.assert_array_equal(
+        People.load(tmp_path / "x" / "result.npz", tiny_body).vertices, moved.vertices
+    )
+
+
+def failing(path: Path, frame: Frame, shown: People) -> None:
+    path.write_text("half")
+    raise OSError(28, "No space left on device")
+
+
+def interrupted(path: Path, frame: Frame, shown: People) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("writer", "error"), [(failing, InputError), (interrupted, KeyboardInterrupt)])
+def test_a_failed_write_leaves_what_was_there(
+    tmp_path: Path, tiny_body: Body, writer: object, error: type[BaseException]
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new" / "deeper"
+    Folder(old, DATA).append(frame_of(tiny_body))
+    before = files(tmp_path)
+    for out in (old, new):
+        with pytest.raises(error):
+            Folder(out, {**DATA, "overlay.png": writer}).append(frame_of(tiny_body))  # type: ignore[dict-item]
+    assert files(tmp_path) == before and not new.parent.exists()
+    assert not any(p.name.startswith(".openhmr") for p in old.iterdir())
+
+
+@pytest.mark.parametrize("name", [*DATA, *PICTURES])
+def test_files_of_others_are_not_replaced(tmp_path: Path, tiny_body: Body, name: str) -> None:
+    writers = {**DATA, **PICTURES}
+    (tmp_path / name).write_bytes(b"PK my own work, of months")
+    with pytest.raises(InputError, match=f"{name} exists and was not written by openhmr"):
+        Folder(tmp_path, writers)
+    Folder(tmp_path, {name: writers[name]}, overwrite=True).append(frame_of(tiny_body))
+    # What it wrote itself it replaces without being asked.
+    Folder(tmp_path, {name: writers[name]}).append(frame_of(tiny_body))
+
+
+def test_folders_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken" / "mesh.glb").mkdir(parents=True)
+    for out, cause in (
+        (tmp_path / "file", "is a file"),
+        (tmp_path / "file" / "below", "is a file"),
+        (tmp_path / "taken", "is a folder where a result would go"),
+        (tmp_path / "a\0b", "NUL"),
+    ):
+        with pytest.raises(InputError, match=cause):
+            Folder(out, DATA)

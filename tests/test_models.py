@@ -1,0 +1,79 @@
+"""`openhmr.load`: names, files, bodies; and what it leaves behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import openhmr
+from openhmr.bodies.body import Body
+from openhmr.errors import InputError
+from openhmr.predict.lift import Lifter
+from openhmr.predict.recover import Recoverer
+from openhmr.predict.session import read_metadata
+from tests.tiny_lifter import write_tiny_model
+from tests.tiny_recover import write_tiny_recoverer
+
+
+def test_a_file_is_what_its_metadata_say(tmp_path: Path, tiny_body: Body) -> None:
+    lifter, recoverer = tmp_path / "i2l-body.onnx", tmp_path / "pose2mesh-coco.onnx"
+    write_tiny_model(lifter, tiny_body, "human36", 17)
+    write_tiny_recoverer(recoverer, tiny_body)
+    tiny_body.save(tmp_path / "body.npz")
+    for body in (tiny_body, tmp_path / "body.npz", str(tmp_path / "body.npz")):
+        assert isinstance(openhmr.load(lifter, body), Lifter)
+        assert isinstance(openhmr.load(str(recoverer), body), Recoverer)
+
+
+def test_shipped_models_by_name() -> None:
+    assert {"i2l-body", "pose2mesh-coco", "pose2mesh-human36"} <= set(openhmr.available())
+    assert isinstance(openhmr.load("i2l-body"), Recoverer)
+
+
+def test_wrong_names_files_and_bodies(tmp_path: Path, tiny_body: Body) -> None:
+    with pytest.raises(InputError, match="no model 'pose2mesh-dog'.*pose2mesh-coco"):
+        openhmr.load("pose2mesh-dog")
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(InputError, match="not a readable ONNX model"):
+        openhmr.load(tmp_path / "text.onnx")
+    path = write_tiny_model(tmp_path / "m.onnx", tiny_body, "coco", 19)
+    with pytest.raises(InputError, match="was made for the body"):
+        openhmr.load(path)
+    with pytest.raises(InputError, match="missing.npz"):
+        openhmr.load(path, tmp_path / "missing.npz")
+
+
+def test_metadata_of_damaged_files(tmp_path: Path, tiny_body: Body) -> None:
+    """Every truncation either keeps the metadata or is refused, and no byte of noise is followed astray."""
+    whole = write_tiny_model(tmp_path / "m.onnx", tiny_body, "coco", 19).read_bytes()
+    assert read_metadata(tmp_path / "m.onnx")["joint_set"] == "coco"
+    for length in range(0, len(whole), 97):
+        (tmp_path / "cut.onnx").write_bytes(whole[:length])
+        try:
+            assert read_metadata(tmp_path / "cut.onnx").get("joint_set", "coco") == "coco"
+        except InputError as error:
+            assert "not a readable ONNX model" in str(error)
+
+
+def test_nothing_is_written_and_nobody_is_called(tmp_path: Path) -> None:
+    """onnxruntime's telemetry keeps a device id in the user's cache, if one lets it."""
+    code = (
+        "import openhmr, numpy as np\n"
+        "openhmr.load('pose2mesh-coco')(np.random.default_rng(0).uniform(0, 500, (17, 2)))\n"
+        "openhmr.load('i2l-body')(np.zeros((64, 64, 3), np.uint8), (0, 0, 60, 60))\n"
+    )
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | home)
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_package_names() -> None:
+    assert openhmr.__version__.count(".") == 2
+    for name in openhmr.__all__:
+        assert getattr(openhmr, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Lifterr'"):
+        openhmr.Lifterr
+    done = subprocess.run([sys.executable, "-m", "openhmr", "--version"], capture_output=True, text=True)
+    assert done.stdout == f"openhmr {openhmr.__version__}\n"

@@ -1,0 +1,209 @@
+"""The one composition of detector, networks and average, on pictures, poses and streams."""
+
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from openhmr.bodies.body import Body
+from openhmr.camera import Camera
+from openhmr.errors import InputError, NothingFound
+from openhmr.io.poses import check_pose2d
+from openhmr.joints import COCO
+from openhmr.people import Keypoints, People, Rig
+from openhmr.pipeline import Picture, Pipeline
+from openhmr.predict.average import average, lift_sigma
+from openhmr.predict.certainty import NOBODY_MM, disagreement_mm, is_nobody
+from openhmr.predict.lift import Lifter
+from openhmr.predict.person_crop import squares, virtual_cameras
+from openhmr.predict.recover import Recoverer
+from tests.test_lift import poses
+from tests.test_people import make_people
+from tests.test_recover import BOX, photo
+from tests.tiny_lifter import write_tiny_model
+from tests.tiny_recover import write_tiny_recoverer
+
+BOXES = np.array([BOX, (280.0, 100, 100, 260)])
+
+
+@pytest.fixture(scope="module")
+def recoverer(tmp_path_factory: pytest.TempPathFactory, tiny_body: Body) -> Recoverer:
+    return Recoverer(write_tiny_recoverer(tmp_path_factory.mktemp("r") / "m.onnx", tiny_body), tiny_body)
+
+
+@pytest.fixture(scope="module")
+def lifter(tmp_path_factory: pytest.TempPathFactory, tiny_body: Body) -> Lifter:
+    return Lifter(write_tiny_model(tmp_path_factory.mktemp("l") / "m.onnx", tiny_body, "coco", 19), tiny_body)
+
+
+def found(count: int) -> Keypoints:
+    points = check_pose2d(poses(), COCO)[:count]
+    return Keypoints(COCO, points, (480, 640), BOXES[:count], np.ones(count))
+
+
+def test_each_combination_is_its_parts(recoverer: Recoverer, lifter: Lifter) -> None:
+    picture = Picture(photo(), boxes=BOXES)
+    lixel = recoverer(photo(), BOXES)
+    lifted = lifter(lixel.keypoints, lixel.camera)
+    wanted = {
+        "lixel": lixel,
+        "param": lixel.parametric(),
+        "lift": lifted,
+        "average": average(lixel, lifted),
+    }
+    for combine, people in wanted.items():
+        made = Pipeline(recoverer, lifter, combine=combine, keep_all=True).one(picture).people  # type: ignore[arg-type]
+        assert_array_equal(made.vertices, people.vertices)
+        assert made.rig is not None
+
+
+def test_detected_people_are_recovered_or_lifted(recoverer: Recoverer, lifter: Lifter) -> None:
+    def detector(image: np.ndarray, time_s: float | None = None) -> Keypoints:
+        assert image.shape == (480, 640, 3) and time_s == 1.5
+        return found(2)
+
+    picture = Picture(photo(), time_s=1.5)
+    frame = Pipeline(recoverer, detector=detector, keep_all=True).one(picture)
+    assert_array_equal(frame.people.vertices, recoverer(photo(), BOXES).vertices)
+    frame = Pipeline(lifter=lifter, detector=detector).one(picture)
+    assert_array_equal(frame.people.vertices, lifter(found(2)).vertices)
+    assert frame.time_s == 1.5
+
+
+def test_poses_are_lifted(lifter: Lifter) -> None:
+    camera = Camera.from_focal(700, (480, 640))
+    frame = Pipeline(lifter=lifter).one(Picture(keypoints=found(2), camera=camera))
+    assert_array_equal(frame.people.vertices, lifter(found(2), camera).vertices)
+    assert frame.image is None
+
+
+def test_nobody_is_an_empty_frame_of_a_stream_and_an_error_alone(
+    recoverer: Recoverer, lifter: Lifter
+) -> None:
+    pipeline = Pipeline(lifter=lifter, detector=lambda image, time_s=None: found(0))
+    frames = list(pipeline([Picture(photo()), Picture(keypoints=found(1))]))
+    assert [len(f.people) for f in frames] == [0, 1] and [f.index for f in frames] == [0, 1]
+    with pytest.raises(NothingFound, match="nobody was found in x.jpg"):
+        pipeline.one(Picture(photo(), name="x.jpg"))
+
+
+def bent(people: People, mm: float) -> People:
+    """The mesh moved away from its body by ``mm`` on average, roots aligned."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=people.vertices.shape).astype(np.float32)
+    root = people.body.root_regressor
+    noise -= (root @ noise)[:, None]
+    noise *= mm / 1000 / np.linalg.norm(noise, axis=-1).mean(-1)[:, None, None]
+    return replace(people, vertices=people.vertices + noise)
+
+
+def test_who_is_not_there_is_left_out(
+    tiny_body: Body, recoverer: Recoverer, caplog: pytest.LogCaptureFixture
+) -> None:
+    people = make_people(tiny_body)
+    assert_allclose(disagreement_mm(bent(people, 40)), 40, rtol=1e-3)
+    for mm, gone in ((NOBODY_MM - 1, False), (NOBODY_MM + 1, True)):
+        assert (is_nobody(bent(people, mm)) == gone).all()
+    assert not is_nobody(make_people(tiny_body, rig=False)).any() and is_nobody(people[0:0]).shape == (0,)
+
+    class Second(Recoverer):
+        """Sees the second of two people as a monster."""
+
+        def __init__(self) -> None: ...
+
+        def __call__(self, *_: object) -> People:  # type: ignore[override]
+            wild = bent(people, 300)
+            return replace(
+                people, vertices=np.stack([people.vertices[0], wild.vertices[1], people.vertices[2]])
+            )
+
+    kept = Pipeline(Second()).one(Picture(photo())).people
+    assert_array_equal(kept.track_ids, [0, 20])  # type: ignore[arg-type]
+    assert "left out 1 of 3" in caplog.text
+    assert len(Pipeline(Second(), keep_all=True).one(Picture(photo())).people) == 3
+
+
+def test_the_uncertain_are_named(tiny_body: Body, caplog: pytest.LogCaptureFixture) -> None:
+    people = make_people(tiny_body)
+    assert people.sigma is not None
+    joints = people.sigma.joints * np.array([1, 10, 1], np.float32)[:, None, None]
+
+    class Unsure(Recoverer):
+        def __init__(self) -> None: ...
+
+        def __call__(self, *_: object) -> People:  # type: ignore[override]
+            return replace(people, sigma=replace(people.sigma, joints=joints))  # type: ignore[type-var]
+
+    Pipeline(Unsure()).one(Picture(photo()))
+    assert "person 1 is uncertain by 520 mm" in caplog.text and "person 0" not in caplog.text
+
+
+def test_streams_need_bounded_memory(recoverer: Recoverer) -> None:
+    """A generator of pictures is taken one by one, and no frame is kept."""
+    taken = []
+
+    def source() -> Iterator[Picture]:
+        for i in range(200):
+            taken.append(i)
+            yield Picture(photo(), boxes=BOXES[:1], name=str(i))
+
+    frames = Pipeline(recoverer, keep_all=True)(source())
+    first = next(frames)
+    assert taken == [0] and first.name == "0"
+    tracemalloc.start()
+    for frame in frames:
+        assert len(frame.people) == 1
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert frame.index == 199 and peak < 20e6
+
+
+def test_wrong_compositions(recoverer: Recoverer, lifter: Lifter) -> None:
+    with pytest.raises(InputError, match="needs a recoverer for photos, or a lifter"):
+        Pipeline()
+    with pytest.raises(InputError, match="'average' needs a lifter"):
+        Pipeline(recoverer, combine="average")
+    with pytest.raises(InputError, match="neither image nor keypoints"):
+        Pipeline(recoverer).one(Picture())
+    with pytest.raises(InputError, match="no keypoints, and there is no detector"):
+        Pipeline(lifter=lifter).one(Picture(photo()))
+    with pytest.raises(InputError, match="has no lifter"):
+        Pipeline(recoverer).one(Picture(keypoints=found(1)))
+
+
+def test_average_weighs_by_variance(recoverer: Recoverer, lifter: Lifter, tiny_body: Body) -> None:
+    recovered = recoverer(photo(), BOXES)
+    lifted = lifter(recovered.keypoints, recovered.camera)
+    both = average(recovered, lifted)
+    assert recovered.sigma is not None and both.sigma is not None
+    pelvis = tiny_body.joint_regressors["human36"][0].astype(float)
+    for i, turn in enumerate(virtual_cameras(squares(BOXES), recovered.camera)[0]):
+        meshes = recovered.vertices[i].astype(float), lifted.vertices[i].astype(float)
+        a, b = ((v - pelvis @ v) @ turn.T for v in meshes)
+        w = 1 / recovered.sigma.vertices[i].astype(float) ** 2
+        u = 1 / lift_sigma(recovered.sigma)[i] ** 2
+        expected = (w * a + u * b) / (w + u)
+        expected = (expected - pelvis @ expected) @ turn + recovered.roots[i]
+        assert_allclose(both.vertices[i], expected, atol=1e-4)
+        assert_allclose(both.sigma.vertices[i], (w + u) ** -0.5, rtol=1e-4)
+    blurred = replace(recovered.sigma, joints=recovered.sigma.joints * 10)
+    assert (lift_sigma(blurred) > lift_sigma(recovered.sigma)).all()
+    assert_allclose(both.roots, recovered.roots, atol=1e-5)
+    with pytest.raises(InputError, match="an average needs"):
+        average(lifted, recovered)
+    assert isinstance(both.rig, Rig)
+
+
+def test_distorted_streams_are_straightened(recoverer: Recoverer, lifter: Lifter, tmp_path: Path) -> None:
+    camera = Camera.from_focal(600, (480, 640))
+    lens = Camera(camera.K, (480, 640), dist=[0.12, 0, 0, 0])
+    frame = Pipeline(recoverer, keep_all=True).one(Picture(photo(), boxes=BOXES[:1], camera=lens))
+    assert frame.people.camera.dist is None and frame.image is not None
+    assert_array_equal(frame.image, lens.undistort_image(photo()))
+    assert_array_equal(frame.people.vertices, recoverer(photo(), BOXES[0], lens).vertices)
+    lifted = Pipeline(lifter=lifter).one(Picture(keypoints=found(2), camera=lens)).people
+    assert_array_equal(lifted.vertices, lifter(found(2), lens).vertices)
