@@ -34,7 +34,7 @@ class Level:
     upsample: tuple[IntArray, IntArray, Array] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Body:
     """A skinned body model. Metres; rest pose is a T-pose, Y up, facing +Z, left = +X.
 

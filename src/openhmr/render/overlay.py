@@ -1,5 +1,5 @@
-"""The pictures that ``openhmr lift`` writes: the skeleton, and the mesh over the photograph with a view from
-the side."""
+"""The pictures of a lift or a recovery: the 2D skeletons, and the meshes over the photograph with a view from the
+side."""
 
 from dataclasses import dataclass
 
@@ -7,96 +7,87 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.geometry.camera_fit import NEAR_M
-from openhmr.predict.result import Result
-from openhmr.render.shading import render
+from openhmr.people import People
+from openhmr.render.compose import blank, over, scaling
+from openhmr.render.figure import dress
+from openhmr.render.raster import NEAR_M
+from openhmr.render.scene import draw
+from openhmr.render.side import side_view
 from openhmr.render.skeleton import draw_pose2d
 
-LONG_SIDE = (640, 1280)
-"""Pictures are drawn with a longer side within these limits."""
+MAX_PIXELS = 4_000_000
+"""Photographs are shown at their own size up to here, and larger ones scaled down to it."""
 
-_BLANK_HEIGHT = 720
-_BLANK_TOP, _BLANK_BOTTOM = np.array([250.0, 250, 251]), np.array([226.0, 229, 234])
-_SIDE_FOV = np.deg2rad(20.0)
+SMALLEST_SIDE = 640
+"""The longer side of a picture is at least this: smaller photographs are enlarged."""
+
+_BLANK_SIZE = (720, 1280)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Canvas:
-    """An RGB ``image`` to draw on, and ``to_canvas (3,3)``: pixels of the input picture to pixels of this
-    one."""
+    """An RGB ``image (height, width, 3)`` to draw on, and ``to_canvas (3,3)``: pixels of the input picture to pixels
+    of this one. ``photo`` tells a photograph from blank paper."""
 
     image: NDArray[np.uint8]
     to_canvas: NDArray[np.float64]
+    photo: bool
 
-    def pose(self, pose2d: NDArray) -> NDArray:
-        """``pose2d (N,J,3)`` (x, y, confidence) in this canvas's pixels."""
-        xy = pose2d[..., :2] @ self.to_canvas[:2, :2].T + self.to_canvas[:2, 2]
-        return np.concatenate([xy, pose2d[..., 2:]], -1)
+    def pose(self, points: NDArray) -> NDArray:
+        """2D joints ``points (N,J,3)`` (x, y, confidence) in this canvas's pixels."""
+        xy = points[..., :2] @ self.to_canvas[:2, :2].T + self.to_canvas[:2, 2]
+        return np.concatenate([xy, points[..., 2:]], -1)
 
 
-def canvas_for(result: Result, image: NDArray[np.uint8] | None) -> Canvas:
-    """The photograph ``(height, width, 3)``, scaled to a handy size, or a light blank canvas around the
-    people."""
-    if image is not None:
-        long = max(image.shape[:2])
-        scale = float(np.clip(long, *LONG_SIDE)) / long
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        picture = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8) if scale != 1 else image
-        return Canvas(picture, np.diag([size[0] / image.shape[1], size[1] / image.shape[0], 1.0]))
-    projected = result.vertices @ result.K.T
-    points = projected[..., :2] / np.maximum(projected[..., 2:], NEAR_M)
-    shown = np.concatenate([points.reshape(-1, 2), result.pose2d[result.pose2d[..., 2] > 0, :2]])
+def canvas_for(people: People, image: NDArray[np.uint8] | None) -> Canvas:
+    """The photograph ``(height, width, 3)`` at its own size within limits, or blank paper around the people."""
+    if image is None:
+        return _paper_around(people)
+    height, width = image.shape[:2]
+    scale = max(min(1.0, (MAX_PIXELS / (height * width)) ** 0.5), SMALLEST_SIDE / max(height, width))
+    if scale == 1:
+        return Canvas(image, np.eye(3), True)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    picture = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
+    return Canvas(picture, scaling(size[0] / width, size[1] / height), True)
+
+
+def _paper_around(people: People) -> Canvas:
+    points = people.keypoints.points
+    seen = people.vertices.reshape(-1, 3)
+    shown = np.concatenate([_projected(seen, people.camera.K), points[points[..., 2] > 0, :2]])
+    if not len(shown):
+        shown = np.array([[-0.5, -0.5], np.array(people.camera.image_size[::-1]) - 0.5])
     low, high = shown.min(0), shown.max(0)
-    margin = 0.08 * (high - low).max()
-    scale = min(_BLANK_HEIGHT / (high - low + 2 * margin)[1], LONG_SIDE[1] / (high - low + 2 * margin)[0])
-    width, height = np.maximum(np.ceil((high - low + 2 * margin) * scale), 1).astype(int)
-    shift = (margin - low) * scale
-    return Canvas(
-        _blank(int(height), int(width)), np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]])
-    )
+    margin = 0.08 * max((high - low).max(), 1e-6)
+    low, extent = low - margin, high - low + 2 * margin
+    scale = min(_BLANK_SIZE[0] / extent[1], _BLANK_SIZE[1] / extent[0])
+    width, height = np.maximum(np.ceil(extent * scale), 1).astype(int).tolist()
+    to_canvas = scaling(scale, scale)
+    to_canvas[:2, 2] = -0.5 - scale * low
+    return Canvas(blank(height, width), to_canvas, False)
 
 
-def pose2d_picture(result: Result, canvas: Canvas) -> NDArray[np.uint8]:
-    """The input's 2D skeletons over the canvas."""
-    return draw_pose2d(canvas.image, canvas.pose(result.pose2d), result.joint_set)
+def _projected(points: NDArray, K: NDArray) -> NDArray:
+    """Pixels ``(P,2)`` of ``points (P,3)``; what is behind the camera stays finite."""
+    return points[:, :2] / np.maximum(points[:, 2:], NEAR_M) * K[(0, 1), (0, 1)] + K[:2, 2]
 
 
-def overlay_picture(result: Result, canvas: Canvas) -> NDArray[np.uint8]:
-    """The meshes over the canvas and, to the right, everybody seen from their side (the camera moved to its
-    right)."""
-    height, width = canvas.image.shape[:2]
-    front = _over(
-        canvas.image, render(result.vertices, result.faces, canvas.to_canvas @ result.K, (height, width))
-    )
-    return np.concatenate([front, np.full((height, 2, 3), 255, np.uint8), side_view(result, height)], axis=1)
+def pose2d_picture(people: People, canvas: Canvas) -> NDArray[np.uint8]:
+    """The 2D skeletons over the canvas."""
+    return draw_pose2d(canvas.image, canvas.pose(people.keypoints.points), people.keypoints.joint_set)
 
 
-def side_view(result: Result, height: int) -> NDArray[np.uint8]:
-    """All meshes turned by 90 degrees about the vertical through their middle, on a blank panel of ``height``
-    pixels."""
-    flat = result.vertices.reshape(-1, 3)
-    centre = 0.5 * (flat.min(0) + flat.max(0))
-    x, y, z = np.moveaxis(result.vertices - centre, -1, 0)
-    # Seen along the old -x axis, so that what was far lies on the right, and who faced the camera now looks
-    # to the left.
-    turned = np.stack([z, y, -x], -1)
-    extent = np.ptp(turned.reshape(-1, 3), axis=0)
-    width = int(np.clip(height * extent[0] / max(extent[1], 1e-6) * 1.05, 0.6 * height, 1.2 * height))
-    focal = 0.5 * height / np.tan(0.5 * _SIDE_FOV)
-    distance = focal * max(extent[1] / (0.84 * height), extent[0] / (0.84 * width)) + 0.5 * extent[2]
-    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
-    turned[..., 2] += distance
-    return _over(_blank(height, width), render(turned, result.faces, K, (height, width)))
-
-
-def _blank(height: int, width: int) -> NDArray[np.uint8]:
-    ramp = np.linspace(0, 1, height)[:, None, None]
-    return np.broadcast_to(
-        np.rint(_BLANK_TOP + (_BLANK_BOTTOM - _BLANK_TOP) * ramp), (height, width, 3)
-    ).astype(np.uint8)
-
-
-def _over(image: NDArray[np.uint8], layer: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """``layer`` (colour times alpha, alpha) over ``image``."""
-    return np.rint(np.clip(layer[..., :3] * 255 + image * (1 - layer[..., 3:]), 0, 255)).astype(np.uint8)
+def overlay_picture(people: People, canvas: Canvas) -> NDArray[np.uint8]:
+    """The meshes over the canvas and, to the right, everybody seen from the side; on blank paper, the 2D skeletons to
+    the left. Where nobody is, the canvas alone."""
+    if not len(people):
+        return canvas.image.copy()
+    figures = dress(people.vertices, people.body)
+    size = canvas.image.shape[0], canvas.image.shape[1]
+    front = over(canvas.image, draw(figures, canvas.to_canvas @ people.camera.K, size))
+    side = side_view(figures, size[0], people.camera.down)
+    panels = [front, side] if canvas.photo else [pose2d_picture(people, canvas), front, side]
+    line = np.full((size[0], 2, 3), 255, np.uint8)
+    return np.concatenate([part for panel in panels for part in (line, panel)][1:], axis=1)

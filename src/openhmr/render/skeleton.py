@@ -25,9 +25,11 @@ def draw_pose2d(image: NDArray[np.uint8], pose2d: NDArray, joint_set: JointSet) 
     out = image.copy()
     for person in pose2d:
         present = person[:, 2] > 0
+        if not present.any():
+            continue
         extent = np.ptp(person[present, :2], axis=0).max()
         thickness = float(np.clip(extent / 75, 1.5, max(image.shape[:2]) / 90))
-        fixed = np.rint((np.clip(person[:, :2], -_FAR, _FAR) - 0.5) * (1 << _SHIFT)).astype(int)
+        fixed = np.rint(np.clip(person[:, :2], -_FAR, _FAR) * (1 << _SHIFT)).astype(int)
         bones = [(i, j) for i, j in joint_set.skeleton if present[i] and present[j]]
         colours = [_colour(name) for name in joint_set.names]
         for halo in (True, False):
