@@ -16,7 +16,8 @@ from openhmr.bodies.skinning import skin
 from openhmr.geometry.camera_fit import intrinsics
 from openhmr.io.images import write_png
 from openhmr.joints import SMPL
-from openhmr.render.shading import render
+from openhmr.render.compose import over
+from openhmr.render.scene import render
 
 WHEEL = "pose2sim==0.10.49"
 VIDEO, FRAME = "Pose2Sim/Demo_SinglePerson/videos/cam02.mp4", 30
@@ -36,7 +37,7 @@ def fetch_photo(path: Path) -> str:
             "scikit-image's astronaut (NASA, public domain): pose2sim could not be fetched",
         )
     else:
-        image, said = _rendered(), "a rendered grey body: neither pose2sim nor scikit-image is at hand"
+        image, said = _rendered(), "a rendered body: neither pose2sim nor scikit-image is at hand"
     write_png(path, image)
     return said
 
@@ -76,7 +77,7 @@ def _rendered() -> np.ndarray:
         pose[SMPL.names.index(f"{side}_Shoulder")] = 0, 0, sign * 1.1
     vertices, _ = skin(body, pose, np.zeros(body.num_betas, np.float32))
     vertices += np.array([0, 0, 4.0], np.float32) - vertices.mean(0)
-    layer = render(vertices[None], body.faces, intrinsics((height, width)), (height, width))
+    layer = render(vertices[None], body, intrinsics((height, width)), (height, width))
     shade = np.where(np.arange(height) < 0.75 * height, 200, 140) + np.linspace(-25, 25, height)
     wall = np.broadcast_to(shade[:, None, None], (height, width, 3))
-    return np.rint(np.clip(layer[..., :3] * 255 + wall * (1 - layer[..., 3:]), 0, 255)).astype(np.uint8)
+    return over(wall, layer)

@@ -11,8 +11,8 @@ from openhmr.render.suit import Suit, suit_of
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """One dressed person: ``vertices (V,3)`` in metres, camera axes, their ``normals (V,3)``, the ``suit`` and the
-    number of the ``person``, which decides on colours."""
+    """One dressed person: ``vertices (V,3)`` in metres, camera axes, their ``normals (V,3)``, the ``suit``
+    and the number of the ``person``, which decides on colours."""
 
     vertices: NDArray[np.float32]
     normals: NDArray[np.float32]

@@ -1,5 +1,5 @@
-"""The pictures of a lift or a recovery: the 2D skeletons, and the meshes over the photograph with a view from the
-side."""
+"""The pictures of a lift or a recovery: the 2D skeletons, and the meshes over the photograph with a view from
+the side."""
 
 from dataclasses import dataclass
 
@@ -26,8 +26,8 @@ _BLANK_SIZE = (720, 1280)
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """An RGB ``image (height, width, 3)`` to draw on, and ``to_canvas (3,3)``: pixels of the input picture to pixels
-    of this one. ``photo`` tells a photograph from blank paper."""
+    """An RGB ``image (height, width, 3)`` to draw on, and ``to_canvas (3,3)``: pixels of the input picture to
+    pixels of this one. ``photo`` tells a photograph from blank paper."""
 
     image: NDArray[np.uint8]
     to_canvas: NDArray[np.float64]
@@ -40,7 +40,8 @@ class Canvas:
 
 
 def canvas_for(people: People, image: NDArray[np.uint8] | None) -> Canvas:
-    """The photograph ``(height, width, 3)`` at its own size within limits, or blank paper around the people."""
+    """The photograph ``(height, width, 3)`` at its own size within limits, or blank paper around the
+    people."""
     if image is None:
         return _paper_around(people)
     height, width = image.shape[:2]
@@ -80,8 +81,8 @@ def pose2d_picture(people: People, canvas: Canvas) -> NDArray[np.uint8]:
 
 
 def overlay_picture(people: People, canvas: Canvas) -> NDArray[np.uint8]:
-    """The meshes over the canvas and, to the right, everybody seen from the side; on blank paper, the 2D skeletons to
-    the left. Where nobody is, the canvas alone."""
+    """The meshes over the canvas and, to the right, everybody seen from the side; on blank paper, the 2D
+    skeletons to the left. Where nobody is, the canvas alone."""
     if not len(people):
         return canvas.image.copy()
     figures = dress(people.vertices, people.body)

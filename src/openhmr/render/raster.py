@@ -32,8 +32,8 @@ def rasterise(vertices: NDArray, faces: NDArray, K: NDArray, size: tuple[int, in
     (height, width)``.
 
     ``K (3,3)`` projects to pixel coordinates whose integers are pixel centres, as everywhere (see
-    :class:`~openhmr.camera.Camera`): a pixel shows what its centre sees. Triangles are seen from the side on which
-    their corners run counter-clockwise; back faces are skipped.
+    :class:`~openhmr.camera.Camera`): a pixel shows what its centre sees. Triangles are seen from the side on
+    which their corners run counter-clockwise; back faces are skipped.
     """
     height, width = size
     z = vertices[:, 2].astype(np.float64)
@@ -46,7 +46,9 @@ def rasterise(vertices: NDArray, faces: NDArray, K: NDArray, size: tuple[int, in
     fx, fy, fz, area = fx[:, ids], fy[:, ids], fz[:, ids], area[ids]
     # Pixel range [low, high) of each triangle, clipped to the image before it becomes an integer.
     x0, y0 = (np.ceil(np.clip(_least(f), 0, n)).astype(int) for f, n in ((fx, width), (fy, height)))
-    x1, y1 = (np.floor(np.clip(-_least(-f), -1, n - 1)).astype(int) + 1 for f, n in ((fx, width), (fy, height)))
+    x1, y1 = (
+        np.floor(np.clip(-_least(-f), -1, n - 1)).astype(int) + 1 for f, n in ((fx, width), (fy, height))
+    )
     hit = np.flatnonzero((x1 > x0) & (y1 > y0))
     table = _edge_functions(fx[:, hit], fy[:, hit], fz[:, hit], area[hit])
     return _resolve(ids[hit], table, np.stack([x0, y0, x1 - x0, y1 - y0], -1)[hit], size)

@@ -1,4 +1,5 @@
-"""Many people in one picture: one after the other into one z-buffer, so that memory follows the picture's size."""
+"""Many people in one picture: one after the other into one z-buffer, so that memory follows the picture's
+size."""
 
 from collections.abc import Sequence
 
@@ -14,8 +15,8 @@ from openhmr.render.shading import shade
 
 SUPERSAMPLING = 2
 DRAWN_SIDE = 1280
-"""Pictures with a longer side are drawn at this size and enlarged: smooth bodies look the same, in a fraction of the
-time."""
+"""Pictures with a longer side are drawn at this size and enlarged: smooth bodies look the same, in a fraction
+of the time."""
 
 
 def render(vertices: NDArray, body: Body, K: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -24,7 +25,8 @@ def render(vertices: NDArray, body: Body, K: NDArray, size: tuple[int, int]) -> 
 
 
 def draw(figures: Sequence[Figure], K: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Picture ``(height, width, 4)`` of ``figures``: RGB (sRGB, 0..1, times alpha) and alpha, with smooth edges.
+    """Picture ``(height, width, 4)`` of ``figures``: RGB (sRGB, 0..1, times alpha) and alpha, with smooth
+    edges.
 
     ``K (3,3)`` projects to pixels whose integers are centres; ``size`` is (height, width).
     """
@@ -43,7 +45,8 @@ def draw(figures: Sequence[Figure], K: NDArray, size: tuple[int, int]) -> NDArra
 
 
 def _add(figure: Figure, K: NDArray, picture: NDArray[np.float32], depth: NDArray[np.float32]) -> None:
-    """Draw one person into ``picture (height, width, 4)`` where it is nearer than ``depth (height, width)``."""
+    """Draw one person into ``picture (height, width, 4)`` where it is nearer than ``depth (height,
+    width)``."""
     window = _window(figure.vertices, K, depth.shape)
     rows, columns = window
     size = (rows.stop - rows.start, columns.stop - columns.start)

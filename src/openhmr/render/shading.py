@@ -25,8 +25,8 @@ _CREASE_M, _CREASE_STRENGTH = (0.025, 0.09), (6.0, 2.4)
 def shade(
     fragments: Fragments, figure: Figure, K: NDArray, size: tuple[int, int], wanted: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """sRGB colours ``(W,3)`` in 0..1 of the ``wanted (W,)`` among all ``fragments`` of one person, seen through ``K``
-    in a picture of ``size (height, width)``."""
+    """sRGB colours ``(W,3)`` in 0..1 of the ``wanted (W,)`` among all ``fragments`` of one person, seen
+    through ``K`` in a picture of ``size (height, width)``."""
     corners = figure.suit.faces.take(fragments.face[wanted], axis=0).T
     weights = np.ascontiguousarray(fragments.barycentric[wanted].T)
     edges = figure.suit.edges
@@ -43,8 +43,8 @@ def shade(
 
 
 def _between(values: NDArray, corners: NDArray, weights: NDArray) -> NDArray[np.float32]:
-    """``values (K,V)`` of three ``corners (3,P)`` each, mixed by ``weights (3,P)``: ``(K,P)``, whose long rows are
-    several times as quick to compute with as long columns."""
+    """``values (K,V)`` of three ``corners (3,P)`` each, mixed by ``weights (3,P)``: ``(K,P)``, whose long
+    rows are several times as quick to compute with as long columns."""
     out = values.take(corners[0], axis=1) * weights[0]
     for k in (1, 2):
         out += values.take(corners[k], axis=1) * weights[k]
@@ -52,8 +52,8 @@ def _between(values: NDArray, corners: NDArray, weights: NDArray) -> NDArray[np.
 
 
 def _light(normal: NDArray, to_eye: NDArray, albedo: NDArray) -> NDArray[np.float32]:
-    """Linear-light colours ``(3,P)`` of surfaces with unit ``normal (3,P)``, seen from the unit direction ``to_eye
-    (3,P)``: hemisphere ambient, Lambert with a soft edge, a weak wide gloss and a bright outline."""
+    """Linear-light colours ``(3,P)`` of surfaces with unit ``normal (3,P)``, seen from the unit direction
+    ``to_eye (3,P)``: hemisphere ambient, Lambert with a soft edge, a weak wide gloss and a bright outline."""
     upward = 0.5 - 0.5 * normal[1]
     light = _AMBIENT_GROUND[:, None] + (_AMBIENT_SKY - _AMBIENT_GROUND)[:, None] * upward
     gloss = np.zeros_like(upward)

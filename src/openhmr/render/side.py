@@ -29,11 +29,12 @@ _FLOOR, _MARGIN_M = (168, 174, 182), 0.2
 
 
 def side_view(figures: Sequence[Figure], height: int, down: NDArray | None = None) -> NDArray[np.uint8]:
-    """The ``figures`` from their side on a panel ``height`` pixels high: the camera moved to their right, so that
-    what was far is on the right, and who faced the camera looks to the left.
+    """The ``figures`` from their side on a panel ``height`` pixels high: the camera moved to their right, so
+    that what was far is on the right, and who faced the camera looks to the left.
 
-    Each stands (sits, lies) on a line: the floor under the lowest point, level if ``down (3,)``, the direction of
-    gravity, is known, else if the camera was. People far apart are shown in rows of cells, each as large as fits.
+    Each stands (sits, lies) on a line: the floor under the lowest point, level if ``down (3,)``, the
+    direction of gravity, is known, else if the camera was. People far apart are shown in rows of cells, each
+    as large as fits.
     """
     turned = [figure.moved(_sideways(down), np.zeros(3)) for figure in figures]
     extent = np.ptp(_bounds(turned), axis=0)

@@ -1,5 +1,5 @@
-"""What people wear in pictures and mesh files: a plain fitted suit (long sleeves, long trousers, shoes), so that
-nobody is shown unclothed."""
+"""What people wear in pictures and mesh files: a plain fitted suit (long sleeves, long trousers, shoes), so
+that nobody is shown unclothed."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from openhmr.bodies.body import Body
 from openhmr.geometry.mesh import vertex_normals
-from openhmr.render.drape import Drape, drape_over
 from openhmr.joints.smpl import SMPL, SMPL_PARENTS
+from openhmr.render.drape import Drape, drape_over
 
 SHIRTS = (
     (0.40, 0.52, 0.70),
@@ -36,8 +36,9 @@ _TREE = 22
 class Suit:
     """Where a body wears what.
 
-    ``edges (3,V)``: metres in the rest pose by which each vertex lies inside of trousers, of shoes, and of what
-    stays bare (negative: outside; the shirt is the rest); ``drape`` says how it lies. Both None: the body is plain.
+    ``edges (3,V)``: metres in the rest pose by which each vertex lies inside of trousers, of shoes, and of
+    what stays bare (negative: outside; the shirt is the rest); ``drape`` says how it lies. Both None: the
+    body is plain.
     """
 
     faces: NDArray[np.int32]
@@ -45,16 +46,16 @@ class Suit:
     drape: Drape | None = None
 
     def shape(self, vertices: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Vertices ``(V,3)`` as they are drawn and their unit normals ``(V,3)``, from ``vertices (V,3)`` of the body.
-        """
+        """Vertices ``(V,3)`` as they are drawn and their unit normals ``(V,3)``, from ``vertices (V,3)`` of
+        the body."""
         if self.drape is None:
             single = vertices.astype(np.float32)
             return single, vertex_normals(single, self.faces)
         return self.drape(vertices)
 
     def colours(self, person: int, edges: NDArray | None) -> NDArray[np.float32]:
-        """sRGB colours ``(P,3)`` in 0..1 of points with these values ``(3,P)`` of :attr:`edges`; ``(1,3)`` if plain.
-        """
+        """sRGB colours ``(P,3)`` in 0..1 of points with these values ``(3,P)`` of :attr:`edges`; ``(1,3)`` if
+        plain."""
         shirt = np.array(SHIRTS[person % len(SHIRTS)], np.float32)
         if edges is None:
             return np.array(PLAIN[person % len(PLAIN)], np.float32)[None]
@@ -65,16 +66,16 @@ class Suit:
 
 
 def suit_colours(body: Body, person: int) -> NDArray[np.float32]:
-    """sRGB colours ``(V,3)`` in 0..1 of the suit of the ``person``-th person, one a vertex: two muted tones in each
-    person's hue, grey head and hands. Bodies without SMPL's tree of joints are plain."""
+    """sRGB colours ``(V,3)`` in 0..1 of the suit of the ``person``-th person, one a vertex: two muted tones
+    in each person's hue, grey head and hands. Bodies without SMPL's tree of joints are plain."""
     suit = suit_of(body)
     return np.broadcast_to(suit.colours(person, suit.edges), (body.num_vertices, 3)).copy()
 
 
 @lru_cache(maxsize=8)
 def suit_of(body: Body) -> Suit:
-    """The suit that fits ``body``, from its joints and weights in the rest pose; none (plain) if its tree of joints
-    does not begin as SMPL's."""
+    """The suit that fits ``body``, from its joints and weights in the rest pose; none (plain) if its tree of
+    joints does not begin as SMPL's."""
     if tuple(body.parents[:_TREE]) != SMPL_PARENTS[:_TREE]:
         return Suit(body.faces)
     rest = body.v_template
@@ -83,9 +84,17 @@ def suit_of(body: Body) -> Suit:
     bare = height - at["Neck"][1] + 0.75 * (front - at["Neck"][2])  # a round neck is lower in front
     for side in ("L", "R"):
         wrist, elbow = at[f"{side}_Wrist"], at[f"{side}_Elbow"]
-        bare = np.maximum(bare, (rest - wrist) @ (wrist - elbow) / np.linalg.norm(wrist - elbow))
+        forearm = wrist - elbow
+        bare = np.maximum(bare, (rest - wrist) @ forearm / max(np.linalg.norm(forearm), 1e-6))
     waist = 0.4 * at["Pelvis"][1] + 0.6 * at["Torso"][1]
-    ankle = 0.5 * (at["L_Ankle"][1] + at["R_Ankle"][1]) + 0.02
-    drape = drape_over(body, np.flatnonzero(bare < 0), ankle - height)
+    ankles = np.stack([at["L_Ankle"], at["R_Ankle"]])
+    ankle = ankles[:, 1].mean() + 0.02
+    drape = drape_over(body, np.flatnonzero(bare < 0), height < ankle, ankles)
     edges = np.stack([waist - height, ankle - height, bare])
     return Suit(body.faces, edges.astype(np.float32), drape)
+
+
+def to_linear(colours: NDArray) -> NDArray[np.float32]:
+    """sRGB ``colours`` in 0..1 as linear light (IEC 61966-2-1), as glTF keeps vertex colours."""
+    bright = ((colours + 0.055) / 1.055) ** 2.4
+    return np.where(colours <= 0.04045, colours / 12.92, bright).astype(np.float32)

@@ -13,7 +13,8 @@ from openhmr.joints import HUMAN36
 from openhmr.lab.evaluation.lift_benchmark import SEED, Predictor, Truth, dense_upsampling
 from openhmr.lab.metrics.errors import mpjpe
 from openhmr.lab.synth.pairs import PairSource
-from openhmr.render.shading import render
+from openhmr.render.compose import over
+from openhmr.render.scene import render
 
 POSES, CELL = 200, (330, 400)
 QUARTER_TURN = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
@@ -30,20 +31,19 @@ def case_picture(predict: Predictor, pairs: PairSource, body: Body, path: Path) 
     truth = Truth(body)(batch) / 1000
     chosen = np.argsort(errors)[[0, POSES // 2, POSES - 1]]
     columns = [
-        np.concatenate([_cell(guess[i], truth[i], body.faces, turn) for turn in (np.eye(3), QUARTER_TURN)])
+        np.concatenate([_cell(guess[i], truth[i], body, turn) for turn in (np.eye(3), QUARTER_TURN)])
         for i in chosen
     ]
     write_png(path, np.concatenate(columns, 1))
     return [float(e) for e in errors[chosen]]
 
 
-def _cell(guess: NDArray, truth: NDArray, faces: NDArray, turn: NDArray) -> NDArray[np.uint8]:
+def _cell(guess: NDArray, truth: NDArray, body: Body, turn: NDArray) -> NDArray[np.uint8]:
     height, width = CELL
     meshes = np.stack([guess, truth]) @ turn.T
     meshes = meshes - (meshes.min(1, keepdims=True) + meshes.max(1, keepdims=True)) / 2
     meshes[:, :, 0] += np.array([-0.75, 0.75])[:, None]
     # A long lens: 20 m away, 2.3 m of height fill the cell.
     focal = height / 2.3 * 20
-    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-    layer = render(meshes + np.array([0, 0, 20.0]), faces, K, CELL)
-    return np.rint(np.clip(layer[..., :3] * 255 + 246 * (1 - layer[..., 3:]), 0, 255)).astype(np.uint8)
+    K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    return over(246, render(meshes + np.array([0, 0, 20.0]), body, K, CELL))

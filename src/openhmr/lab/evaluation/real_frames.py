@@ -19,7 +19,8 @@ from openhmr.joints import COCO
 from openhmr.predict.average import average
 from openhmr.predict.person_crop import cut
 from openhmr.predict.result import Result
-from openhmr.render.shading import render
+from openhmr.render.compose import over
+from openhmr.render.scene import render
 
 SYSTEMS = ("lift", "lixel", "param", "recover-lift", "average")
 """Pose2Mesh on the pack's detections; from the pictures: the lixel mesh, the parametric one, Pose2Mesh on the
@@ -192,17 +193,14 @@ def _unlabelled(video: Path, system: str) -> Iterator[Shown]:
 def tile(shown: Shown) -> NDArray[np.uint8]:
     """``(TILE, 2 TILE, 3)``: the picture around the meshes, and the same with the meshes over it."""
     image, result = shown.image, shown.result
-    points = result.vertices.reshape(-1, 3) @ result.K.T
-    xy = points[:, :2] / points[:, 2:]
+    xy = result.camera.project(result.vertices.reshape(-1, 3))
     middle, side = (xy.min(0) + xy.max(0)) / 2, 1.2 * float(np.ptp(xy, axis=0).max())
     zoom = TILE / side
     affine = np.array([[zoom, 0, TILE / 2 - zoom * middle[0]], [0, zoom, TILE / 2 - zoom * middle[1]]])
     part = np.rint(cut(image, np.array([[*middle, side]]), TILE)[0].transpose(1, 2, 0) * 255)
-    layer = render(
-        result.vertices, result.faces, np.concatenate([affine, [[0, 0, 1]]]) @ result.K, (TILE, TILE)
-    )
-    over = np.rint(np.clip(layer[..., :3] * 255 + part * (1 - layer[..., 3:]), 0, 255)).astype(np.uint8)
-    return np.concatenate([part, over], 1).astype(np.uint8)
+    to_tile = np.concatenate([affine, [[0, 0, 1]]])
+    layer = render(result.vertices, result.body, to_tile @ result.camera.K, (TILE, TILE))
+    return np.concatenate([part.astype(np.uint8), over(part, layer)], 1)
 
 
 def write_sheet(tiles: list[NDArray[np.uint8]], path: Path) -> None:

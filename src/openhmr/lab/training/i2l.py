@@ -190,7 +190,7 @@ class I2LTraining:
         # A lixel is 4 pixels wide and 1/32 of the box deep; the picture shows it as a cube.
         meshes = [out["mesh_coord_img"] - 32, *([out["mesh_coord_cam"]] if "mesh_coord_cam" in out else [])]
         scaled = [mesh / max(float(np.abs(mesh).max()), 1e-6) for mesh in meshes]
-        image = mesh_views(np.stack(scaled), self.body.faces)
+        image = mesh_views(np.stack(scaled), self.body)
         save_picture(folder, epoch, image)
         write_mesh(folder / f"epoch-{epoch:03d}.obj", meshes[-1], self.body.faces)
         return image

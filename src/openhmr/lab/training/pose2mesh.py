@@ -239,7 +239,7 @@ class Pose2MeshTraining:
         if vertices is None:
             image = pose_views(np.stack([pose3d[0], item["lift_pose3d"]]), self.joint_set)
         else:
-            image = mesh_views(np.stack([vertices[0] / 1000, item["mesh"]]), self.body.faces)
+            image = mesh_views(np.stack([vertices[0] / 1000, item["mesh"]]), self.body)
         save_picture(folder, epoch, image)
         if vertices is not None:
             write_mesh(folder / f"epoch-{epoch:03d}.obj", vertices[0] / 1000, self.body.faces)

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from openhmr.bodies.body import Body
 from openhmr.io.atomic import atomic_path
 from openhmr.io.images import write_png
 from openhmr.joints import JointSet
-from openhmr.render.shading import render
+from openhmr.render.compose import over
+from openhmr.render.scene import render
 from openhmr.render.skeleton import draw_pose2d
 
 PANEL = (320, 240)
@@ -25,16 +27,16 @@ def write_mesh(path: Path, vertices: NDArray, faces: NDArray) -> None:
         temporary.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def mesh_views(meshes: NDArray, faces: NDArray) -> NDArray[np.uint8]:
-    """Meshes ``(N,V,3)`` (camera axes) side by side, each as large as its panel, plain grey on white."""
+def mesh_views(meshes: NDArray, body: Body) -> NDArray[np.uint8]:
+    """Meshes ``(N,V,3)`` (camera axes) side by side, each as large as its panel, on white."""
     panels = []
     for mesh in np.asarray(meshes, np.float32):
         centred = mesh - (mesh.min(0) + mesh.max(0)) / 2
         size = max(float(np.abs(centred).max()), 1e-6)
         placed = centred / size + np.array([0, 0, 6], np.float32)
-        K = np.array([[2.4 * PANEL[1], 0, PANEL[1] / 2], [0, 2.4 * PANEL[1], PANEL[0] / 2], [0, 0, 1.0]])
-        layer = render(placed[None], faces, K, PANEL)
-        panels.append(np.rint(255 * np.clip(layer[..., :3] + 1 - layer[..., 3:], 0, 1)).astype(np.uint8))
+        focal, (y, x) = 2.4 * PANEL[1], (np.array(PANEL) - 1) / 2
+        K = np.array([[focal, 0, x], [0, focal, y], [0, 0, 1.0]])
+        panels.append(over(255, render(placed[None], body, K, PANEL)))
     return np.concatenate(panels, axis=1)
 
 
@@ -43,7 +45,9 @@ def pose_views(poses: NDArray, joint_set: JointSet) -> NDArray[np.uint8]:
     panels = []
     for pose in poses:
         xy = pose[:, :2] - (pose[:, :2].min(0) + pose[:, :2].max(0)) / 2
-        pixels = xy * (0.42 * min(PANEL) / max(float(np.abs(xy).max()), 1e-6)) + np.array(PANEL[::-1]) / 2
+        pixels = (
+            xy * (0.42 * min(PANEL) / max(float(np.abs(xy).max()), 1e-6)) + (np.array(PANEL[::-1]) - 1) / 2
+        )
         blank = np.full((*PANEL, 3), 255, np.uint8)
         panels.append(
             draw_pose2d(
