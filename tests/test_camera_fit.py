@@ -4,7 +4,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 from openhmr.camera import Camera
-from openhmr.geometry.camera_fit import fit_translation, fit_weak_perspective
+from openhmr.geometry.camera_fit import NEAR_M, fit_translation, fit_weak_perspective
 
 
 def scenes(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,14 @@ Y_UP = np.array([1, -1, -1])
 
 @pytest.fixture
 def people(tiny_body: Body) -> People:
-    return make_people(tiny_body, 2)
+    people = make_people(tiny_body, 2)
+    assert people.rig is not None
+    rest = replace(
+        people.rig,
+        pose=0 * people.rig.pose + ([np.pi, 0, 0] * np.eye(24, 1, dtype=np.float32)),
+        betas=0 * people.rig.betas,
+    )
+    return replace(people, rig=rest).parametric()
 
 
 def test_obj(tmp_path: Path, people: People) -> None:

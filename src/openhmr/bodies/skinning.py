@@ -62,7 +62,9 @@ def skin(
     rest_joints = body.J_regressor.astype(dtype, copy=False) @ shaped
     posed = shaped
     if body.posedirs.shape[-1]:
-        features = (rotations[..., 1:, :, :] - np.eye(3, dtype=dtype)).reshape(*rotations.shape[:-3], -1)
+        features = (rotations[..., 1:, :, :] - np.eye(3, dtype=dtype)).reshape(
+            *rotations.shape[:-3], 9 * (body.num_joints - 1)
+        )
         posed = shaped + _offsets(features, body.posedirs)
     world, joints = forward_kinematics(rotations, rest_joints, body.parents)
     # x -> R x + t per joint, with t chosen so that the rest joint lands on the posed joint; then blended per

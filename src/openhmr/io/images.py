@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
@@ -106,4 +106,6 @@ def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
 def write_png(path: str | Path, image: NDArray[np.uint8]) -> None:
     """Write RGB ``(height, width, 3)`` uint8 as PNG, atomically."""
     with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG", compress_level=6)
+        info = PngImagePlugin.PngInfo()
+        info.add_text("Software", "openhmr")
+        Image.fromarray(image).save(temporary, format="PNG", compress_level=6, pnginfo=info)
