@@ -13,15 +13,16 @@ from tqdm import tqdm
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
+from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.joints import HUMAN36
-from openhmr.lab.evaluation.real_frames import TILES, Shown, tile, write_sheet
+from openhmr.lab.evaluation.real_frames import TILES, tile, write_sheet
 from openhmr.lab.metrics.errors import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
 from openhmr.lab.synth.shards import AGAIN, ARRAYS, pictures, read_shards
+from openhmr.people import People
 from openhmr.predict.average import average
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
-from openhmr.predict.result import Recovered, Result
 
 MIN_PERSON_PX = 16
 """People of whom less is inside the picture are left out."""
@@ -30,11 +31,11 @@ COLUMNS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "distance %", "overlay %", 
 
 @dataclass(frozen=True)
 class Item:
-    """``image (H,W,3)`` RGB, its camera ``K (3,3)``, the person's ``box (4,)`` as a detector gives it (the
+    """``image (H,W,3)`` RGB, its ``camera``, the person's ``box (4,)`` as a detector gives it (the
     part inside the picture), and the true ``vertices (V,3)`` in metres, camera axes."""
 
     image: NDArray[np.uint8]
-    K: NDArray
+    camera: Camera
     box: NDArray
     vertices: NDArray
 
@@ -57,7 +58,7 @@ def items(shards: list[tuple[Path, dict[str, NDArray]]], body: Body, count: int)
                 if inside[2:].max() < MIN_PERSON_PX:
                     continue
                 vertices, _ = skin(body, pose, betas, translation)
-                yield Item(np.asarray(image), K.astype(np.float64), inside, vertices)
+                yield Item(np.asarray(image), Camera(K, image.size[::-1]), inside, vertices)
 
 
 def _inside(box: NDArray, size: tuple[int, int]) -> NDArray[np.float64]:
@@ -66,30 +67,29 @@ def _inside(box: NDArray, size: tuple[int, int]) -> NDArray[np.float64]:
     return np.concatenate([low, np.maximum(high - low, 2)]).astype(np.float64)
 
 
-def predictions(recoverer: Recoverer, lifter: Lifter, item: Item) -> dict[str, Result]:
-    """Method -> result for one picture with its true camera and box."""
-    recovered = recoverer(item.image, item.box, K=item.K)
-    lifted = lifter(recovered.pose2d, float(item.K[0, 0]), recovered.image_size)
-    both = average(recovered, lifted, recoverer.body)
+def predictions(recoverer: Recoverer, lifter: Lifter, item: Item) -> dict[str, People]:
+    """Method -> people for one picture with its true camera and box."""
+    recovered = recoverer(item.image, item.box, item.camera)
+    lifted = lifter(recovered.keypoints, recovered.camera)
     return {
         "lixel": recovered,
         "param": recovered.parametric(),
         "lift of its 2D joints": lifted,
-        "lixel and lift averaged": both,
+        "lixel and lift averaged": average(recovered, lifted),
     }
 
 
-def errors(result: Result, item: Item, body: Body) -> tuple[float, ...]:
+def errors(people: People, item: Item, body: Body) -> tuple[float, ...]:
     """The numbers of :data:`COLUMNS`: the first four in millimetres; the pelvis' distance from the camera in
     per cent of the true one; the median distance between 2D joints and projected joints in per cent of the
     box height; and the root mean square of vertex errors over their own standard deviations (1 if calibrated;
     nan where a method tells none)."""
     regressor = body.joint_regressors["human36"]
-    mesh, truth = 1000 * result.vertices[0].astype(np.float64), 1000 * item.vertices.astype(np.float64)
+    mesh, truth = 1000 * people.vertices[0].astype(np.float64), 1000 * item.vertices.astype(np.float64)
     guess, joints = regressor @ mesh, regressor @ truth
     distance = abs(np.linalg.norm(guess[0]) / np.linalg.norm(joints[0]) - 1) * 100
-    overlay = float(result.reprojection_px()[0]) / item.box[3] * 100
-    ratio = _over_sigma(result, item, regressor[0]) if isinstance(result, Recovered) else float("nan")
+    overlay = float(people.reprojection_px()[0]) / item.box[3] * 100
+    ratio = _over_sigma(people, item, regressor[0]) if people.sigma is not None else float("nan")
     return (
         float(mpjpe(guess, joints, HUMAN36)),
         float(pa_mpjpe(guess, joints, HUMAN36)),
@@ -101,11 +101,12 @@ def errors(result: Result, item: Item, body: Body) -> tuple[float, ...]:
     )
 
 
-def _over_sigma(result: Recovered, item: Item, pelvis: NDArray) -> float:
+def _over_sigma(people: People, item: Item, pelvis: NDArray) -> float:
     """Errors relative to the pelvis, in the camera's axes: those of the virtual camera differ by a few
     degrees."""
-    wrong = (result.vertices[0] - pelvis @ result.vertices[0]) - (item.vertices - pelvis @ item.vertices)
-    return float(np.sqrt(np.mean((wrong / result.vertices_sigma[0]) ** 2)))
+    assert people.sigma is not None
+    wrong = (people.vertices[0] - pelvis @ people.vertices[0]) - (item.vertices - pelvis @ item.vertices)
+    return float(np.sqrt(np.mean((wrong / people.sigma.vertices[0]) ** 2)))
 
 
 def evaluate(
@@ -129,11 +130,11 @@ def evaluate(
     for i, item in enumerate(tqdm(items(shards, recoverer.body, count), total=count, desc="pictures")):
         results = predictions(recoverer, lifter, item)
         if search:
-            results["lixel, no box given"] = recoverer(item.image, K=item.K)
+            results["lixel, no box given"] = recoverer(item.image, camera=item.camera)
         for method, result in results.items():
             table.setdefault(method, []).append(errors(result, item, recoverer.body))
         if sheet is not None and i % max(1, count // TILES) == 0:
-            tiles.append((table["lixel"][-1][1], tile(Shown(item.image, results["lixel"]))))
+            tiles.append((table["lixel"][-1][1], tile(item.image, results["lixel"])))
     if sheet is not None:
         write_sheet([picture for _, picture in sorted(tiles, key=lambda t: t[0])][:TILES], sheet)
     rows: list[dict[str, object]] = []
