@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 
 import openhmr
-from openhmr.geometry.camera_fit import fit_translation, intrinsics
-from openhmr.io.pose2d import check_pose2d
+from openhmr.camera import Camera
+from openhmr.geometry.camera_fit import fit_translation
 from openhmr.predict.lift import look_at, standardise
 
 ROOT = Path(__file__).parents[1]
@@ -75,16 +75,14 @@ def main() -> None:
     parser.add_argument("--joints", choices=("coco", "human36"), default="coco")
     joints = parser.parse_args().joints
     lifter = openhmr.load(f"pose2mesh-{joints}")
-    size = (1000, 1000)
-    points = lifter(
-        np.load(ROOT / "examples" / "human36_pose.npy") if joints == "human36" else _coco(), image_size=size
-    )
-    pose = points.pose2d
-    K = intrinsics(size)
-    checked = check_pose2d(pose, lifter.joint_set)
-    inputs = standardise(look_at(checked, K)[0])
-    local = points.joints[joints][:1] - points.translation[0]
-    whole = median_ms(lambda: lifter(pose, image_size=size))
+    camera = Camera.assumed((1000, 1000))
+    example = np.load(ROOT / "examples" / "human36_pose.npy") if joints == "human36" else _coco()
+    people = lifter(example, camera)
+    keypoints = people.keypoints
+    pose, K = keypoints.points, camera.K
+    inputs = standardise(look_at(pose, camera)[0])
+    local = people.joints(joints)[:1] - people.roots[0]
+    whole = median_ms(lambda: lifter(keypoints, camera))
     parts = {
         "network": median_ms(lambda: lifter.session.run(["vertices"], {"pose2d": inputs})),
         "camera fit": median_ms(lambda: fit_translation(local, pose[..., :2], pose[..., 2], K)),

@@ -59,14 +59,15 @@ def main() -> None:
     recoverer = Recoverer(args.model, body)
     crops = squares(box)
     patch = cut(image, crops)
-    result = recoverer(image, box)
+    rig = recoverer(image, box).rig
+    assert rig is not None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     whole = median_ms(lambda: recoverer(image, box))
     print(f"photo and box to placed meshes: {whole:.1f} ms, {1e3 / whole:.1f} a second on {cores} cores")
     parts = {
         "crop": lambda: cut(image, crops),
         "network": lambda: recoverer.run(patch),
-        "skinning": lambda: skin(body, result.pose, result.betas),
+        "skinning": lambda: skin(body, rig.pose, rig.betas),
     }
     for name, run in parts.items():
         print(f"  {name}: {median_ms(run, 4):.1f} ms")

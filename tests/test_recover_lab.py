@@ -11,14 +11,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-import openhmr
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
+from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.joints import COCO
-from openhmr.joints.coco import add_pelvis_neck
+from openhmr.pipeline import Pipeline
 from openhmr.predict.lift import Lifter
 from openhmr.predict.person_crop import squares
 from openhmr.predict.recover import Recoverer
@@ -90,7 +90,7 @@ def knowing(
     coarse = item.vertices[body.level("coarse").vertex_ids]
     out = {
         "vertices_lixel": lixels(coarse),
-        "joints_lixel": lixels(add_pelvis_neck(body.joint_regressors["coco"]) @ item.vertices),
+        "joints_lixel": lixels(body.joint_regressor(COCO) @ item.vertices),
         "scale_m": np.array([root * side / 64 / (K[0, 0] * np.sqrt(1 + ray @ ray))]),
         "rotations": rotations[None],
         "betas": row["betas"][None],
@@ -103,16 +103,25 @@ def knowing(
 
 
 def test_truth_has_no_error(
-    models: tuple[Recoverer, Lifter], shards: Path, tiny_body: Body, monkeypatch: pytest.MonkeyPatch
+    models: tuple[Recoverer, Lifter], shards: Path, tiny_body: Body, tmp_path: Path
 ) -> None:
-    recoverer, lifter = models
+    class Knowing(Recoverer):
+        """A recoverer whose network is exchanged from picture to picture."""
+
+        answer: Callable[[np.ndarray], dict[str, np.ndarray]]
+
+        def run(self, patches: np.ndarray) -> dict[str, np.ndarray]:
+            return self.answer(patches)
+
+    recoverer = Knowing(write_tiny_recoverer(tmp_path / "r.onnx", tiny_body), tiny_body)
+    lifter = models[1]
     rows = [dict(np.load(p)) for p in sorted(shards.glob("*.npz"))]
     flat = [{k: v[i] for k, v in part.items()} for part in rows for i in range(len(part["K"]))]
     for item, row in zip(items(read_shards(shards), tiny_body, 99), flat, strict=True):
         assert_allclose(
             item.vertices, skin(tiny_body, row["pose"], row["betas"], row["translation"])[0], atol=1e-5
         )
-        monkeypatch.setattr(recoverer, "run", knowing(item, row, tiny_body))
+        recoverer.answer = staticmethod(knowing(item, row, tiny_body))
         results = predictions(recoverer, lifter, item)
         param = dict(zip(COLUMNS, errors(results["param"], item, tiny_body), strict=True))
         assert (
@@ -150,25 +159,6 @@ def test_cut_shards_are_named_before_the_work(
     assert "pictures" not in capsys.readouterr().err, "no progress bar"
 
 
-def test_boxes_lose_their_distortion() -> None:
-    dist = np.array([-0.2, 0.05, 0.002, -0.001, 0.0])
-    box = np.array([420.0, 60, 150, 300])
-    corners = np.array([[x, y] for x in (box[0], box[0] + box[2]) for y in (box[1], box[1] + box[3])])
-    rays = np.concatenate([(corners - K[:2, 2]) / K[0, 0], np.ones((4, 1))], 1)
-    seen = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), K, dist)[0][:, 0]
-    x, y, w, h = real.straight_box(np.concatenate([seen.min(0), seen.max(0)]), K, dist)
-    assert (
-        x < box[0] + 0.5
-        and y < box[1] + 0.5
-        and x + w > box[0] + box[2] - 0.5
-        and y + h > box[1] + box[3] - 0.5
-    )
-    assert_allclose([x, y, w, h], box, atol=15)
-    assert_allclose(
-        real.straight_box(np.array([10.0, 20, 50, 90]), K, np.zeros(5)), [10, 20, 40, 70], atol=1e-6
-    )
-
-
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
     """Two views of three frames; the person moves to the right by 20 px a frame. And a video that belongs to
@@ -201,23 +191,20 @@ def pack(tmp_path: Path) -> Path:
     return tmp_path / "pack.npz"
 
 
-@pytest.fixture
-def _tiny(monkeypatch: pytest.MonkeyPatch, models: tuple[Recoverer, Lifter]) -> None:
-    monkeypatch.setattr(openhmr, "load", lambda name: models[0] if name == "i2l-body" else models[1])
-
-
-@pytest.mark.usefixtures("_tiny")
-def test_predictions_for_the_scorer(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from openhmr.predict import detect
-
-    def nobody(image: np.ndarray) -> None:
-        raise InputError("no person was found")
-
-    monkeypatch.setattr(detect, "detect_people", nobody)
+def test_predictions_for_the_scorer(pack: Path, tmp_path: Path, models: tuple[Recoverer, Lifter]) -> None:
+    recoverer, lifter = models
+    pipelines = {
+        "lift": Pipeline(lifter=lifter),
+        "lixel": Pipeline(recoverer, keep_all=True),
+        "param": Pipeline(recoverer, combine="param", keep_all=True),
+        "recover-lift": Pipeline(recoverer, lifter, combine="lift", keep_all=True),
+        "average": Pipeline(recoverer, lifter, combine="average", keep_all=True),
+    }
+    assert tuple(pipelines) == real.SYSTEMS
     found = {}
-    for system in real.SYSTEMS:
-        sheet = None if system == "lift" else tmp_path / "sheet.jpg"
-        assert real.predict_pack(pack, tmp_path / "pred.npz", system, tmp_path, sheet) == 6
+    for system, pipeline in pipelines.items():
+        videos, sheet = (None, None) if system == "lift" else (tmp_path, tmp_path / "sheet.jpg")
+        assert real.predict_pack(pack, tmp_path / "pred.npz", pipeline, videos, sheet) == 6
         with np.load(tmp_path / "pred.npz") as saved:
             found[system] = dict(saved)
         assert_array_equal(found[system]["names"], COCO.names)
@@ -228,21 +215,43 @@ def test_predictions_for_the_scorer(pack: Path, tmp_path: Path, monkeypatch: pyt
     assert_allclose(step[0], 40 / 500 * lixel["item_0"][:, 2].mean(), rtol=0.1)
     assert_allclose(lixel["item_3"], lixel["item_0"], atol=15)
     assert cv2.imread(str(tmp_path / "sheet.jpg")).shape[1] == 2 * real.TILE * real.COLUMNS
-    middle = lambda system: np.stack([found[system][f"item_{i}"] for i in range(6)])
-    assert len({middle(s).round(1).tobytes() for s in real.SYSTEMS}) == len(real.SYSTEMS)
+    items = {s: np.stack([found[s][f"item_{i}"] for i in range(6)]).round(1) for s in pipelines}
+    assert len({i.tobytes() for i in items.values()}) == len(pipelines)
 
 
-@pytest.mark.usefixtures("_tiny")
-def test_wrong_packs_and_videos(pack: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="add --videos"):
-        real.predict_pack(pack, tmp_path / "p.npz", "lixel", None)
+def test_shipped_pipelines() -> None:
+    for system in real.SYSTEMS:
+        pipeline = real.pipeline_of(system)
+        assert (pipeline.recoverer is None) == (system == "lift") and pipeline.keep_all
+        assert (pipeline.lifter is None) == (system in ("lixel", "param"))
+
+
+def test_given_cameras_take_the_place_of_the_packs(
+    pack: Path, tmp_path: Path, models: tuple[Recoverer, Lifter]
+) -> None:
+    pipeline, out = Pipeline(lifter=models[1]), tmp_path / "p.npz"
+    real.predict_pack(pack, out, pipeline)
+    own = dict(np.load(out))
+    far = Camera(K * [[2], [2], [1]] - [[0, 0, 320], [0, 0, 240], [0, 0, 0]], (480, 640))
+    real.predict_pack(pack, out, pipeline, cameras={"0": Camera(K, (480, 640)), "1": far})
+    given = dict(np.load(out))
+    assert_array_equal(given["item_0"], own["item_0"])
+    assert given["item_3"][:, 2].mean() > 1.5 * own["item_3"][:, 2].mean()
+    with pytest.raises(InputError, match="lack '1'"):
+        real.predict_pack(pack, out, pipeline, cameras={"0": far})
+
+
+def test_wrong_packs_and_videos(pack: Path, tmp_path: Path, models: tuple[Recoverer, Lifter]) -> None:
+    recover, lift = Pipeline(models[0], keep_all=True), Pipeline(lifter=models[1])
+    with pytest.raises(InputError, match="give the folder of the pack's videos"):
+        real.predict_pack(pack, tmp_path / "p.npz", recover)
     with pytest.raises(InputError, match="no readable video"):
-        real.predict_pack(pack, tmp_path / "p.npz", "lixel", tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="--sheet shows pictures"):
-        real.predict_pack(pack, tmp_path / "p.npz", "lift", None, tmp_path / "s.jpg")
+        real.predict_pack(pack, tmp_path / "p.npz", recover, tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="a sheet shows pictures"):
+        real.predict_pack(pack, tmp_path / "p.npz", lift, None, tmp_path / "s.jpg")
     with pytest.raises(InputError, match="ends before frame"):
         real.read_frames(tmp_path / "a.mp4", {50})
     np.savez(tmp_path / "bare.npz", item_ids=["a"])
     with pytest.raises(InputError, match="lacks joint_names"):
-        real.predict_pack(tmp_path / "bare.npz", tmp_path / "p.npz", "lift", None)
+        real.predict_pack(tmp_path / "bare.npz", tmp_path / "p.npz", lift)
     assert not (tmp_path / "p.npz").exists()

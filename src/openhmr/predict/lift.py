@@ -72,9 +72,8 @@ class Lifter:
         joints = self._mesh.joints(coarse, self.joint_set)
         translation = fit_translation(joints, points[..., :2], points[..., 2], camera.K)
         vertices = self._mesh.upsample(coarse) + translation[:, None].astype(np.float32)
-        people = People(self.body, camera, keypoints, vertices)
-        _warn_of_bad_fits(people)
-        return people
+        _warn_of_bad_fits(camera.project(joints + translation[:, None]), keypoints)
+        return People(self.body, camera, keypoints, vertices)
 
     def _keypoints(self, pose2d: ArrayLike | Keypoints) -> Keypoints:
         if not isinstance(pose2d, Keypoints):
@@ -119,20 +118,21 @@ def _check_inside(points: NDArray[np.float32], size: tuple[int, int]) -> None:
         )
 
 
-def _warn_of_bad_fits(people: People) -> None:
+def _warn_of_bad_fits(seen_px: NDArray, keypoints: Keypoints) -> None:
     """Missing joints given as numbers, other joint orders and 3D poses end in meshes that do not fit their 2D
-    pose."""
-    for i, (error, points) in enumerate(zip(people.reprojection_px(), people.keypoints.points, strict=True)):
-        extent = np.ptp(points[points[:, 2] > 0, :2], axis=0).max()
+    pose: ``seen_px (N,J,2)`` are the mesh's own joints."""
+    for i, (seen, points) in enumerate(zip(seen_px, keypoints.points, strict=True)):
+        present = points[:, 2] > 0
+        error = np.median(np.linalg.norm(seen[present] - points[present, :2], axis=-1))
+        extent = np.ptp(points[present, :2], axis=0).max()
         if error > BAD_FIT * extent:
             log.warning(
-                "the mesh of person %d lies %.0f px from its 2D pose (median), %.0f %% of its extent: are "
-                "missing joints "
-                "marked by confidence 0, and are the joints 2D pixels in the order of %s?",
+                "the mesh of person %d lies %.0f px from its 2D pose (median), %.0f %% of its extent: are missing "
+                "joints marked by confidence 0, and are the joints 2D pixels in the order of %s?",
                 i,
                 error,
                 100 * error / extent,
-                people.keypoints.joint_set.name,
+                keypoints.joint_set.name,
             )
 
 

@@ -160,20 +160,17 @@ def pw3d(
     With a ``videos`` name per sample the extras tell the acceleration error, and all errors after the
     one-euro filter.
     """
-    regress = lambda regressor, mesh: np.matmul(regressor, mesh)
     aligned = pa_mpvpe(predicted, truth)
     rows = [
-        Row.mean("H36M MPJPE (mm)    ", mpjpe(regress(human36, predicted), regress(human36, truth), HUMAN36)),
-        Row.mean(
-            "H36M PA-MPJPE (mm) ", pa_mpjpe(regress(human36, predicted), regress(human36, truth), HUMAN36)
-        ),
-        Row.mean("SMPL MPJPE (mm)    ", mpjpe(regress(smpl, predicted), regress(smpl, truth), SMPL)),
+        Row.mean("H36M MPJPE (mm)    ", mpjpe(human36 @ predicted, human36 @ truth, HUMAN36)),
+        Row.mean("H36M PA-MPJPE (mm) ", pa_mpjpe(human36 @ predicted, human36 @ truth, HUMAN36)),
+        Row.mean("SMPL MPJPE (mm)    ", mpjpe(smpl @ predicted, smpl @ truth, SMPL)),
         Row.mean("MPVPE (mm)         ", mpvpe(predicted, truth, smpl[0])),
         Row("PA-MPVPE (mm)      ", aligned, float(aligned.mean()) if pa_vertices else 0.0),
     ]
     extra = {"PA-MPVPE": float(aligned.mean())}
     if len(videos):
-        extra |= video_errors(regress(human36, predicted), regress(human36, truth), videos, HUMAN36)
+        extra |= video_errors(human36 @ predicted, human36 @ truth, videos, HUMAN36)
     return Report(_sections(rows), rows, extra)
 
 
@@ -204,12 +201,11 @@ def video_errors(
         smooth[chosen] = smooth_one_euro(p[chosen], 0.004, 0.005)
         parts.append(chosen)
     keep = list(joint_set.eval_joints)
-    acceleration = lambda x: float(
-        np.concatenate(
-            [acceleration_error(x[c][:, keep], t[c][:, keep]) for c in parts if c.sum() > 2]
-            or [np.array([np.nan])]
-        ).mean()
-    )
+
+    def acceleration(x: NDArray) -> float:
+        errors = [acceleration_error(x[c][:, keep], t[c][:, keep]) for c in parts if c.sum() > 2]
+        return float(np.concatenate(errors or [np.array([np.nan])]).mean())
+
     return {
         "acceleration error": acceleration(p),
         "smoothed acceleration error": acceleration(smooth),

@@ -52,30 +52,30 @@ def read_pack(path: Path, pictures: bool) -> dict[str, NDArray]:
 def predict_pack(
     pack: Path,
     out: Path,
-    system: str,
-    videos: Path | None,
+    pipeline: Pipeline,
+    videos: Path | None = None,
     sheet: Path | None = None,
     cameras: Mapping[str, Camera] | None = None,
 ) -> int:
-    """Write ``out`` (.npz): one (19,3) array of millimetres in camera axes an item, and ``names``; returns
-    the item count.
+    """Write ``out`` (.npz): what ``pipeline`` (see :func:`pipeline_of`) predicts, one (19,3) array of
+    millimetres in camera axes an item, and ``names``; returns the item count.
 
-    Systems that look at pictures need the folder of ``videos``. ``sheet`` (.jpg or .png) receives overlays on
-    frames of the pack and of every other video in that folder. ``cameras`` by name take the place of the
-    pack's own, whose names are its ``groups``.
+    A pipeline that looks at pictures needs the folder of ``videos``. ``sheet`` (.jpg or .png) receives
+    overlays on frames of the pack and of every other video in that folder. ``cameras`` by name take the place
+    of the pack's own, whose names are its ``groups``.
     """
-    if sheet is not None and system == "lift":
+    pictures = pipeline.recoverer is not None
+    if sheet is not None and not pictures:
         raise InputError(
             "a sheet shows pictures, and the system lift sees only 2D detections; choose another system"
         )
-    if videos is None and system != "lift":
-        raise InputError(f"the system {system} looks at pictures; give the folder of the pack's videos, too")
-    data = read_pack(pack, system != "lift")
-    pipeline = pipeline_of(system)
-    source = _pictures(data, videos, _cameras(data, cameras))
+    if videos is None and pictures:
+        raise InputError("this system looks at pictures; give the folder of the pack's videos, too")
+    data = read_pack(pack, pictures)
+    source = _pictures(data, videos if pictures else None, _cameras(data, cameras))
     predictions, shown = {"names": np.array(COCO.names)}, []
     total = len(data["item_ids"])
-    for frame in tqdm(pipeline(source), total=total, desc=system, delay=1):
+    for frame in tqdm(pipeline(source), total=total, desc=pack.stem, delay=1):
         predictions[str(frame.name)] = frame.people.joints(COCO)[0] * 1000
         if frame.image is not None and len(predictions) % max(1, round(total / (TILES - EXTRA_FRAMES))) == 0:
             shown.append(tile(frame.image, frame.people))
