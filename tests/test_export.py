@@ -13,6 +13,7 @@ from openhmr.bodies.body import Body
 from openhmr.export.glb import write_glb
 from openhmr.export.obj import write_obj
 from openhmr.people import People
+from openhmr.render.suit import suit_colours
 from tests.test_people import make_people
 
 Y_UP = np.array([1, -1, -1])
@@ -70,5 +71,7 @@ def test_glb(tmp_path: Path, people: People) -> None:
         assert_allclose(positions + node["translation"], people.vertices[i] * Y_UP, atol=1e-5)
         assert_array_equal(read(primitive["indices"]).reshape(-1, 3), people.faces)
         assert_allclose(np.linalg.norm(normals, axis=-1), 1, atol=1e-5)
+        colours = read(primitive["attributes"]["COLOR_0"])
+        assert_allclose(colours ** (1 / 2.2), suit_colours(people.body, i), atol=1e-5)
         # The ellipsoid's normals point outward.
         assert ((positions * normals).sum(-1) > 0).all()

@@ -12,17 +12,13 @@ from openhmr.export.obj import CAMERA_TO_Y_UP
 from openhmr.geometry.mesh import vertex_normals
 from openhmr.io.atomic import atomic_path
 from openhmr.people import People
+from openhmr.render.suit import suit_colours
 
 _MAGIC, _VERSION, _JSON, _BIN = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
 _FLOAT, _UINT32, _ARRAY_BUFFER, _ELEMENT_BUFFER = 5126, 5125, 34962, 34963
-_GREY = {
-    "name": "plain grey",
-    "pbrMetallicRoughness": {
-        "baseColorFactor": [0.27, 0.32, 0.40, 1],
-        "metallicFactor": 0,
-        "roughnessFactor": 0.65,
-    },
-}
+_CLOTH = {"name": "suit", "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.65}}
+"""White: the colours of the suit are the vertices'."""
+_GAMMA = np.float32(2.2)
 
 
 class _Buffer:
@@ -47,7 +43,7 @@ class _Buffer:
 
 
 def write_glb(path: str | Path, people: People) -> None:
-    """Write N people as the nodes ``person_0`` ... of one scene: positions and normals, metres, y up, camera
+    """Write N people as the nodes ``person_0`` ... of one scene: positions, normals and the colours of a plain suit, metres, y up, camera
     at the origin.
 
     A node's translation places its root joint, so that viewers can move people singly. Atomic.
@@ -61,6 +57,8 @@ def write_glb(path: str | Path, people: People) -> None:
         attributes = {
             "POSITION": buffer.add(local, "VEC3", _ARRAY_BUFFER),
             "NORMAL": buffer.add(vertex_normals(local, people.faces), "VEC3", _ARRAY_BUFFER),
+            # glTF's vertex colours are linear light.
+            "COLOR_0": buffer.add(suit_colours(people.body, i) ** _GAMMA, "VEC3", _ARRAY_BUFFER),
         }
         meshes.append(
             {
@@ -75,7 +73,7 @@ def write_glb(path: str | Path, people: People) -> None:
         "scenes": [{"nodes": list(range(len(nodes)))}],
         "nodes": nodes,
         "meshes": meshes,
-        "materials": [_GREY],
+        "materials": [_CLOTH],
         "accessors": buffer.accessors,
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],
