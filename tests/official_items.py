@@ -8,7 +8,6 @@ from numpy.random import RandomState
 
 from openhmr.bodies.body import Body
 from openhmr.joints import JointSet
-from openhmr.lab.training.pose2mesh import target_regressor
 
 
 @dataclass
@@ -30,8 +29,8 @@ class LiftItems:
         turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, -1, 0], [np.sin(angle), 0, -np.cos(angle)]])
         mesh = self.body.v_template @ turn.T
         inputs, targets = (
-            target_regressor(self.body, self.joint_set) @ mesh,
-            target_regressor(self.body, self.target_set) @ mesh,
+            self.body.joint_regressor(self.joint_set) @ mesh,
+            self.body.joint_regressor(self.target_set) @ mesh,
         )
         xy = inputs[:, :2] + rng.normal(size=(len(inputs), 2)) * self.noise
         root = targets[self.target_set.root]

@@ -12,7 +12,6 @@ from openhmr.bodies.mano import mano_joints21
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
-from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.crops.pose2mesh import get_bbox, j2d_processing, process_bbox
 from openhmr.lab.data.amass import AMASS, CAMERAS
 from openhmr.lab.data.freihand import FreiHANDPoses
@@ -85,7 +84,7 @@ def test_human36m(tmp_path: Path, joint_set: JointSet) -> None:
             * trees.R[:, 0]
         )
         joints = BODY.joint_regressors["human36"] @ mesh + shift
-        coco = add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh)
+        coco = COCO.complete(BODY.joint_regressors["coco"] @ mesh)
         source = joints if joint_set == HUMAN36 else coco
         valid = (1, 1, 1) if frame != 5 else (0, 1, int(joint_set == HUMAN36))
         item = get(items, i)
@@ -200,7 +199,7 @@ def test_muco(tmp_path: Path) -> None:
             mesh = person.mesh(BODY)
             joints, coco = (
                 BODY.joint_regressors["human36"] @ mesh,
-                add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh),
+                COCO.complete(BODY.joint_regressors["coco"] @ mesh),
             )
             source = joints if joint_set == HUMAN36 else coco
             check(
@@ -258,7 +257,7 @@ def test_recorded_fit_errors(data: Path) -> None:
 def test_coco(tmp_path: Path, off: float) -> None:
     """Keypoints moved by so many pixels of a 64 x 64 frame around the fit."""
     people = [trees.Person.drawn(i) for i in range(5)]
-    source = add_pelvis_neck(BODY.joint_regressors["coco"] @ skin(BODY, people[0].pose, people[0].shape)[0])
+    source = COCO.complete(BODY.joint_regressors["coco"] @ skin(BODY, people[0].pose, people[0].shape)[0])
     side = float(np.ptp(trees.weak(source), axis=0).max()) - 1
     trees.coco(tmp_path, BODY, off * side / 64)
     samples = COCOFits(tmp_path)
@@ -294,7 +293,7 @@ def test_amass(tmp_path: Path) -> None:
         mesh = (mesh - pelvis) @ CAMERAS[i % 4].T + pelvis + (0, 0, 10)
         joints, coco = (
             BODY.joint_regressors["human36"] @ mesh,
-            add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh),
+            COCO.complete(BODY.joint_regressors["coco"] @ mesh),
         )
         pixels = coco[:, :2] / coco[:, 2:] * 1500 + 500
         check(get(items, i), mesh, joints[0], joints, coco - coco[17], pixels)
@@ -323,9 +322,9 @@ def test_pw3d(tmp_path: Path) -> None:
         mesh = people[2 - at].mesh(gendered[gender])
         joints, coco = (
             BODY.joint_regressors["human36"] @ mesh,
-            add_pelvis_neck(BODY.joint_regressors["coco"] @ mesh),
+            COCO.complete(BODY.joint_regressors["coco"] @ mesh),
         )
-        found = add_pelvis_neck(np.random.default_rng(2 - at).uniform(100, 400, (17, 3))[:, :2])
+        found = COCO.complete(np.random.default_rng(2 - at).uniform(100, 400, (17, 3))[:, :2])
         check(get(items, at), mesh, joints[0], joints, coco - coco[17], found)
         given = PoseItems(
             PW3DPoses(tmp_path, use_gt_input=True), COCO, BODY, gendered, train=False, use_gt_input=True

@@ -1,9 +1,15 @@
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 import pytest
 
+import openhmr.joints
 from openhmr.errors import InputError
-from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
-from openhmr.joints.coco import COCO17, add_pelvis_neck
+from openhmr.joints import COCO, COCO18, HUMAN36, JOINT_SETS, MANO, SMPL, JointSet, get_joint_set
+from openhmr.joints.coco import COCO17
 from openhmr.joints.mano import MANO_PARENTS
 from openhmr.joints.smpl import SMPL_PARENTS
 
@@ -35,7 +41,9 @@ def test_flip_is_an_involution_that_exchanges_sides(joint_set: JointSet) -> None
 
 
 def test_published_flip_pairs() -> None:
-    normal = lambda pairs: {tuple(sorted(p)) for p in pairs}
+    def normal(pairs):
+        return {tuple(sorted(p)) for p in pairs}
+
     assert normal(HUMAN36.flip_pairs) == normal([(1, 4), (2, 5), (3, 6), (14, 11), (15, 12), (16, 13)])
     assert COCO.flip_pairs == tuple((i, i + 1) for i in range(1, 17, 2))
     assert SMPL.flip_pairs == (
@@ -62,20 +70,76 @@ def test_smpl_bones_are_its_kinematic_tree() -> None:
     assert all(p < j for j, p in enumerate(MANO_PARENTS)) and len(MANO_PARENTS) == 16
 
 
-@pytest.mark.parametrize("score", [False, True])
-def test_add_pelvis_neck(score: bool) -> None:
+@pytest.mark.parametrize("rule", [None, "product", "present"])
+def test_derived_joints(rule: Literal["product", "present"] | None) -> None:
     joints = np.random.default_rng(0).random((5, 17, 3)).astype(np.float32)
+    joints[0, COCO.names.index("L_Hip"), 2] = 0
     before = joints.copy()
-    out = add_pelvis_neck(joints, score=score)
+    out = COCO.complete(joints, rule)
     assert out.shape == (5, 19, 3) and out.dtype == np.float32 and np.array_equal(joints, before)
-    pelvis, neck = COCO.names.index("Pelvis"), COCO.names.index("Neck")
-    for row, name in ((pelvis, "Hip"), (neck, "Shoulder")):
+    assert np.array_equal(out[:, :17], joints)
+    assert np.array_equal(COCO18.complete(joints, rule), out[:, :18])
+    for row, name in ((17, "Hip"), (18, "Shoulder")):
         left, right = joints[:, COCO17.index("L_" + name)], joints[:, COCO17.index("R_" + name)]
-        np.testing.assert_allclose(out[:, row, :2], (left + right)[:, :2] / 2, rtol=1e-6)
-        expected = left[:, 2] * right[:, 2] if score else (left + right)[:, 2] / 2
-        np.testing.assert_allclose(out[:, row, 2], expected, rtol=1e-6)
+        expected = (left + right) * np.float32(0.5)
+        if rule == "product":
+            expected[:, 2] = left[:, 2] * right[:, 2]
+        if rule == "present" and name == "Hip":
+            expected[0] = 0
+        assert np.array_equal(out[:, row], expected)
+    assert np.array_equal(COCO.complete(out, rule), out)
+    assert np.array_equal(HUMAN36.complete(joints), joints)
 
 
-def test_add_pelvis_neck_refuses_other_sets() -> None:
-    with pytest.raises(InputError, match="17"):
-        add_pelvis_neck(np.zeros((19, 3)))
+def test_derived_joints_of_regressors_and_of_whole_numbers() -> None:
+    matrix = np.random.default_rng(0).random((17, 50))
+    points = np.random.default_rng(1).random((50, 3))
+    np.testing.assert_allclose(
+        COCO.complete(matrix) @ points, COCO.complete(matrix @ points), rtol=1e-14, atol=0
+    )
+    whole = COCO.complete(np.arange(51).reshape(17, 3))
+    assert whole[17].tolist() == [34.5, 35.5, 36.5]  # hips are rows 11 and 12
+
+
+@pytest.mark.parametrize("shape", [(18, 3), (3,), (21, 3)])
+def test_completion_refuses_other_numbers_of_joints(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"the coco set needs \(\.\.\., 17 or 19, C\)"):
+        COCO.complete(np.zeros(shape))
+    with pytest.raises(InputError, match=r"the human36 set needs \(\.\.\., 17, C\)"):
+        HUMAN36.complete(np.zeros(shape))
+
+
+def test_the_table_knows_every_set_by_its_name() -> None:
+    assert all(get_joint_set(name) is s and s.name == name for name, s in JOINT_SETS.items())
+    found = {s.name for s in vars(openhmr.joints).values() if isinstance(s, JointSet)}
+    assert found == set(JOINT_SETS)
+    own = replace(COCO, name="own")
+    assert get_joint_set(own) is own
+    for s in JOINT_SETS.values():
+        pickled = pickle.loads(pickle.dumps(s))  # data loaders hand sets to their workers
+        assert pickled == s and hash(pickled) == hash(s)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "cause"),
+    [
+        ("human_36", None, "did you mean 'human36'"),
+        ("COCO", None, "did you mean 'coco'"),
+        ("xyz", None, "'xyz' is not one of coco, coco18, human36,"),
+        ("mano", ("coco", "human36"), "'mano' is not one of coco, human36"),
+    ],
+)
+def test_unknown_joint_sets(name: str, allowed: tuple[str, ...] | None, cause: str) -> None:
+    with pytest.raises(InputError, match=cause):
+        get_joint_set(name, allowed)
+
+
+def test_no_other_module_lists_joint_sets() -> None:
+    """A dict or tuple of several set names outside of the table would be a second one."""
+    source = Path(openhmr.joints.__file__).parents[1]
+    offenders = [
+        str(path)
+        for path in source.rglob("*.py")
+        if "joints" not in path.relative_to(source).parts and "JOINT_SETS =" in path.read_text()
+    ]
+    assert not offenders

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from hashlib import sha256
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from openhmr.bodies.content import first_version, same_body, second_version
+from openhmr.bodies.mano import is_mano, mano_joint_regressor
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
-from openhmr.joints import JOINT_SETS, JointSet
+from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
 
 FORMAT = "openhmr-body-1"
 MAX_ELEMENTS = 20_000_000
@@ -20,7 +22,20 @@ Array = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 
 
-@dataclass(frozen=True)
+def read_only(value: ArrayLike, dtype: DTypeLike) -> NDArray:
+    """``value`` as an array that nobody can write into: copied where somebody still could."""
+    out = np.ascontiguousarray(value, dtype)
+    owner: object = out
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            out = out.copy() if out is value or out.base is not None else out
+            out.flags.writeable = False
+            break
+        owner = owner.base
+    return out
+
+
+@dataclass(frozen=True, eq=False)
 class Level:
     """A mesh level whose vertices are a subset of the body's own.
 
@@ -33,6 +48,14 @@ class Level:
     faces: IntArray
     upsample: tuple[IntArray, IntArray, Array] | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vertex_ids", read_only(self.vertex_ids, np.int32))
+        object.__setattr__(self, "faces", read_only(self.faces, np.int32))
+        if self.upsample is not None:
+            rows, cols, values = self.upsample
+            frozen = read_only(rows, np.int32), read_only(cols, np.int32), read_only(values, np.float32)
+            object.__setattr__(self, "upsample", frozen)
+
 
 @dataclass(frozen=True, eq=False)
 class Body:
@@ -41,7 +64,8 @@ class Body:
     ``v_template (V,3)``, ``shapedirs (V,3,S)``, ``posedirs (V,3,P)`` with ``P = 9 (J-1)`` or 0, ``J_regressor
     (J,V)``, ``weights (V,J)``, ``parents (J,)`` with -1 at the root, ``faces (F,3)``; optional ``hands_mean
     (3 (J-1),)`` (MANO), ``uv (T,2)`` with ``face_uv (F,3)``, ``joint_regressors`` name -> (K,V) and
-    ``levels`` name -> :class:`Level`.
+    ``levels`` name -> :class:`Level`. All arrays are read-only; arrays that somebody else can write into are
+    copied. Raises :class:`InputError` where shapes do not belong together.
     """
 
     v_template: Array
@@ -60,10 +84,14 @@ class Body:
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name in ("parents", "faces", "face_uv") and value is not None:
-                object.__setattr__(self, f.name, np.ascontiguousarray(value, np.int32))
-            elif f.name not in ("joint_regressors", "levels") and value is not None:
-                object.__setattr__(self, f.name, np.ascontiguousarray(value, np.float32))
+            if f.name == "joint_regressors":
+                value = {name: read_only(matrix, np.float32) for name, matrix in value.items()}
+            elif f.name == "levels":
+                value = dict(value)
+            elif value is not None:
+                kind = np.int32 if f.name in ("parents", "faces", "face_uv") else np.float32
+                value = read_only(value, kind)
+            object.__setattr__(self, f.name, value)
         self._check()
 
     def _check(self) -> None:
@@ -75,11 +103,14 @@ class Body:
             "weights": (v, j),
             "faces": (self.faces.shape[0], 3),
         }
+        found = {name: getattr(self, name).shape for name in expected}
+        for name, matrix in self.joint_regressors.items():
+            expected[f"joint_regressors/{name}"] = (*matrix.shape[:1], v)
+            found[f"joint_regressors/{name}"] = matrix.shape
         for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
+            if found[name] != shape:
                 raise InputError(
-                    f"body array {name} has shape {getattr(self, name).shape}; with {v} vertices and {j} "
-                    f"joints it must be "
+                    f"body array {name} has shape {found[name]}; with {v} vertices and {j} joints it must be "
                     f"{shape}: check that all arrays come from one model"
                 )
         if self.posedirs.shape not in ((v, 3, 0), (v, 3, 9 * (j - 1))):
@@ -113,28 +144,30 @@ class Body:
     def num_betas(self) -> int:
         return int(self.shapedirs.shape[-1])
 
-    def has_joint_regressor(self, joint_set: JointSet) -> bool:
+    def has_joint_regressor(self, joint_set: JointSet | str) -> bool:
         """Whether :meth:`joint_regressor` knows ``joint_set``."""
-        return self._base_regressor(joint_set) is not None
+        return self._base_regressor(get_joint_set(joint_set)) is not None
 
-    def joint_regressor(self, joint_set: JointSet) -> NDArray[np.float32]:
-        """Matrix ``(J,V)`` from vertices to the joints of ``joint_set``, derived ones included.
+    def joint_regressor(self, joint_set: JointSet | str) -> NDArray[np.float32]:
+        """Matrix ``(J,V)`` from vertices to the joints of a joint set (or its name), derived ones included.
 
         Raises :class:`InputError` if the body has none.
         """
+        joint_set = get_joint_set(joint_set)
         regressor = self._base_regressor(joint_set)
         if regressor is None:
             known = [s.name for s in JOINT_SETS.values() if self.has_joint_regressor(s)]
             raise InputError(
-                f"the body with {self.num_vertices} vertices has no regressor for {joint_set.name} joints, "
-                f"only for "
-                f"{', '.join(known) or 'none'}; add one, or use another body"
+                f"the body with {self.num_vertices} vertices has no joint regressor {joint_set.name!r}; it "
+                f"has {', '.join(known) or 'none'}: add it from the data sets' files, or use another body"
             )
         return joint_set.complete(regressor)
 
     def _base_regressor(self, joint_set: JointSet) -> NDArray[np.float32] | None:
         if joint_set.name == "smpl" and len(self.J_regressor) == joint_set.size:
             return self.J_regressor
+        if joint_set.name == "mano" and is_mano(self):
+            return mano_joint_regressor(self)
         return self.joint_regressors.get(joint_set.regressor or joint_set.name)
 
     @property
@@ -144,9 +177,29 @@ class Body:
         human36 = self.joint_regressors.get("human36")
         return self.J_regressor[0] if human36 is None else human36[0]
 
+    def content_hash(self) -> str:
+        """A text that tells this body from others: it covers every array that a network or a prediction
+        depends on. Computed once."""
+        return self._content_hash
+
+    @cached_property
+    def _content_hash(self) -> str:
+        names = ("shapedirs", "posedirs", "J_regressor", "weights", "parents", "hands_mean")
+        others = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if "coarse" in self.levels:
+            coarse = self.levels["coarse"]
+            others |= {"coarse/vertex_ids": coarse.vertex_ids, "coarse/faces": coarse.faces}
+            others |= {f"coarse/upsample{i}": part for i, part in enumerate(coarse.upsample or ())}
+        return second_version(self.v_template, self.faces, others, self.joint_regressors)
+
     def matches(self, content_hash: str) -> bool:
-        """Whether ``content_hash`` is this body's."""
-        return content_hash == self.content_hash()
+        """Whether a model file with this ``content_hash`` was made for this body.
+
+        Hashes of older files, which know template and faces alone, are recognised.
+        """
+        if ":" not in content_hash:
+            return content_hash == first_version(self.v_template, self.faces)
+        return same_body(content_hash, self.content_hash())
 
     def level(self, name: str) -> Level:
         """The level ``name``; raises :class:`InputError` that lists the known ones."""
@@ -186,11 +239,6 @@ class Body:
             joint_regressors={k: v[:, ids] for k, v in self.joint_regressors.items()},
             levels={k: reduced(v) for k, v in inside.items()},
         )
-
-    def content_hash(self) -> str:
-        """SHA-256 (first 16 hex digits) of template and faces: what a graph or a network of this body depends
-        on."""
-        return sha256(self.v_template.tobytes() + self.faces.tobytes()).hexdigest()[:16]
 
     def save(self, path: str | Path) -> None:
         """Write one compressed ``.npz`` without pickles; mostly-zero matrices are stored as (rows, cols,
@@ -233,6 +281,8 @@ class Body:
         from openhmr.io.arrays import read_npz
 
         arrays = read_npz(path, MAX_ELEMENTS)
+        for array in arrays.values():
+            array.flags.writeable = False  # so that nothing is copied
         if str(arrays.get("format")) != FORMAT:
             raise InputError(
                 f"{path} is not an openhmr body; convert SMPL or MANO files with `openhmr bodies convert IN "
@@ -242,6 +292,7 @@ class Body:
         def dense(name: str) -> Array:
             out = np.zeros([int(n) for n in arrays[f"{name}.shape"]], np.float32)
             out[arrays[f"{name}.rows"], arrays[f"{name}.cols"]] = arrays[f"{name}.values"]
+            out.flags.writeable = False
             return out
 
         names = lambda prefix: sorted(

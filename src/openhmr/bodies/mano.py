@@ -1,10 +1,14 @@
 """What is particular to MANO: 16 joints of its own, 21 of the data sets, and fingertips that are vertices."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.bodies.body import Body
 from openhmr.errors import InputError
+
+if TYPE_CHECKING:
+    from openhmr.bodies.body import Body
 
 TIP_VERTICES = (745, 317, 444, 556, 673)
 """Tips of thumb, index, middle, ring and pinky of the right hand, as the MANO layer of FreiHAND's data
@@ -32,9 +36,14 @@ def mano_joints21(vertices: NDArray, joints: NDArray) -> NDArray:
     return np.concatenate([joints, vertices[..., TIP_VERTICES, :]], axis=-2)[..., _ORDER, :]
 
 
-def mano_joint_regressor(body: Body) -> NDArray[np.float32]:
+def is_mano(body: "Body") -> bool:
+    """Whether ``body`` has the mesh and the joints of MANO."""
+    return body.J_regressor.shape == (16, _VERTICES)
+
+
+def mano_joint_regressor(body: "Body") -> NDArray[np.float32]:
     """Matrix ``(21, 778)`` from MANO's vertices to the 21 joints, as the two networks regress them."""
-    if body.J_regressor.shape != (16, _VERTICES):
+    if not is_mano(body):
         raise InputError(
             f"body has a joint regressor of shape {body.J_regressor.shape}; MANO's (16, 778) is needed"
         )

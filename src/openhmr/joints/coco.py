@@ -30,7 +30,3 @@ COCO18 = JointSet(
     regressor="coco",
 )
 """What I2L-MeshNet makes of COCO: a pelvis between the hips, no neck."""
-
-
-def add_pelvis_neck(joints, score=False):  # type: ignore[no-untyped-def]
-    return COCO.complete(joints, "product" if score else None)

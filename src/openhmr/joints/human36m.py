@@ -11,8 +11,8 @@ HUMAN36 = JointSet(
         "L_Shoulder", "L_Elbow", "L_Wrist", "R_Shoulder", "R_Elbow", "R_Wrist",
     ),
     skeleton=(
-        (0, 7), (7, 8), (8, 9), (9, 10), (8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16), (0, 1), (1, 2),
-        (2, 3), (0, 4), (4, 5), (5, 6),
+        (0, 7), (7, 8), (8, 9), (9, 10), (8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16), (0, 1),
+        (1, 2), (2, 3), (0, 4), (4, 5), (5, 6),
     ),
     root=0,
     # The 14 joints of the Human3.6M and 3DPW protocols: without Pelvis, Torso and Nose.

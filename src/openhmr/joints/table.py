@@ -17,17 +17,20 @@ JOINT_SETS: Mapping[str, JointSet] = MappingProxyType(
 """Every joint set of the package by its name."""
 
 
-def get_joint_set(joint_set: str | JointSet, allowed: Collection[str] = tuple(JOINT_SETS)) -> JointSet:
+def get_joint_set(joint_set: str | JointSet, allowed: Collection[str] | None = None) -> JointSet:
     """The joint set of that name, or the given one itself.
 
     ``allowed`` restricts the names where not every set will do. Raises :class:`InputError`, which names the
     nearest right name.
     """
     name = joint_set.name if isinstance(joint_set, JointSet) else joint_set
-    if name in allowed:
-        return joint_set if isinstance(joint_set, JointSet) else JOINT_SETS[name]
-    import difflib  # slow to import, and only this sentence needs it
+    if isinstance(joint_set, JointSet) and (allowed is None or name in allowed):
+        return joint_set
+    choices = JOINT_SETS if allowed is None else allowed
+    if name in choices:
+        return JOINT_SETS[name]
+    import difflib  # only this sentence needs it
 
-    near = difflib.get_close_matches(str(name).lower(), allowed, 1, 0.5)
+    near = difflib.get_close_matches(str(name).lower(), choices, 1, 0.5)
     hint = f": did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"joint set {name!r} is not one of {', '.join(allowed)}{hint}")
+    raise InputError(f"joint set {name!r} is not one of {', '.join(choices)}{hint}")

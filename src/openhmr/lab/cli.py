@@ -122,7 +122,7 @@ def test(args: argparse.Namespace) -> int:
     from openhmr.lab.evaluation import lift_benchmark as bench
     from openhmr.lab.synth.motion import VALIDATION_SUBJECTS, load_motion
     from openhmr.lab.synth.pairs import Skeleton
-    from openhmr.lab.training.compact import JOINT_SETS
+    from openhmr.joints import get_joint_set
 
     if args.config is not None:
         return cli_official.run_test(cli_official.resolved(args), args)
@@ -139,7 +139,7 @@ def test(args: argparse.Namespace) -> int:
             f"{args.motion} has no frames of subjects {args.subjects}; it has "
             f"{', '.join(sorted(set(motion.subjects)))}"
         )
-    skeleton, joint_set = Skeleton(body), JOINT_SETS[args.joints]
+    skeleton, joint_set = Skeleton(body), get_joint_set(args.joints)
     predictors = {
         "openhmr compact": bench.onnx_predictor(
             Path(args.model or WEIGHTS / f"pose2mesh-{args.joints}.onnx"), body, joint_set

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.joints import COCO18
-from openhmr.joints.coco import COCO17, add_pelvis_neck
+from openhmr.joints.coco import COCO17
 from openhmr.lab.crops.pose2mesh import process_bbox
 from openhmr.lab.data.annotations import (
     CocoFile,
@@ -63,9 +63,9 @@ class MSCOCO(Rows):
         box, square = square_of(annotation, image, where)
         assert square is not None
         # The pelvis has the product of the hips' visibilities: seen if both are.
-        joints = add_pelvis_neck(
-            numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), score=True
-        )[:18]
+        joints = COCO18.complete(
+            numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), "product"
+        )
         fit = self.fits.get(str(annotation["id"]))
         focal, principal = _middle(image, where)
         pose, betas, trans = no_parameters(24)
@@ -144,9 +144,9 @@ class COCO(Rows):
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]
         where, image = f"COCO annotation {annotation['id']}", self.coco.image(annotation)
-        joints = add_pelvis_neck(
-            numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), score=True
-        )[:18]
+        joints = COCO18.complete(
+            numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), "product"
+        )
         fit = self.fits[str(annotation["id"])]
         fitted = entry(fit, "smpl_param", where)
         person = {key: entry(fitted, key, where) for key in ("pose", "shape")} | {"trans": [0, 0, 0]}

@@ -15,7 +15,6 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, SMPL
-from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.config import build, read_run
 from openhmr.lab.export.onnx_files import HALF_FROM, RECOVER_OUTPUTS, save_model, traced
 from openhmr.lab.models.checkpoint import load_average, save_average
@@ -136,8 +135,6 @@ class Mirrored(nn.Module):
         rest = torch.as_tensor(body.v_template[body.level("coarse").vertex_ids])
         across = torch.cdist(rest * rest.new_tensor([-1, 1, 1]), rest).argmin(1)
         coco = torch.as_tensor(COCO.flip_permutation)
-        # Pelvis and Neck, where the set ends, are their own mirror images.
-        coco = torch.cat([coco, torch.arange(len(coco), len(add_pelvis_neck(body.joint_regressors["coco"])))])
         self.across = {"joints": coco, "vertices": across, "parts": torch.as_tensor(SMPL.flip_permutation)}
         sign = torch.tensor([-1.0, 1, 1])
         self.signs = torch.outer(sign, sign)

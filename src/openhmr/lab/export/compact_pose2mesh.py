@@ -4,12 +4,11 @@ from pathlib import Path
 
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
-from openhmr.joints import SMPL
+from openhmr.joints import JOINT_SETS, SMPL
 from openhmr.lab.config import build, read_run
 from openhmr.lab.export.onnx_files import export
 from openhmr.lab.models.checkpoint import load_average, save_average
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
-from openhmr.lab.training.compact import JOINT_SETS
 
 
 def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
@@ -27,10 +26,7 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
         )
     config = read_run(run)
     if config.get("joint_set") not in list(JOINT_SETS) or not isinstance(config.get("model"), dict):
-        raise InputError(
-            f"{run}/config.json lacks a joint_set ({' or '.join(JOINT_SETS)}) or the model's settings; "
-            f"train again"
-        )
+        raise InputError(f"{run}/config.json lacks a joint_set or the model's settings; train again")
     body, joint_set = open_body(), JOINT_SETS[config["joint_set"]]
     network = CompactPose2Mesh(
         joint_set.flip_permutation, body, SMPL.flip_permutation, build(CompactConfig, config["model"])

@@ -15,7 +15,7 @@ from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import cam2pixel
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
-from openhmr.joints.coco import COCO17, add_pelvis_neck
+from openhmr.joints.coco import COCO17
 from openhmr.lab.crops.pose2mesh import (
     CROP_SIZE,
     get_bbox,
@@ -159,7 +159,7 @@ class PoseItems:
         mesh_root = annotated[HUMAN36.root]
         lift, pixels, lift_root = annotated, sample.joints_px, mesh_root
         if self.joint_set == COCO:
-            lift = add_pelvis_neck(self._regressor("coco") @ mesh)
+            lift = COCO.complete(self._regressor("coco") @ mesh)
             lift_root = lift[COCO.root] if self.quirks.own_lift_root else mesh_root
         if self.joint_set == COCO or sample.dataset != "Human36M":
             pixels = _project(sample, lift)
@@ -215,7 +215,7 @@ class PoseItems:
             return truth.pixels
         # Human3.6M's 17 detected joints are its own, all others' are COCO's.
         if self.joint_set == COCO and sample.dataset != "Human36M" and len(found) == len(COCO17):
-            return add_pelvis_neck(found)
+            return COCO.complete(found)
         if len(found) != self.joint_set.size:
             raise InputError(
                 f"{sample.dataset} has detections of {len(found)} joints, the network takes "
@@ -232,9 +232,7 @@ class PoseItems:
         count = len(COCO17)
         joints = np.concatenate([xy[:count], np.ones((count, 1), np.float32)], axis=1)
         moved = synthesize_pose(joints, area, rng, picker)[:, :2]
-        return (
-            np.concatenate([moved, xy[count:]]) if self.quirks.clean_pelvis_neck else add_pelvis_neck(moved)
-        )
+        return np.concatenate([moved, xy[count:]]) if self.quirks.clean_pelvis_neck else COCO.complete(moved)
 
     def _mirrored(self, sample: Sample, mesh: NDArray) -> NDArray:
         """The relative ``mesh`` in the mirrored pose, its pelvis where the mirror has it. A body is nearly

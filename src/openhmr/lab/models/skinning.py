@@ -47,10 +47,10 @@ class SkinningLayer(nn.Module):
         super().__init__()
         self.parents = body.parents.tolist()
         for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "weights"):
-            self.register_buffer(name, torch.as_tensor(getattr(body, name)), persistent=False)
+            self.register_buffer(name, torch.tensor(getattr(body, name)), persistent=False)
         mean = torch.zeros(3 * body.num_joints)
         if body.hands_mean is not None:
-            mean[3:] = torch.as_tensor(body.hands_mean)
+            mean[3:] = torch.tensor(body.hands_mean)
         self.register_buffer("hands_mean", mean, persistent=False)
 
     def forward(self, pose: Tensor, betas: Tensor, trans: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from openhmr.bodies.body import Body
+from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, JointSet
-from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.synth.noise2d import NoiseLevel, add_noise, drop_joints
 from openhmr.lab.synth.poses import PoseSampler, exp_map
 
@@ -72,8 +72,8 @@ class Skeleton(torch.nn.Module):
         shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2)
         self.register_buffer("rest_joints", tensor(np.einsum("jv,vcs->jcs", body.J_regressor, shape)))
         for name, regressor in (
-            ("coco", add_pelvis_neck(body.joint_regressors["coco"])),
-            ("human36", body.joint_regressors["human36"]),
+            ("coco", body.joint_regressor(COCO)),
+            ("human36", body.joint_regressor(HUMAN36)),
         ):
             table, mass = regressor_tables(regressor, body)
             self.register_buffer(f"{name}_table", tensor(table))
@@ -165,11 +165,11 @@ def standardise(pose2d: Tensor) -> Tensor:
 
 
 def pelvis_and_neck(pose2d: Tensor) -> Tensor:
-    """Recompute rows 17 and 18 of coco poses ``(B,19,3)`` from hips and shoulders; absent unless both of a
+    """Recompute the derived joints of coco poses ``(B,19,3)`` from hips and shoulders; absent unless both of a
     pair are present."""
     out = pose2d.clone()
-    for row, pair in ((17, [11, 12]), (18, [5, 6])):
-        both = pose2d[:, pair]
+    for name, sources in COCO.derived.items():
+        row, both = COCO.names.index(name), pose2d[:, [COCO.names.index(n) for n in sources]]
         present = (both[..., 2:] > 0).all(1)
         out[:, row] = torch.where(present, both.mean(1), torch.zeros_like(both[:, 0]))
     return out
@@ -182,7 +182,9 @@ class PairSource:
         self, skeleton: Skeleton, poses: PoseSampler, joint_set: JointSet, noise: NoiseLevel, cameras: Cameras
     ) -> None:
         if joint_set.name not in (COCO.name, HUMAN36.name):
-            raise ValueError(f"pairs are made for coco and human36, not {joint_set.name}")
+            raise InputError(
+                f"pairs are made for coco and human36, not for {joint_set.name}; choose one of those"
+            )
         self.skeleton, self.poses, self.joint_set, self.noise, self.cameras = (
             skeleton,
             poses,

@@ -8,7 +8,7 @@ import numpy as np
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import forward_kinematics
 from openhmr.geometry.pinhole import cam2pixel, world2cam
-from openhmr.joints.coco import add_pelvis_neck
+from openhmr.joints import COCO
 from openhmr.lab.synth.outfits import Closet, Outfit
 
 SHOULDERS, WRISTS, HIPS, ANKLES = [16, 17], [20, 21], [1, 2], [7, 8]
@@ -47,7 +47,7 @@ class Figure:
 
     def coco_joints(self, vertices: np.ndarray) -> np.ndarray:
         """COCO's 17 joints, Pelvis and Neck ``(19,3)`` of ``vertices (V,3)``."""
-        return add_pelvis_neck(self.coco @ vertices)
+        return COCO.complete(self.coco @ vertices)
 
 
 def plausible(joints: np.ndarray) -> bool:

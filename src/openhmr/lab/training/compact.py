@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from openhmr.bodies.shipped import open_body
-from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
+from openhmr.joints import HUMAN36, SMPL, get_joint_set
 from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
 from openhmr.lab.models.checkpoint import read_average
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
@@ -26,7 +26,6 @@ from openhmr.predict.coarse_mesh import coarse_regressor
 
 log = logging.getLogger(__name__)
 
-JOINT_SETS: dict[str, JointSet] = {"coco": COCO, "human36": HUMAN36}
 EVALUATION_POSES = 4096
 
 
@@ -83,7 +82,7 @@ class CompactTraining:
     def __init__(self, recipe: CompactRecipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         self.body = open_body()
-        self.joint_set = JOINT_SETS[recipe.joint_set]
+        self.joint_set = get_joint_set(recipe.joint_set)
         motion = load_motion(recipe.motion, self.body)
         train = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True)
         held = motion.of(VALIDATION_SUBJECTS)

@@ -15,7 +15,6 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, SMPL
-from openhmr.joints.coco import add_pelvis_neck
 from openhmr.lab.config import at_least
 from openhmr.lab.device import is_first, rank_and_world
 from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
@@ -107,7 +106,7 @@ class CompactI2LTraining:
         torch.manual_seed(recipe.seed)
         tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)
         human36 = coarse_regressor(body, body.joint_regressors["human36"])
-        coco = coarse_regressor(body, add_pelvis_neck(body.joint_regressors["coco"]))
+        coco = coarse_regressor(body, body.joint_regressor(COCO))
         self.skeleton = Skeleton(body).to(device)
         self.human36, self.regressor = (
             tensor(human36).to(device),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from openhmr.bodies.body import Body
 from openhmr.errors import InputError
+from openhmr.joints import get_joint_set
 from openhmr.lab.data.amass import AMASS
 from openhmr.lab.data.freihand import FreiHAND, FreiHANDPoses
 from openhmr.lab.data.human36m import Human36M, Human36MPoses
@@ -19,7 +20,6 @@ from openhmr.lab.evaluation.i2l_official import OfficialTest
 from openhmr.lab.items.i2l_meshnet import I2LItems, Preparation
 from openhmr.lab.items.pose2mesh import PoseItems
 from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig, Pose2MeshQuirks
-from openhmr.lab.training.pose2mesh import JOINT_SETS
 
 TESTED = ("Human36M", "PW3D", "SURREAL", "FreiHAND")
 """Data sets that Pose2Mesh can be tested on."""
@@ -70,7 +70,7 @@ def pose2mesh_sets(
         raise InputError(
             f"DATASET.test_list is {list(d.test_list)}; the first must be one of {', '.join(TESTED)}"
         )
-    given, common = d.use_gt_input, (JOINT_SETS[d.input_joint_set], body, gendered)
+    given, common = d.use_gt_input, (get_joint_set(d.input_joint_set), body, gendered)
     test_samples = _poses(d.test_list[0], "test", folder, body, given, q, config.MODEL.name)
     test = PoseItems(
         test_samples, *common, train=False, use_gt_input=given, posenet=config.posenet_only, quirks=q

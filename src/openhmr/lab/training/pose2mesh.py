@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
-from openhmr.bodies.mano import mano_joint_regressor
 from openhmr.errors import InputError
-from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
-from openhmr.joints.coco import add_pelvis_neck
+from openhmr.joints import get_joint_set
 from openhmr.lab.metrics.errors import mean_distance, mpjpe, root_relative
 from openhmr.lab.models.checkpoint import (
     POSE2MESH_KEY,
@@ -38,24 +36,7 @@ from openhmr.lab.training.optim import EpochPlan
 from openhmr.lab.training.previews import mesh_views, pose_views, save_picture, write_mesh
 from openhmr.lab.training.trainer import Running, Trainer
 
-JOINT_SETS: dict[str, JointSet] = {s.name: s for s in (HUMAN36, COCO, SMPL, MANO)}
 CROP = (384, 288)
-
-
-def target_regressor(body: Body, joint_set: JointSet) -> NDArray[np.float32]:
-    """``(J,V)``: the joints that the mesh is supervised with. Raises :class:`InputError` if the body has no
-    such regressor."""
-    if joint_set == MANO:
-        return mano_joint_regressor(body)
-    if joint_set == SMPL:
-        return body.J_regressor
-    if joint_set.name not in body.joint_regressors:
-        raise InputError(
-            f"the body has no joint regressor {joint_set.name!r}; convert it again with the regressor files "
-            f"of the data sets"
-        )
-    regressor = body.joint_regressors[joint_set.name]
-    return add_pelvis_neck(regressor) if joint_set == COCO and len(regressor) == 17 else regressor
 
 
 class Pose2MeshTraining:
@@ -78,8 +59,8 @@ class Pose2MeshTraining:
     ) -> None:
         self.config, self.body, self.device = config, body, device or torch.device("cpu")
         self.joint_set, self.target_set = (
-            JOINT_SETS[config.DATASET.input_joint_set],
-            JOINT_SETS[config.DATASET.target_joint_set],
+            get_joint_set(config.DATASET.input_joint_set),
+            get_joint_set(config.DATASET.target_joint_set),
         )
         if config.MODEL.input_shape != CROP:
             raise InputError(
@@ -94,8 +75,8 @@ class Pose2MeshTraining:
         self.network.to(self.device)
         self.info = checkpoint_info(config, body, self.network)
         self.faces = torch.as_tensor(body.faces.astype(np.int64), device=self.device)
-        self.regressor = np.zeros((0, 0)) if config.posenet_only else target_regressor(body, self.target_set)
-        self.regressor_tensor = torch.as_tensor(self.regressor, dtype=torch.float32, device=self.device)
+        self.regressor = np.zeros((0, 0)) if config.posenet_only else body.joint_regressor(self.target_set)
+        self.regressor_tensor = torch.tensor(self.regressor, dtype=torch.float32, device=self.device)
         t, d, run = config.TRAIN, config.DATASET, config.RUN
         self.loss_config = LossConfig(
             config.MODEL.normal_loss_weight,

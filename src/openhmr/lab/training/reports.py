@@ -14,7 +14,7 @@ from openhmr.lab.evaluation.i2l_official import OfficialTest, write_hands
 from openhmr.lab.evaluation.official import Report
 from openhmr.lab.metrics import freihand
 from openhmr.lab.training.i2l import I2LTraining
-from openhmr.lab.training.pose2mesh import Pose2MeshTraining, target_regressor
+from openhmr.lab.training.pose2mesh import Pose2MeshTraining
 from openhmr.lab.training.previews import write_mesh
 
 EVERY_MESH = 500
@@ -77,7 +77,7 @@ def _mesh_report(work: Pose2MeshTraining, name: str, mesh: NDArray, stack, tags:
     truth, smpl = stack("mesh") * 1000, work.body.J_regressor
     if name == "SURREAL":
         return official.surreal(mesh, truth, smpl)
-    human36 = target_regressor(work.body, HUMAN36)
+    human36 = work.body.joint_regressor(HUMAN36)
     if name == "Human36M":
         return official.human36m(
             mesh, truth, stack("reg_pose3d"), human36, smpl, [official.action_of(t) for t in tags]

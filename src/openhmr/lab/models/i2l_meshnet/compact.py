@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
-from openhmr.joints.coco import add_pelvis_neck
+from openhmr.joints import COCO
 from openhmr.lab.config import at_least
 from openhmr.lab.models.i2l_meshnet.blazepose import COCO_LANDMARKS, LANDMARKS, PYRAMID, BlazePose
 from openhmr.lab.models.i2l_meshnet.compact_parts import (
@@ -76,12 +76,12 @@ class CompactI2L(nn.Module):
         super().__init__()
         coarse, c = body.level("coarse"), config
         self.trunk, self.lifter = BlazePose(), lifter
-        joints, vertices = len(add_pelvis_neck(body.joint_regressors["coco"])), len(coarse.vertex_ids)
+        joints, vertices = COCO.size, len(coarse.vertex_ids)
         self.config, self.parts, self.betas = c, body.num_joints, body.num_betas
         self.pool = mixed(1152 + 6 * LANDMARKS, c.global_features)
         select = torch.zeros(joints, LANDMARKS)
         select[torch.arange(17), torch.tensor(COCO_LANDMARKS)] = 1
-        select[17:] = select[:17].new_tensor(add_pelvis_neck(np.eye(17, dtype=np.float32))[17:]) @ select[:17]
+        select[17:] = select[:17].new_tensor(COCO.complete(np.eye(17, dtype=np.float32))[17:]) @ select[:17]
         self.select = nn.Parameter(select)
         self.pose_head = JointHead(c.global_features, c.joint_depth_channels, joints)
         self.sureness = nn.Parameter(torch.tensor([2.2, 0.0, 1.0]))
@@ -108,7 +108,7 @@ class CompactI2L(nn.Module):
         self.rescale = nn.Linear(c.global_features, 1)
         nn.init.zeros_(self.rescale.weight)
         nn.init.zeros_(self.rescale.bias)
-        sets = (body.J_regressor, add_pelvis_neck(body.joint_regressors["coco"]))
+        sets = (body.J_regressor, body.joint_regressor(COCO))
         regressor = np.concatenate([coarse_regressor(body, r) for r in sets])
         self.register_buffer("regressor", torch.as_tensor(regressor), persistent=False)
         self.regressor: Tensor
