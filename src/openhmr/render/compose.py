@@ -9,8 +9,8 @@ _TOP, _BOTTOM = np.array([250.0, 250, 251]), np.array([226.0, 229, 234])
 def over(image: ArrayLike, layer: NDArray[np.float32]) -> NDArray[np.uint8]:
     """``layer (height, width, 4)``, colour times alpha and alpha in 0..1, over ``image``: RGB in 0..255, of
     shape ``(height, width, 3)`` or any that broadcasts to it."""
-    mixed = (1 - layer[..., 3:]) * np.asarray(image, np.float32)
-    mixed += 255 * layer[..., :3]
+    mixed = 255 * layer[..., :3]
+    mixed += (1 - layer[..., 3:]) * np.asarray(image, np.float32)
     return np.rint(np.clip(mixed, 0, 255, out=mixed), out=mixed).astype(np.uint8)
 
 

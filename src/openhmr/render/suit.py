@@ -18,7 +18,7 @@ SHIRTS = (
     (0.45, 0.62, 0.45),
     (0.63, 0.48, 0.70),
     (0.80, 0.67, 0.38),
-    (0.33, 0.62, 0.64),
+    (0.28, 0.62, 0.58),
 )
 """Shirt colours (sRGB, 0..1), one a person, in turn: blue, clay, sage, mauve, sand, teal."""
 
