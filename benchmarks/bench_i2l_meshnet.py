@@ -19,12 +19,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from openhmr.bodies.body import Body
 from openhmr.joints.mano import MANO_PARENTS
 from openhmr.joints.smpl import SMPL_PARENTS
 from openhmr.lab.models.i2l_meshnet import official
 from openhmr.lab.models.i2l_meshnet.losses import lixel_losses, total_loss
 from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet
+from tests.twins import plain_i2l_meshnet
 
 SIZES = {"body": (6890, 13776, SMPL_PARENTS), "hand": (778, 1538, MANO_PARENTS)}
 
@@ -45,7 +48,7 @@ def stand_in(kind: str) -> Body:
 
 def build(kind: str, backbone: int, plain: bool) -> I2LMeshNet:
     torch.manual_seed(0)
-    network = official(kind, "lixel", stand_in(kind), backbone, plain=plain)
+    network = (plain_i2l_meshnet if plain else official)(kind, "lixel", stand_in(kind), backbone)
     with torch.no_grad():
         for module in network.modules():
             # The official initialisation gives next to nothing at depth; this one gives heatmaps with peaks.

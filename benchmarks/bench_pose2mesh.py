@@ -7,6 +7,7 @@ The mesh file holds ``f`` (T,3) faces, or ``body6k_f`` as the tests' mesh file d
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,11 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from openhmr.joints import COCO
 from openhmr.lab.graphs.mesh_graph import build
 from openhmr.lab.models.pose2mesh.losses import LossConfig, pose2mesh_loss
 from openhmr.lab.models.pose2mesh.network import Pose2Mesh
 from openhmr.lab.models.pose2mesh.sparse import ORDER, SparseMatrix
+from tests.twins import PlainPose2Mesh
 
 MESHES = Path(__file__).parents[1] / "tests" / "data" / "pose2mesh" / "meshes.npz"
 
@@ -125,7 +129,7 @@ def main() -> None:
     torch.manual_seed(0)
     faces = read_faces(args.mesh)
     graph = build(faces, COCO, 9)
-    plain, fast = Pose2Mesh(graph, plain=True).eval(), Pose2Mesh(graph).eval()
+    plain, fast = PlainPose2Mesh(graph).eval(), Pose2Mesh(graph).eval()
     plain.load_state_dict(fast.state_dict())
     dense, slow_flops, fast_flops = count_flops(fast)
     print(f"{graph.real[0]} vertices, {len(graph.orders[0])} nodes; {args.threads} threads")

@@ -29,6 +29,7 @@ from openhmr.lab.models.pose2mesh.network import Pose2Mesh
 from openhmr.lab.training.batches import seeded
 from tests.test_data_recorded import MINI, stand_in_regressor
 from tests.test_skinning import synthetic_body
+from tests.twins import PlainPose2Mesh
 
 
 def stepper(model: Pose2Mesh, faces: np.ndarray, batch: int):
@@ -81,7 +82,7 @@ def main() -> None:
     torch.manual_seed(0)
     faces = read_faces(MESHES)
     graph = build(faces, COCO, 9)
-    plain, fast = Pose2Mesh(graph, plain=True), Pose2Mesh(graph)
+    plain, fast = PlainPose2Mesh(graph), Pose2Mesh(graph)
     plain.load_state_dict(fast.state_dict())
     a, b, ratio = compare(stepper(plain, faces, args.batch), stepper(fast, faces, args.batch), args.repeats)
     print(

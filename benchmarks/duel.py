@@ -12,6 +12,7 @@ processor time of training. The table is printed, and written beside the runs as
 import argparse
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
@@ -43,6 +46,7 @@ from openhmr.lab.training.compact import train as train_compact
 from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, restore
 from openhmr.lab.training.optim import EpochPlan
 from openhmr.lab.training.trainer import Schedule, Trainer
+from tests.twins import PlainPose2Mesh
 
 SEED = 1
 CPU = torch.device("cpu")
@@ -195,7 +199,7 @@ def pose2mesh(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
         "pairs": sum(p.steps for p in rival.plans) * args.batch,
         "core s": round(core_seconds(out / "official")),
     }
-    plain = official(COCO, rival.body.faces, cache_dir=".cache", plain=True).eval()
+    plain = PlainPose2Mesh(rival.network.graph).eval()
     facts |= cost(plain, lambda: plain(torch.rand(1, 19, 2)))
     methods["official form"] = facts, out / "official" / "net.onnx"
     bodies = {"official form": with_coarse(rival.body)}

@@ -9,6 +9,7 @@ from openhmr.lab.models.i2l_meshnet.network import KINDS, I2LMeshNet
 from openhmr.lab.models.skinning import SkinningLayer
 from tests import pose2mesh_weights
 from tests.test_skinning import synthetic_body
+from tests.twins import plain_i2l_meshnet
 
 PARTS = ("pose_backbone", "pose_net", "pose2feat", "mesh_backbone", "mesh_net", "param_regressor")
 
@@ -31,7 +32,7 @@ def recorded(kind: str, body: Body, gain: float, parts: tuple[str, ...] = PARTS)
 def plain_twin(network: I2LMeshNet, kind: str, body: Body) -> I2LMeshNet:
     """The slow twin on the very same parameters."""
     with torch.device("meta"):
-        twin = official(kind, network.stage, body, plain=True)
+        twin = plain_i2l_meshnet(kind, network.stage, body)
     twin.load_state_dict(network.state_dict(), assign=True)
     twin.joint_regressor, twin.human_model_layer = network.joint_regressor, network.human_model_layer
     return twin

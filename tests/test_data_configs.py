@@ -47,7 +47,6 @@ PRINTED = {
 @pytest.mark.parametrize("config", PRINTED)
 def test_config(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, config: str) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 16)
     monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
     body = data / ("hand.npz" if "mano" in config else "body.npz")
     common = [
@@ -63,6 +62,8 @@ def test_config(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     common += [
         "--cache",
         str(tmp_path / "cache"),
+        "--set",
+        "MODEL.posenet_hidden=16",
         "--set",
         "DATASET.workers=0",
         "--set",

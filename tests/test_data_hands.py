@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from openhmr.joints import MANO
 from openhmr.lab.data.freihand import FreiHANDPoses
@@ -14,14 +13,13 @@ from tests import pose_trees as trees
 from tests.test_skinning import synthetic_body
 
 
-def test_error_without_truth_is_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 32)
+def test_error_without_truth_is_zero(tmp_path: Path) -> None:
     trees.freihand(tmp_path)
     hand = synthetic_body(True)
     test = PoseItems(FreiHANDPoses(tmp_path, "test"), MANO, hand, train=False)
     config = Pose2MeshConfig(
         DATASET=DatasetSection(input_joint_set="mano", target_joint_set="mano"),
-        MODEL=ModelSection(name="posenet"),
+        MODEL=ModelSection(name="posenet", posenet_hidden=32),
     )
     work = Pose2MeshTraining(config, hand, [], test)
     assert work.errors() == {"joint": 0.0}

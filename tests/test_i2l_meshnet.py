@@ -9,9 +9,9 @@ from torch import nn
 
 from openhmr.lab.models.i2l_meshnet import official
 from openhmr.lab.models.i2l_meshnet.losses import lixel_losses, param_losses, total_loss
-from openhmr.lab.models.i2l_meshnet.plain import gaussian_volume
 from tests.i2l_networks import plain_twin, recorded, recorded_body
 from tests.pose2mesh_weights import scale_matrices
+from tests.twins import gaussian_volume
 
 KINDS = ["body", "hand"]
 
@@ -196,9 +196,10 @@ def test_recorded_lixel_step(data, case, restore):
     assert sorted(k for k, p in named.items() if p.grad is None and "param_reg" not in k) == sorted(
         expected["params_without_grad"]
     )
-    norm = lambda parameters: (
-        sum(p.grad.double().square().sum().item() for p in parameters if p.grad is not None) ** 0.5
-    )
+
+    def norm(parameters) -> float:
+        return sum(p.grad.double().square().sum().item() for p in parameters if p.grad is not None) ** 0.5
+
     for name, value in expected["grad_norm_by_child"].items():
         assert norm(getattr(network, name).parameters()) == pytest.approx(value, rel=0.1), name
     chosen = {k: named[k] for k in expected["grad_norm_by_param"] if not k.endswith("conv_y.0.bias")}

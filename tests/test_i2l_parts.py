@@ -17,12 +17,12 @@ from openhmr.lab.models.i2l_meshnet.param import (
     quaternion_to_axis_angle,
     rotation_6d_to_matrix,
 )
-from openhmr.lab.models.i2l_meshnet.plain import PlainLixelHead, PlainPose2Feat, PlainResNet, gaussian_volume
 from openhmr.lab.models.i2l_meshnet.pose2feat import Pose2Feat, gaussian_profiles
 from openhmr.lab.models.i2l_meshnet.resnet import ResNet
 from openhmr.lab.models.skinning import SkinningLayer, axis_angle_to_matrix
 from tests.i2l_networks import recorded, recorded_body
 from tests.pose2mesh_weights import fill, scale_matrices
+from tests.twins import PlainLixelHead, PlainPose2Feat, PlainResNet, gaussian_volume
 
 
 def read(data, name: str) -> dict[str, torch.Tensor]:
@@ -299,9 +299,12 @@ def test_backbones(depth, channels, keys):
 
 
 def test_wrong_arguments(tiny_body):
-    for arguments in (("foot", "lixel", tiny_body), ("body", "both", tiny_body)):
-        with pytest.raises(InputError, match="are needed"):
-            official(*arguments)
+    with pytest.raises(InputError, match="kind 'foot' is unknown; choose one of body, hand"):
+        official("foot", "lixel", tiny_body)
+    with pytest.raises(InputError, match="stage 'both' is unknown; choose one of lixel, param"):
+        official("body", "both", tiny_body)
+    with pytest.raises(InputError, match="0 head channels are given; there must be 1 or more"):
+        official("body", "lixel", tiny_body, head_channels=0)
     with torch.device("meta"), pytest.raises(InputError, match=r"\[18, 34, 50, 101, 152\]"):
         official("body", "lixel", tiny_body, 20)
     with pytest.raises(InputError, match="778"):

@@ -28,8 +28,6 @@ from tests.test_skinning import synthetic_body
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.models.i2l_meshnet.heads.WIDTH", 4)
-    monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 32)
     monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
 
 
@@ -48,9 +46,12 @@ def run(*words: object) -> None:
     assert main(["lab", *map(str, words)]) == 0
 
 
+NARROW = ["--set", "MODEL.posenet_hidden=32"]
 SMALL = [
     "--set",
     "resnet_type=18",
+    "--set",
+    "head_channels=4",
     "--set",
     "num_thread=0",
     "--set",
@@ -123,6 +124,7 @@ def test_hands_from_files_to_files(tmp_path: Path, capsys: pytest.CaptureFixture
         "--data",
         tmp_path / "data",
         *body,
+        *NARROW,
         "--set",
         "DATASET.workers=0",
         "--set",
@@ -167,14 +169,21 @@ def test_hands_from_files_to_files(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "F@5: 1.000" in capsys.readouterr().out.splitlines()
 
     config = build(
-        I2LConfig, {"trainset_3d": ["FreiHAND"], "trainset_2d": [], "testset": "FreiHAND", "resnet_type": 18}
+        I2LConfig,
+        {
+            "trainset_3d": ["FreiHAND"],
+            "trainset_2d": [],
+            "testset": "FreiHAND",
+            "resnet_type": 18,
+            "head_channels": 4,
+        },
     )
     I2LTraining(config, hand, [], [], None).save(tmp_path / "i2l.safetensors")
     image = [
         "--data",
         MINI,
         *body,
-        *SMALL[:4],
+        *SMALL[:6],
         "--weights",
         tmp_path / "i2l.safetensors",
         "--out",
@@ -219,7 +228,8 @@ def test_pose2mesh_from_files_to_files(tiny_body, tmp_path: Path, capsys: pytest
     human36m_tree(tmp_path / "data")
     tiny_body.save(tmp_path / "body.npz")
     body = ["--body", tmp_path / "body.npz", "--cache", tmp_path / "cache"]
-    common = ["--data", tmp_path / "data", *body, "--set", "DATASET.workers=0", "--set", "TRAIN.batch_size=3"]
+    common = ["--data", tmp_path / "data", *body, *NARROW]
+    common += ["--set", "DATASET.workers=0", "--set", "TRAIN.batch_size=3"]
     stage1, stage2 = tmp_path / "posenet", tmp_path / "pose2mesh"
     run("train", "posenet_human36J_train_human36", *common, "--set", "TRAIN.end_epoch=2", "--out", stage1)
     more = [

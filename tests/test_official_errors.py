@@ -26,7 +26,6 @@ SUBJECT = "Human36M/annotations/Human36M_subject1_{}.json"
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 16)
     monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
     trees.human36m(tmp_path / "data" / "Human36M", BODY)
     BODY.save(tmp_path / "body.npz")
@@ -42,7 +41,16 @@ def train(data: Path, *more: str, config: str = "pose2mesh_human36J_train_human3
         "--cache",
         str(data.parent / "cache"),
     ]
-    words += ["--set", "DATASET.workers=0", "--set", "TRAIN.batch_size=3", "--set", "TRAIN.end_epoch=1"]
+    words += [
+        "--set",
+        "MODEL.posenet_hidden=16",
+        "--set",
+        "DATASET.workers=0",
+        "--set",
+        "TRAIN.batch_size=3",
+        "--set",
+        "TRAIN.end_epoch=1",
+    ]
     return main(
         [
             "lab",

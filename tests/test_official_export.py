@@ -21,10 +21,8 @@ from tests.pose2mesh_weights import fill
 
 
 @pytest.fixture(autouse=True)
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_thread() -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 32)
-    monkeypatch.setattr("openhmr.lab.models.i2l_meshnet.heads.WIDTH", 4)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +38,7 @@ def test_poses_at_once(said: str | None, used: int) -> None:
 @pytest.mark.parametrize("levels", [True, False])
 def test_pose2mesh_lifts(tiny_body, tmp_path: Path, levels: bool) -> None:
     body = tiny_body if levels else dataclasses.replace(tiny_body, levels={})
-    network = official(COCO, body.faces).eval()
+    network = official(COCO, body.faces, hidden=32).eval()
     fill(network)
     export_pose2mesh(network, body, COCO, tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"])
@@ -62,12 +60,12 @@ def test_pose2mesh_lifts(tiny_body, tmp_path: Path, levels: bool) -> None:
         and result.translation[:, 2].min() > 0
     )
     with pytest.raises(InputError, match="stage 1 alone"):
-        export_pose2mesh(PoseNet(19), body, COCO, tmp_path / "none.onnx")
+        export_pose2mesh(PoseNet(19, 32), body, COCO, tmp_path / "none.onnx")
 
 
 @torch.no_grad()
 def test_i2l_recovers(tiny_body, tmp_path: Path) -> None:
-    network = official_i2l("body", "param", tiny_body, 18).eval()
+    network = official_i2l("body", "param", tiny_body, 18, head_channels=4).eval()
     fill(network)
     export_i2l(network, tiny_body, tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"])
@@ -86,6 +84,6 @@ def test_i2l_recovers(tiny_body, tmp_path: Path) -> None:
         np.zeros((300, 300, 3), np.uint8), [[50, 20, 120, 240]]
     )
     assert result.vertices.shape == (1, 42, 3) and np.isfinite(result.vertices).all()
-    lixel = official_i2l("body", "lixel", tiny_body, 18)
+    lixel = official_i2l("body", "lixel", tiny_body, 18, head_channels=4)
     with pytest.raises(InputError, match="param stage"):
         export_i2l(lixel, tiny_body, tmp_path / "none.onnx")

@@ -16,13 +16,19 @@ from openhmr.lab.training.official_configs import I2LConfig
 from openhmr.lab.training.optim import EpochPlan
 from tests.official_items import ImageItems
 
-SMALL = {"resnet_type": 18, "train_batch_size": 2, "num_thread": 0, "test_batch_size": 2, "lr": 1e-3}
+SMALL = {
+    "resnet_type": 18,
+    "head_channels": 4,
+    "train_batch_size": 2,
+    "num_thread": 0,
+    "test_batch_size": 2,
+    "lr": 1e-3,
+}
 
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.models.i2l_meshnet.heads.WIDTH", 4)
     monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
 
 

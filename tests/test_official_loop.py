@@ -107,12 +107,11 @@ def two_sets(folder: Path) -> list[float]:
     torch.set_num_threads(1)
     data = {
         "DATASET": {"train_list": ["COCO"], "target_joint_set": "coco", "workers": 0},
-        "MODEL": {"name": "posenet"},
+        "MODEL": {"name": "posenet", "posenet_hidden": 8},
     }
     config = build(Pose2MeshConfig, data | {"TRAIN": {"batch_size": 4, "end_epoch": 2, "lr_step": [1]}})
     body, losses = make_tiny_body(), []
     with (
-        patch("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 8),
         patch("openhmr.lab.training.trainer.plot_metrics", lambda _: None),
     ):
         work = Pose2MeshTraining(config, body, [LiftItems(body, COCO, COCO, 8)], None)

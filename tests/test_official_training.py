@@ -27,6 +27,7 @@ BASE = {
         "target_joint_set": "human36",
         "workers": 0,
     },
+    "MODEL": {"posenet_hidden": 32},
     "TRAIN": {"batch_size": 6, "end_epoch": 3, "edge_loss_start": 1, "lr_step": [2], "lr": 0.001},
     "TEST": {"batch_size": 4},
 }
@@ -35,7 +36,6 @@ BASE = {
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.models.pose2mesh.posenet.HIDDEN", 32)
     monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
 
 

@@ -14,9 +14,9 @@ from openhmr.lab.models.pose2mesh.graph_conv import graph_conv, norm_relu
 from openhmr.lab.models.pose2mesh.losses import LossConfig, pose2mesh_loss
 from openhmr.lab.models.pose2mesh.meshnet import MeshNet
 from openhmr.lab.models.pose2mesh.network import Pose2Mesh, official
-from openhmr.lab.models.pose2mesh.plain import PlainMeshNet
 from openhmr.lab.models.pose2mesh.sparse import graph_levels, select_nodes
 from tests.pose2mesh_weights import fill, scale_matrices
+from tests.twins import PlainMeshNet, PlainPose2Mesh
 
 CASES = {"human36_ico642": HUMAN36, "mano_hand": MANO, "smpl_body3k": SMPL, "coco_body6k": COCO}
 
@@ -214,7 +214,7 @@ def test_recorded_training_step(graph, data, recorded_step, plain):
     torch.set_num_threads(2)
     gradient_tolerance, parameter_tolerance = (1e-4, 1e-5) if plain else (5e-3, 2e-2)
     r = recorded_step
-    model = Pose2Mesh(graph, plain)
+    model = (PlainPose2Mesh if plain else Pose2Mesh)(graph)
     fill(model)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -284,3 +284,19 @@ def test_wrong_uses_are_refused(graph, data):
         MeshNet(graph).vertices(torch.zeros(2, HUMAN36.size, 5))
     with pytest.raises(InputError, match="4 coarsenings"):
         MeshNet(build(faces_of(data, "ico642"), HUMAN36, 4))
+    faces = faces_of(data, "hand")
+    with pytest.raises(
+        InputError, match="joint set 'muco' is unknown; choose one of human36, coco, smpl, mano"
+    ):
+        official("muco", faces)
+    with pytest.raises(InputError, match=r"4 levels are given; Pose2Mesh has networks for \[6, 9\]"):
+        official(MANO, faces, levels=4)
+    with pytest.raises(InputError, match="a hidden width of 0 is given; it must be 1 or more"):
+        official("mano", faces, hidden=0)
+
+
+def test_joint_sets_go_by_name_and_widths_by_argument(data):
+    faces = faces_of(data, "hand")
+    by_name, by_set = official("mano", faces, hidden=8), official(MANO, faces, hidden=16)
+    assert by_name.graph.levels == 6 and by_name.graph.digest == by_set.graph.digest
+    assert by_name.pose_lifter.w1.out_features == 8 and by_set.pose_lifter.w1.out_features == 16

@@ -185,7 +185,12 @@ def _guessed(found: Any, args: argparse.Namespace) -> dict[str, Any]:
         sets: dict[str, Any] = (
             {"trainset_3d": ["FreiHAND"], "trainset_2d": [], "testset": "FreiHAND"} if hand else {}
         )
-        return {"stage": args.stage, "resnet_type": found.backbone, **sets}
+        return {
+            "stage": args.stage,
+            "resnet_type": found.backbone,
+            "head_channels": found.width,
+            **sets,
+        }
     by_count = {17: "human36", 19: "coco", 24: "smpl", 21: "mano"}
     joints = args.joints or by_count.get(found.joints)
     if by_count.get(found.joints) != joints:
@@ -195,7 +200,10 @@ def _guessed(found: Any, args: argparse.Namespace) -> dict[str, Any]:
     target = joints if found.family == "posenet" or joints != "coco" else "human36"
     return {
         "DATASET": {"input_joint_set": joints, "target_joint_set": target},
-        "MODEL": {"name": "posenet" if found.family == "posenet" else "pose2mesh_net"},
+        "MODEL": {
+            "name": "posenet" if found.family == "posenet" else "pose2mesh_net",
+            "posenet_hidden": found.width,
+        },
     }
 
 

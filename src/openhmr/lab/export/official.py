@@ -19,7 +19,7 @@ from openhmr.bodies.body import Body, Level
 from openhmr.errors import InputError
 from openhmr.joints import JointSet
 from openhmr.lab.export.onnx_files import RECOVER_OUTPUTS, save_model, traced
-from openhmr.lab.models.i2l_meshnet.heads import LIXELS, LixelHead
+from openhmr.lab.models.i2l_meshnet.heads import LixelHead
 from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet
 from openhmr.lab.models.i2l_meshnet.param import rotation_6d_to_matrix
 from openhmr.lab.models.pose2mesh.meshnet import resize_features
@@ -27,6 +27,7 @@ from openhmr.lab.models.pose2mesh.network import Pose2Mesh
 from openhmr.lab.models.pose2mesh.posenet import PoseNet
 from openhmr.lab.models.pose2mesh.sparse import GraphLevel, SparseMatrix
 from openhmr.predict.coarse_mesh import joint_regressors
+from openhmr.predict.person_crop import LIXELS
 
 LIFT_OUTPUTS = ("vertices", "pose3d", "mesh")
 

@@ -102,12 +102,13 @@ def import_official(path: str | Path, module: nn.Module) -> None:
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """What an official file tells by its tensors: ``family`` posenet, pose2mesh or i2l_meshnet; ``backbone``
-    of the last."""
+    """What an official file tells by its tensors: ``family`` posenet, pose2mesh or i2l_meshnet; ``width`` of
+    PoseNet or of the lixel heads; ``backbone`` of the last."""
 
     family: str
     joints: int
     epoch: int
+    width: int
     backbone: int = 0
 
 
@@ -127,19 +128,21 @@ def describe_official(path: str | Path) -> OfficialFile:
     epoch = epoch if isinstance(epoch, int) else -1
     if I2L_KEY in content:
         state = read_official(path, I2L_KEY)
-        if "pose_net.conv_x.0.bias" in state:
+        if "pose_net.conv_x.0.weight" in state:
             stages = tuple(
                 len({k.split(".")[2] for k in state if k.startswith(f"pose_backbone.layer{i}.")})
                 for i in (1, 2, 3, 4)
             )
             deep = "pose_backbone.layer1.0.conv3.weight" in state
             depth = 34 if stages == (3, 4, 6, 3) and not deep else BACKBONES.get(stages, 0)
-            return OfficialFile("i2l_meshnet", len(state["pose_net.conv_x.0.bias"]), epoch, depth)
+            points, width, _ = state["pose_net.conv_x.0.weight"].shape
+            return OfficialFile("i2l_meshnet", points, epoch, width, depth)
     else:
         state = read_official(path, POSE2MESH_KEY)
         for prefix, family in (("pose_lifter.", "pose2mesh"), ("", "posenet")):
-            if f"{prefix}w2.bias" in state:
-                return OfficialFile(family, len(state[f"{prefix}w2.bias"]) // 3, epoch)
+            if f"{prefix}w2.weight" in state:
+                rows, width = state[f"{prefix}w2.weight"].shape
+                return OfficialFile(family, rows // 3, epoch, width)
     raise InputError(
         f"{path} holds the weights of neither Pose2Mesh nor I2L-MeshNet; give an unchanged .pth.tar file of "
         f"one of them"

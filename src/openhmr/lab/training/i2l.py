@@ -79,6 +79,7 @@ class I2LTraining:
             body,
             config.resnet_type,
             freeze_statistics=config.QUIRKS.freeze_statistics,
+            head_channels=config.head_channels,
         )
         trained = {id(p) for p in self.network.trainable_parameters()}
         for parameter in self.network.parameters():

@@ -43,6 +43,11 @@ class ModelSection:
     joint_loss_weight: float = 1e-3
     posenet_pretrained: bool = False
     posenet_path: str = ""
+    posenet_hidden: int = 4096
+    """Width of PoseNet (ours); official weights need 4096."""
+
+    def __post_init__(self) -> None:
+        at_least(self, posenet_hidden=1)
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,8 @@ class I2LConfig:
     trainset_2d: tuple[Literal["MSCOCO"], ...] = ("MSCOCO",)
     testset: I2LTestData = "PW3D"
     resnet_type: Literal[18, 34, 50, 101, 152] = 50
+    head_channels: int = 256
+    """Width of the lixel heads (ours); official weights need 256."""
     backbone_weights: str = ""
     """torchvision's ImageNet weights of that ResNet (.pth); the original always starts from them."""
     lr: float = 1e-4
@@ -156,7 +163,7 @@ class I2LConfig:
     QUIRKS: I2LQuirks = field(default_factory=I2LQuirks)
 
     def __post_init__(self) -> None:
-        at_least(self, train_batch_size=1, test_batch_size=1, num_thread=0, end_epoch=0)
+        at_least(self, train_batch_size=1, test_batch_size=1, num_thread=0, end_epoch=0, head_channels=1)
 
     @property
     def kind(self) -> Literal["body", "hand"]:

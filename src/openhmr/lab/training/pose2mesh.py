@@ -68,9 +68,9 @@ class Pose2MeshTraining:
             )
         torch.manual_seed(config.RUN.seed)
         self.network: PoseNet | Pose2Mesh = (
-            PoseNet(self.joint_set.size)
+            PoseNet(self.joint_set.size, config.MODEL.posenet_hidden)
             if config.posenet_only
-            else official(self.joint_set, body.faces, cache_dir=cache)
+            else official(self.joint_set, body.faces, cache_dir=cache, hidden=config.MODEL.posenet_hidden)
         )
         self.network.to(self.device)
         self.info = checkpoint_info(config, body, self.network)

@@ -1,4 +1,4 @@
-"""I2L-MeshNet: the official network and the compact one that ships."""
+"""I2L-MeshNet: the official network, and the compact one that ships (``compact.py``)."""
 
 from openhmr.lab.models.i2l_meshnet.network import official
 

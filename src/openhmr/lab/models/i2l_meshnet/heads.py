@@ -1,5 +1,8 @@
-"""The lixel head of I2L-MeshNet (spec 4.3): one-dimensional heatmaps per point and axis. PoseNet and MeshNet
-are two of it."""
+"""The lixel head of I2L-MeshNet: one-dimensional heatmaps per point and axis. PoseNet and MeshNet are two of
+these.
+
+Source: Moon and Lee 2020, section 4; docs/originals/i2l_meshnet.md, "Lixel heads".
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,10 +13,10 @@ from torch import Tensor, nn
 
 from openhmr.lab.models.i2l_meshnet.folding import deconv_phases, join_phases
 from openhmr.lab.models.i2l_meshnet.recompute import lean_pointwise, lean_profiles, usable
+from openhmr.predict.person_crop import LIXELS
 
-WIDTH = 256
-LIXELS = 64
-"""Bins of every heatmap: three doublings of the 8 x 8 features of a 256 pixel crop, and as many in depth."""
+HEAD_CHANNELS = 256
+"""Official width of a head."""
 
 
 def soft_argmax(heatmap: Tensor, dim: int = -1) -> Tensor:
@@ -23,12 +26,16 @@ def soft_argmax(heatmap: Tensor, dim: int = -1) -> Tensor:
 
 
 class LixelHead(nn.Module):
-    """Last map ``(B,C,8,8)`` -> coordinates ``(B,points,3)`` as (x, y, z) in lixels, 0 to 63."""
+    """Last map ``(B,C,8,8)`` -> coordinates ``(B,points,3)`` as (x, y, z) in lixels, 0 to 63.
 
-    def __init__(self, channels: int, points: int) -> None:
+    Three transposed convolutions double the map to the 64 bins of a heatmap; depth gets as many.
+    """
+
+    def __init__(self, channels: int, points: int, width: int = HEAD_CHANNELS) -> None:
         super().__init__()
+        self.width = width
         layers: list[nn.Module] = []
-        for inputs, outputs in pairwise((channels, WIDTH, WIDTH, WIDTH)):
+        for inputs, outputs in pairwise((channels, width, width, width)):
             layers += [
                 nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(outputs),
@@ -36,18 +43,18 @@ class LixelHead(nn.Module):
             ]
         self.deconv = nn.Sequential(*layers)
         # Sequences, as the official keys have it.
-        self.conv_x, self.conv_y = (nn.Sequential(nn.Conv1d(WIDTH, points, 1)) for _ in range(2))
-        depth = WIDTH * LIXELS
+        self.conv_x, self.conv_y = (nn.Sequential(nn.Conv1d(width, points, 1)) for _ in range(2))
+        depth = width * LIXELS
         self.conv_z_1 = nn.Sequential(
             nn.Conv1d(channels, depth, 1), nn.BatchNorm1d(depth), nn.ReLU(inplace=True)
         )
-        self.conv_z_2 = nn.Sequential(nn.Conv1d(WIDTH, points, 1))
+        self.conv_z_2 = nn.Sequential(nn.Conv1d(width, points, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         x, y = self._profiles(features)
         conv, norm, relu = self.conv_z_1
         z = relu(norm(lean_pointwise(features.mean((2, 3))[..., None], cast(nn.Conv1d, conv)))).view(
-            -1, WIDTH, LIXELS
+            -1, self.width, LIXELS
         )
         # The mean comes before the 1x1 convolution, which then meets 64 columns instead of 4096 places.
         heads = ((x, self.conv_x), (y, self.conv_y), (z, self.conv_z_2))

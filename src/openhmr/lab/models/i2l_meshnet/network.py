@@ -13,7 +13,7 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.mano import mano_joint_regressor
 from openhmr.bodies.smpl import smpl_face_regressor
 from openhmr.errors import InputError
-from openhmr.lab.models.i2l_meshnet.heads import LixelHead
+from openhmr.lab.models.i2l_meshnet.heads import HEAD_CHANNELS, LixelHead
 from openhmr.lab.models.i2l_meshnet.param import ParamRegressor
 from openhmr.lab.models.i2l_meshnet.pose2feat import Pose2Feat
 from openhmr.lab.models.i2l_meshnet.resnet import STEM_CHANNELS, ResNet
@@ -49,16 +49,22 @@ class I2LMeshNet(nn.Module):
     joint_regressor: Tensor
 
     def __init__(
-        self, kind: Kind, stage: str, body: Body, backbone: int, freeze_statistics: bool = False
+        self,
+        kind: Kind,
+        stage: str,
+        body: Body,
+        backbone: int,
+        freeze_statistics: bool = False,
+        head_channels: int = HEAD_CHANNELS,
     ) -> None:
         super().__init__()
         regressor = kind.regressor(body)
         self.stage, self.unit, self.freeze_statistics = stage, kind.unit, freeze_statistics
         self.pose_backbone, self.mesh_backbone = self._backbone(backbone), self._backbone(backbone)
         channels = self.pose_backbone.channels
-        self.pose_net = self._head(channels, len(regressor))
+        self.pose_net = self._head(channels, len(regressor), head_channels)
         self.pose2feat = self._pose2feat(len(regressor), STEM_CHANNELS)
-        self.mesh_net = self._head(channels, body.num_vertices)
+        self.mesh_net = self._head(channels, body.num_vertices, head_channels)
         # Checkpoints of either stage hold it.
         self.param_regressor = ParamRegressor(len(regressor), body.num_joints, body.num_betas)
         for part in (self.pose_net, self.pose2feat, self.mesh_net, self.param_regressor):
@@ -124,21 +130,23 @@ def official(
     backbone: int = 50,
     *,
     freeze_statistics: bool = False,
-    plain: bool = False,
+    head_channels: int = HEAD_CHANNELS,
 ) -> I2LMeshNet:
-    """The official network for a body, freshly initialised (``pose_backbone.load_imagenet`` and its twin take
-    ImageNet weights).
+    """The official network for a body, freshly initialised; ``pose_backbone.load_imagenet`` and
+    ``mesh_backbone.load_imagenet`` take ImageNet weights.
 
-    ``backbone`` is the depth of the ResNets: 18, 34, 50, 101 or 152. ``plain`` selects the slow twin. Raises
-    :class:`InputError`.
+    ``kind`` is ``body`` (SMPL) or ``hand`` (MANO), ``stage`` is ``lixel`` or ``param``, and ``backbone`` the
+    depth of the two ResNets: 18, 34, 50, 101 or 152. ``freeze_statistics`` keeps the batch statistics of the
+    lixel part still in the param stage. ``head_channels`` is the width of the lixel heads; official weights
+    need the default. Raises :class:`InputError` for other values, and for a body whose mesh the kind's joint
+    regressor does not fit.
     """
-    if kind not in KINDS or stage not in STAGES:
+    if kind not in KINDS:
+        raise InputError(f"kind {kind!r} is unknown; choose one of {', '.join(KINDS)}")
+    if stage not in STAGES:
+        raise InputError(f"stage {stage!r} is unknown; choose one of {', '.join(STAGES)}")
+    if head_channels < 1:
         raise InputError(
-            f"kind {kind!r} and stage {stage!r} are given; a kind of {sorted(KINDS)} and a stage of "
-            f"{list(STAGES)} are needed"
+            f"{head_channels} head channels are given; there must be 1 or more ({HEAD_CHANNELS} officially)"
         )
-    if plain:
-        from openhmr.lab.models.i2l_meshnet.plain import PlainI2LMeshNet
-
-        return PlainI2LMeshNet(KINDS[kind], stage, body, backbone, freeze_statistics)
-    return I2LMeshNet(KINDS[kind], stage, body, backbone, freeze_statistics)
+    return I2LMeshNet(KINDS[kind], stage, body, backbone, freeze_statistics, head_channels)

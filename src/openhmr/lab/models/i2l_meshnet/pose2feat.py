@@ -1,5 +1,7 @@
-"""Pose2Feat of I2L-MeshNet (spec 4.4, 4.5): early features and the joints' Gaussians -> what MeshNet's
-backbone sees."""
+"""Pose2Feat of I2L-MeshNet: early features and the joints' Gaussians -> what MeshNet's backbone sees.
+
+Source: docs/originals/i2l_meshnet.md, "Pose2Feat".
+"""
 
 from typing import cast
 
@@ -7,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from openhmr.lab.models.i2l_meshnet.heads import LIXELS
+from openhmr.predict.person_crop import LIXELS
 
 SIGMA = 2.5
-"""Of the Gaussians, in lixels."""
+"""Standard deviation of the Gaussians in lixels."""
 
 
 def gaussian_profiles(joints: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
-"""MeshNet, the coarse-to-fine graph network of Pose2Mesh (spec section 5), with the official state_dict, and
-fast."""
+"""MeshNet, the coarse-to-fine graph network of Pose2Mesh, with the official state_dict, and fast.
+
+Source: docs/originals/pose2mesh.md, "MeshNet".
+"""
 
 from itertools import pairwise
 from typing import cast
@@ -39,7 +41,8 @@ class MeshNet(nn.Module):
     """Joints ``(B,J,5)`` (standardised x, y; 3D in metres) -> nodes ``(B,N0,3)``, metres, in the padded order
     of the finest graph.
 
-    Equal to the official network to rounding, evaluating and training; ``plain.py`` has the slow twin.
+    Equal to the official network to rounding, evaluating and training: the tests compare it with a slow twin
+    that follows the official computation step by step.
     """
 
     expand: Tensor

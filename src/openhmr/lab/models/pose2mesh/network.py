@@ -7,30 +7,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from openhmr.joints import MANO, JointSet
+from openhmr.errors import InputError
+from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
 from openhmr.lab.graphs.mesh_graph import MeshGraph, load_or_build
-from openhmr.lab.models.pose2mesh.meshnet import MeshNet
-from openhmr.lab.models.pose2mesh.plain import PlainMeshNet
-from openhmr.lab.models.pose2mesh.posenet import PoseNet
+from openhmr.lab.models.pose2mesh.meshnet import BLOCKS, MeshNet
+from openhmr.lab.models.pose2mesh.posenet import HIDDEN, PoseNet
+
+JOINT_SETS: dict[str, JointSet] = {s.name: s for s in (HUMAN36, COCO, SMPL, MANO)}
+"""The joint sets that official networks exist for."""
 
 
 class Pose2Mesh(nn.Module):
     """Standardised 2D pose ``(B,J,2)`` -> mesh and 3D pose, root-relative, camera axes.
 
-    ``graph`` says which mesh; weights trained on one graph mean nothing on another.
+    Weights trained on one ``graph`` mean nothing on another. ``hidden`` is the width of PoseNet.
     """
 
     vertex_nodes: Tensor
     pose2mesh: MeshNet
 
-    def __init__(self, graph: MeshGraph, plain: bool = False) -> None:
+    def __init__(self, graph: MeshGraph, hidden: int = HIDDEN) -> None:
         super().__init__()
         self.graph = graph
-        self.pose_lifter = PoseNet(graph.joints.shape[0])
-        self.pose2mesh = (PlainMeshNet if plain else MeshNet)(graph)
+        self.pose_lifter = PoseNet(graph.joints.shape[0], hidden)
+        self.pose2mesh = self._mesh_net(graph)
         self.register_buffer(
             "vertex_nodes", torch.as_tensor(graph.perm_reverse[: graph.real[0]]), persistent=False
         )
+
+    _mesh_net: type[MeshNet] = MeshNet
 
     def forward(self, pose2d: Tensor) -> tuple[Tensor, Tensor]:
         """Nodes ``(B,N0,3)`` in metres in graph order, and the 3D pose ``(B,J,3)`` in millimetres."""
@@ -56,19 +61,29 @@ class Pose2Mesh(nn.Module):
 
 
 def official(
-    joint_set: JointSet,
+    joint_set: JointSet | str,
     faces: NDArray[np.integer],
     *,
     levels: int | None = None,
     cache_dir: str | Path | None = None,
-    plain: bool = False,
+    hidden: int = HIDDEN,
 ) -> Pose2Mesh:
-    """The official network for a joint set and a mesh ``faces (T,3)``, freshly initialised.
+    """The official network for the joints that it sees and a mesh ``faces (T,3)``, freshly initialised.
 
-    ``levels`` of coarsening: 9 gives the body network and 6 the hand network; by default 6 for MANO's joints,
-    else 9. The graph is kept in ``cache_dir`` if given. ``plain`` selects the slow twin. Raises
-    :class:`InputError` for meshes with unused vertices.
+    ``joint_set`` is one of the package's joint sets or its name: ``human36``, ``coco``, ``smpl`` or ``mano``.
+    ``levels`` of coarsening: 9 is the body network, 6 the hand network; by default 6 for ``mano``, else 9.
+    Building the graph of SMPL's mesh takes seconds, so it is kept in ``cache_dir`` if that is given.
+    ``hidden`` is the width of PoseNet; official weights need the default. Raises :class:`InputError` for
+    other joint sets, levels and widths, and for meshes with unused vertices.
     """
+    if isinstance(joint_set, str):
+        if joint_set not in JOINT_SETS:
+            raise InputError(f"joint set {joint_set!r} is unknown; choose one of {', '.join(JOINT_SETS)}")
+        joint_set = JOINT_SETS[joint_set]
     if levels is None:
         levels = 6 if joint_set == MANO else 9
-    return Pose2Mesh(load_or_build(faces, joint_set, levels, cache_dir), plain)
+    if levels not in BLOCKS:
+        raise InputError(f"{levels} levels are given; Pose2Mesh has networks for {sorted(BLOCKS)}")
+    if hidden < 1:
+        raise InputError(f"a hidden width of {hidden} is given; it must be 1 or more ({HIDDEN} officially)")
+    return Pose2Mesh(load_or_build(faces, joint_set, levels, cache_dir), hidden)

@@ -1,11 +1,13 @@
-"""PoseNet, the 2D-to-3D lifter of Pose2Mesh (spec section 4; after Martinez et al. 2017), with the official
-state_dict."""
+"""PoseNet, the 2D-to-3D lifter of Pose2Mesh (after Martinez et al. 2017), with the official state_dict.
+
+Source: docs/originals/pose2mesh.md, "PoseNet".
+"""
 
 import torch
 from torch import Tensor, nn
 
-HIDDEN = 4096
-STAGES = 2
+HIDDEN, STAGES = 4096, 2
+"""Official width, and official number of residual stages."""
 
 
 class LinearStage(nn.Module):
@@ -26,13 +28,13 @@ class PoseNet(nn.Module):
     """Standardised 2D pose ``(B, 2J)`` as x0, y0, x1, ... -> root-relative 3D pose ``(B, 3J)`` in
     millimetres."""
 
-    def __init__(self, joints: int) -> None:
+    def __init__(self, joints: int, hidden: int = HIDDEN) -> None:
         super().__init__()
-        self.w1 = nn.Linear(2 * joints, HIDDEN)
+        self.w1 = nn.Linear(2 * joints, hidden)
         # Never used; official checkpoints hold it.
-        self.batch_norm1 = nn.BatchNorm1d(HIDDEN)
-        self.linear_stages = nn.ModuleList(LinearStage(HIDDEN) for _ in range(STAGES))
-        self.w2 = nn.Linear(HIDDEN, 3 * joints)
+        self.batch_norm1 = nn.BatchNorm1d(hidden)
+        self.linear_stages = nn.ModuleList(LinearStage(hidden) for _ in range(STAGES))
+        self.w2 = nn.Linear(hidden, 3 * joints)
 
     def forward(self, pose2d: Tensor) -> Tensor:
         y = self.w1(pose2d)

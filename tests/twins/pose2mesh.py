@@ -1,7 +1,6 @@
-"""The slow twin of :class:`MeshNet`: section 5 of the spec word for word, fake nodes, sparse COO products and
-all.
+"""The slow twin of Pose2Mesh: the official computation step by step, fake nodes, sparse COO products and all.
 
-It is the oracle of the fast form's tests and the yardstick of its speed; nothing else uses it.
+It is the oracle of the fast form's tests and the yardstick of its speed.
 """
 
 import torch
@@ -10,6 +9,7 @@ from torch.nn import functional as F
 
 from openhmr.lab.graphs.mesh_graph import MeshGraph
 from openhmr.lab.models.pose2mesh.meshnet import MeshNet
+from openhmr.lab.models.pose2mesh.network import Pose2Mesh
 
 
 class PlainMeshNet(MeshNet):
@@ -61,3 +61,9 @@ class PlainMeshNet(MeshNet):
         if i < len(self.bn):
             y = torch.relu(self.bn[i](y))
         return y.view(batch, nodes, -1)
+
+
+class PlainPose2Mesh(Pose2Mesh):
+    """Same parameters, same results."""
+
+    _mesh_net = PlainMeshNet

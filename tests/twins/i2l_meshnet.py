@@ -1,6 +1,6 @@
-"""The slow twin of :class:`I2LMeshNet`: section 4 of the spec word for word, Gaussian volume and all.
+"""The slow twin of I2L-MeshNet: the official computation step by step, Gaussian volume and all.
 
-It is the oracle of the fast form's tests and the yardstick of its speed; nothing else uses it.
+It is the oracle of the fast form's tests and the yardstick of its speed.
 """
 
 from typing import cast
@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from openhmr.lab.models.i2l_meshnet.heads import LIXELS, WIDTH, LixelHead, soft_argmax
-from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet
+from openhmr.bodies.body import Body
+from openhmr.lab.models.i2l_meshnet.heads import LixelHead, soft_argmax
+from openhmr.lab.models.i2l_meshnet.network import KINDS, I2LMeshNet
 from openhmr.lab.models.i2l_meshnet.pose2feat import SIGMA, Pose2Feat
 from openhmr.lab.models.i2l_meshnet.resnet import Block, ResNet
+from openhmr.predict.person_crop import LIXELS
 
 
 class PlainResNet(ResNet):
@@ -41,7 +43,7 @@ class PlainLixelHead(LixelHead):
     def forward(self, features: Tensor) -> Tensor:
         plane = self.deconv(features)
         x, y = soft_argmax(self.conv_x(plane.mean(2))), soft_argmax(self.conv_y(plane.mean(3)))
-        depth = self.conv_z_1(features.mean((2, 3))[..., None]).view(-1, WIDTH, LIXELS)
+        depth = self.conv_z_1(features.mean((2, 3))[..., None]).view(-1, self.width, LIXELS)
         return torch.stack([x, y, soft_argmax(self.conv_z_2(depth))], -1)
 
 
@@ -68,3 +70,8 @@ class PlainI2LMeshNet(I2LMeshNet):
     _backbone = PlainResNet
     _head = PlainLixelHead
     _pose2feat = PlainPose2Feat
+
+
+def plain_i2l_meshnet(kind: str, stage: str, body: Body, backbone: int = 50) -> PlainI2LMeshNet:
+    """The twin of ``i2l_meshnet.official(kind, stage, body, backbone)``."""
+    return PlainI2LMeshNet(KINDS[kind], stage, body, backbone)
