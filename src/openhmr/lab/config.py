@@ -2,9 +2,9 @@
 
 import dataclasses
 import difflib
-import json
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,24 +52,6 @@ def _parse_yaml(text: str | bytes, name: str) -> Any:
         ) from None
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """The ``config.json`` that training left in a run folder. Raises :class:`InputError` if there is none or
-    it is damaged."""
-    file = folder / "config.json"
-    if not file.is_file():
-        raise InputError(
-            f"{folder} is not a run folder: it has no config.json; give the --out folder of `openhmr lab "
-            f"train`"
-        )
-    try:
-        data = json.loads(file.read_bytes()) if file.stat().st_size <= MAX_BYTES else None
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
-        raise InputError(f"{file} is damaged: it is no JSON object; train again, or restore it from a copy")
-    return data
-
-
 def at_least(section: object, **lowest: float) -> None:
     """Raises :class:`InputError` if a number of a config section is smaller than may be."""
     for name, least in lowest.items():
@@ -77,39 +59,7 @@ def at_least(section: object, **lowest: float) -> None:
             raise InputError(f"config key {name} is {getattr(section, name)}; it must be {least} or more")
 
 
-NETWORK_KEYS = (
-    "recipe",
-    "model",
-    "joint_set",
-    "system",
-    "body",
-    "config.stage",
-    "config.resnet_type",
-    "config.MODEL.name",
-    "config.DATASET.input_joint_set",
-)
-"""What in a run's ``config.json`` says which network its weights belong to."""
-
-
-def check_same_network(folder: Path, facts: dict[str, Any]) -> None:
-    """Raises :class:`InputError` if ``folder`` is a run of another network than that of ``facts``, which
-    would overwrite it."""
-    if not (folder / "config.json").is_file():
-        return
-    found, wanted = read_run(folder), json.loads(json.dumps(facts))
-    for key in NETWORK_KEYS:
-        old: Any = found
-        new: Any = wanted
-        for name in key.split("."):
-            old, new = (d.get(name) if isinstance(d, dict) else None for d in (old, new))
-        if old != new:
-            said = f"{key} {old!r}, not {new!r}"
-            raise InputError(
-                f"{folder} is a run of another network ({said:.300}); choose another folder with --out"
-            )
-
-
-def override(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+def override(data: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """``data`` with ``key.sub=value`` assignments (values as YAML) applied to it."""
     for assignment in assignments:
         key, sign, value = assignment.partition("=")

@@ -15,13 +15,14 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, SMPL
-from openhmr.lab.config import build, read_run
+from openhmr.lab.config import build
 from openhmr.lab.export.onnx_files import HALF_FROM, RECOVER_OUTPUTS, save_model, traced
 from openhmr.lab.models.checkpoint import load_average, save_average
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig, six_d
+from openhmr.lab.run_folder import read_run
 from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
-from openhmr.lab.training.compact_i2l import fresh
+from openhmr.lab.training.compact_i2l import untrained
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import LIXELS
 
@@ -146,7 +147,7 @@ class Mirrored(nn.Module):
         }
         plain, mirror = ({k: v[i] for k, v in both.items()} for i in range(2))
         # Pixel x of the crop's 256 is 256 - x in the mirror.
-        back = lambda x: torch.cat([LIXELS - x[..., :1], x[..., 1:]], -1)
+        back = lambda x: torch.cat([LIXELS - x[..., :1], x[..., 1:]], -1)  # noqa: E731
         mesh, other = plain["vertices_lixel"], back(mirror["vertices_lixel"][:, self.across["vertices"]])
         apart = (self.network.coco(mesh) - self.network.coco(other)).norm(dim=-1).mean(1) > self.APART
         surer = plain["vertices_sigma"].mean((1, 2)) <= mirror["vertices_sigma"].mean((1, 2))
@@ -223,12 +224,12 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
             f"{run} is not a run folder of the compact I2L-MeshNet: it has no config.json and "
             f"state.safetensors"
         )
-    config, body = read_run(run), open_body()
+    config, body = read_run(run).config, open_body()
     if not isinstance(config.get("validation"), str) or not isinstance(config.get("model"), dict):
         raise InputError(
             f"{run}/config.json lacks the folder of validation pictures or the model's settings; train again"
         )
-    network = fresh(body, build(CompactI2LConfig, config["model"]))
+    network = untrained(body, build(CompactI2LConfig, config["model"]))
     facts = load_average(state, network)
     if checkpoint is not None:
         save_average(checkpoint, network, facts)

@@ -5,10 +5,11 @@ from pathlib import Path
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import JOINT_SETS, SMPL
-from openhmr.lab.config import build, read_run
+from openhmr.lab.config import build
 from openhmr.lab.export.onnx_files import export
 from openhmr.lab.models.checkpoint import load_average, save_average
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
+from openhmr.lab.run_folder import read_run
 
 
 def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
@@ -24,7 +25,7 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
             f"{run} is not a run folder of the compact model: it has no config.json and "
             f"stage1/state.safetensors"
         )
-    config = read_run(run)
+    config = read_run(run).config
     if config.get("joint_set") not in list(JOINT_SETS) or not isinstance(config.get("model"), dict):
         raise InputError(f"{run}/config.json lacks a joint_set or the model's settings; train again")
     body, joint_set = open_body(), JOINT_SETS[config["joint_set"]]

@@ -2,6 +2,7 @@
 officially laid out."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,89 +20,104 @@ from openhmr.lab.data.types import Samples
 from openhmr.lab.evaluation.i2l_official import OfficialTest
 from openhmr.lab.items.i2l_meshnet import I2LItems, Preparation
 from openhmr.lab.items.pose2mesh import PoseItems
-from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig, Pose2MeshQuirks
+from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig
 
 TESTED = ("Human36M", "PW3D", "SURREAL", "FreiHAND")
 """Data sets that Pose2Mesh can be tested on."""
-I2LSets = tuple[list[I2LItems], list[I2LItems], OfficialTest | None]
 
 
-def i2l_sets(
-    config: I2LConfig, root: str | None, body: Body, gendered: Mapping[str, Body], with_train: bool
-) -> I2LSets:
-    """The 3D and 2D training sets and the test set below ``root``; none without a root."""
-    if root is None:
+@dataclass(frozen=True)
+class Sources:
+    """What an official run reads besides its config: the network's ``body``, the ``gendered`` ones that some
+    data sets' fits belong to (neutral, female, male), the ``folder`` that holds all data sets (None: none is
+    read), and the folder in which mesh graphs are kept (None: they are built anew)."""
+
+    body: Body
+    gendered: Mapping[str, Body] = field(default_factory=dict)
+    folder: Path | None = None
+    cache: Path | None = None
+
+
+def training_sources(sources: Sources | None) -> Sources:
+    """``sources``. Raises :class:`InputError` where they hold nothing to train on."""
+    if sources is None or sources.folder is None:
+        raise InputError("there is nothing to train on; give the folder of the data sets")
+    return sources
+
+
+Split = Literal["train", "test"]
+
+I2L_READERS: dict[str, Callable[[Path, Split, Sources, I2LConfig], Samples]] = {
+    "Human36M": lambda at, split, s, c: Human36M(at, split, s.body, split == "test" and c.use_gt_info),
+    "MuCo": lambda at, *_: MuCo(at),
+    "MSCOCO": lambda at, split, *_: MSCOCO(at, split),
+    "FreiHAND": lambda at, split, *_: FreiHAND(at, split),
+    "PW3D": lambda at, split, s, c: PW3D(at, s.gendered, c.use_gt_info),
+}
+POSE2MESH_READERS: dict[str, Callable[[Path, Split, Sources, Pose2MeshConfig], Samples]] = {
+    "Human36M": lambda at, split, s, c: Human36MPoses(
+        at, split, s.body, c.DATASET.use_gt_input, c.QUIRKS.detections_by_position
+    ),
+    "MuCo": lambda at, *_: MuCoPoses(at),
+    "COCO": lambda at, *_: COCO(at),
+    "AMASS": lambda at, split, s, c: AMASS(at, c.MODEL.name, c.QUIRKS.amass_any_case),
+    "PW3D": lambda at, split, s, c: PW3DPoses(at, c.DATASET.use_gt_input, split),
+    "SURREAL": lambda at, split, s, c: SURREAL(
+        at, split, c.DATASET.use_gt_input, c.QUIRKS.surreal_repeat_first
+    ),
+    "FreiHAND": lambda at, split, *_: FreiHANDPoses(at, split),
+}
+"""How each data set is read from its folder."""
+
+
+def i2l_datasets(
+    config: I2LConfig, sources: Sources, with_train: bool = True
+) -> tuple[list[I2LItems], list[I2LItems], OfficialTest | None]:
+    """The 3D and 2D training sets and the test set; none without a folder."""
+    if sources.folder is None:
         return [], [], None
-    folder, preparation = Path(root), Preparation(config.kind, body, gendered, config.QUIRKS)
-    test = OfficialTest(_i2l_test(config, folder, body, gendered), preparation)
-    if not with_train:
-        return [], [], test
-    makers: dict[str, Callable[[Path], Samples]] = {
-        "Human36M": lambda at: Human36M(at, "train", body),
-        "MuCo": MuCo,
-        "MSCOCO": lambda at: MSCOCO(at, "train"),
-        "FreiHAND": lambda at: FreiHAND(at, "train"),
-    }
-    prepared = lambda names: [I2LItems(makers[name](folder / name), preparation) for name in names]
-    return prepared(config.trainset_3d), prepared(config.trainset_2d), test
+    preparation = Preparation(config.kind, sources.body, sources.gendered, config.QUIRKS)
+
+    folder = sources.folder
+
+    def read(name: str, split: Split) -> Samples:
+        return I2L_READERS[name](folder / name, split, sources, config)
+
+    test = OfficialTest(read(config.testset, "test"), preparation)
+    groups = (config.trainset_3d, config.trainset_2d) if with_train else ((), ())
+    train_3d, train_2d = ([I2LItems(read(name, "train"), preparation) for name in group] for group in groups)
+    return train_3d, train_2d, test
 
 
-def _i2l_test(config: I2LConfig, folder: Path, body: Body, gendered: Mapping[str, Body]) -> Samples:
-    at = folder / config.testset
-    if config.testset == "Human36M":
-        return Human36M(at, "test", body, config.use_gt_info)
-    if config.testset == "PW3D":
-        return PW3D(at, gendered, config.use_gt_info)
-    return MSCOCO(at, "test") if config.testset == "MSCOCO" else FreiHAND(at, "test")
-
-
-def pose2mesh_sets(
-    config: Pose2MeshConfig, root: str | None, body: Body, gendered: Mapping[str, Body], with_train: bool
+def pose2mesh_datasets(
+    config: Pose2MeshConfig, sources: Sources, with_train: bool = True
 ) -> tuple[list[PoseItems], PoseItems | None]:
-    """The training sets and the first test set (the original tests no other) below ``root``; none without a
-    root.
+    """The training sets and the first test set (the original tests no other); none without a folder.
 
     Raises :class:`InputError` for a test set that has no test split.
     """
-    if root is None:
+    if sources.folder is None:
         return [], None
-    folder, d, q = Path(root), config.DATASET, config.QUIRKS
-    if not d.test_list or d.test_list[0] not in TESTED:
-        raise InputError(
-            f"DATASET.test_list is {list(d.test_list)}; the first must be one of {', '.join(TESTED)}"
+    tests = config.DATASET.test_list
+    if not tests or tests[0] not in TESTED:
+        raise InputError(f"DATASET.test_list is {list(tests)}; the first must be one of {', '.join(TESTED)}")
+
+    folder = sources.folder
+
+    def read(name: str, split: Split) -> PoseItems:
+        train = split == "train"
+        return PoseItems(
+            POSE2MESH_READERS[name](folder / name, split, sources, config),
+            get_joint_set(config.DATASET.input_joint_set),
+            sources.body,
+            sources.gendered,
+            train=train,
+            use_gt_input=config.DATASET.use_gt_input,
+            posenet=config.posenet_only,
+            flip=train and config.AUG.flip,
+            rotate_factor=config.AUG.rotate_factor if train else 0.0,
+            quirks=config.QUIRKS,
         )
-    given, common = d.use_gt_input, (get_joint_set(d.input_joint_set), body, gendered)
-    test_samples = _poses(d.test_list[0], "test", folder, body, given, q, config.MODEL.name)
-    test = PoseItems(
-        test_samples, *common, train=False, use_gt_input=given, posenet=config.posenet_only, quirks=q
-    )
-    if not with_train:
-        return [], test
-    samples = [_poses(name, "train", folder, body, given, q, config.MODEL.name) for name in d.train_list]
-    aug = config.AUG
-    return [
-        PoseItems(s, *common, True, given, config.posenet_only, aug.flip, aug.rotate_factor, q)
-        for s in samples
-    ], test
 
-
-def _poses(
-    name: str,
-    split: Literal["train", "test"],
-    folder: Path,
-    body: Body,
-    given: bool,
-    quirks: Pose2MeshQuirks,
-    model: Literal["pose2mesh_net", "posenet"],
-) -> Samples:
-    at = folder / name
-    makers: dict[str, Callable[[], Samples]] = {
-        "Human36M": lambda: Human36MPoses(at, split, body, given, quirks.detections_by_position),
-        "MuCo": lambda: MuCoPoses(at),
-        "COCO": lambda: COCO(at),
-        "AMASS": lambda: AMASS(at, model, quirks.amass_any_case),
-        "PW3D": lambda: PW3DPoses(at, given, split),
-        "SURREAL": lambda: SURREAL(at, split, given, quirks.surreal_repeat_first),
-        "FreiHAND": lambda: FreiHANDPoses(at, split),
-    }
-    return makers[name]()
+    test = read(tests[0], "test")
+    return [read(name, "train") for name in config.DATASET.train_list if with_train], test

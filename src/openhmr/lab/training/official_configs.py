@@ -1,5 +1,4 @@
-"""Settings of the official recipes, under the official names (spec pose2mesh.md 8.1 and 13, i2l_meshnet.md
-9).
+"""Configs of the official recipes, under the official names (docs/originals/).
 
 An official Pose2Mesh YAML file reads as it is. ``RUN`` and ``QUIRKS`` are ours: how the work is done, and
 which of the original's oddities are kept.
@@ -11,7 +10,7 @@ from typing import Literal
 from openhmr.lab.config import at_least
 from openhmr.lab.items.i2l_meshnet import InputQuirks
 from openhmr.lab.items.pose2mesh import PoseQuirks
-from openhmr.lab.training.trainer import Running
+from openhmr.lab.training.recipe import Running
 
 JointSetName = Literal["human36", "coco", "smpl", "mano"]
 Pose2MeshData = Literal["Human36M", "COCO", "MuCo", "AMASS", "PW3D", "SURREAL", "FreiHAND"]

@@ -1,6 +1,6 @@
 """The final test of a trained official network: its errors as the original prints them, and as files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +13,28 @@ from openhmr.lab.evaluation import official
 from openhmr.lab.evaluation.i2l_official import OfficialTest, write_hands
 from openhmr.lab.evaluation.official import Report
 from openhmr.lab.metrics import freihand
-from openhmr.lab.training.i2l import I2LTraining
-from openhmr.lab.training.pose2mesh import Pose2MeshTraining
+from openhmr.lab.training.official_i2l import I2LRecipe
+from openhmr.lab.training.official_pose2mesh import Pose2MeshRecipe
 from openhmr.lab.training.previews import write_mesh
 
 EVERY_MESH = 500
-"""Of the test meshes every which is written, where TEST.vis asks for them."""
+"""One of so many test meshes is written, where TEST.vis asks for them."""
 TRUTH_FILES = ("evaluation_xyz.json", "evaluation_verts.json")
 """FreiHAND's published ground truth of its evaluation set."""
 
 
-def report_pose2mesh(work: Pose2MeshTraining, name: str, folder: Path, truth: Path | None = None) -> Report:
-    """Test on ``work.test``, the data set ``name``; files go to ``folder``. ``truth`` is a folder with
-    FreiHAND's ground truth.
+def report(recipe: Pose2MeshRecipe | I2LRecipe, folder: Path, truth: Path | None = None) -> Report:
+    """Test a recipe with the weights that it has on its test set; files go to ``folder``. ``truth`` is a
+    folder with FreiHAND's ground truth."""
+    if isinstance(recipe, I2LRecipe):
+        return report_i2l(recipe, folder, truth)
+    return report_pose2mesh(recipe, folder, truth)
 
-    A test set tells by ``tag(index)`` the image's path (Human3.6M) or the video and person (3DPW) of a
-    sample.
-    """
+
+def report_pose2mesh(work: Pose2MeshRecipe, folder: Path, truth: Path | None = None) -> Report:
+    """:func:`report` of Pose2Mesh. Of a sample, a test set's ``tag(index)`` says the image's path (Human3.6M)
+    or the video and person (3DPW)."""
+    name = work.config.DATASET.test_list[0]
     meshes, poses, items = [], [], []
     for batch, vertices, pose3d in work.predictions(work.config.TEST.batch_size):
         items += batch
@@ -38,7 +43,10 @@ def report_pose2mesh(work: Pose2MeshTraining, name: str, folder: Path, truth: Pa
             meshes.append(vertices)
     if not items:
         raise InputError(f"the test set {name} has no samples; check its folder")
-    stack = lambda key: np.stack([np.asarray(item[key], np.float64) for item in items])
+
+    def stack(key: str) -> NDArray[np.float64]:
+        return np.stack([np.asarray(item[key], np.float64) for item in items])
+
     pose = np.concatenate(poses)
     tag = getattr(work.test, "tag", lambda index: "")
     tags = [tag(i) for i in range(len(items))]
@@ -46,12 +54,12 @@ def report_pose2mesh(work: Pose2MeshTraining, name: str, folder: Path, truth: Pa
         # As officially, the joints stand in for the mesh.
         folder.mkdir(parents=True, exist_ok=True)
         write_hands(folder / "pred.json", zip(pose, pose, strict=True))
-        report = Report(f"Saved {folder / 'pred.json'}\n", [])
+        result = Report(f"Saved {folder / 'pred.json'}\n", [])
     elif not meshes:
-        report = _pose_report(name, pose, stack("lift_pose3d"), tags)
+        result = _pose_report(name, pose, stack("lift_pose3d"), tags)
     else:
         mesh = np.concatenate(meshes)
-        report = (
+        result = (
             _hand_report(work, mesh, folder, truth)
             if name == "FreiHAND"
             else _mesh_report(work, name, mesh, stack, tags)
@@ -59,8 +67,8 @@ def report_pose2mesh(work: Pose2MeshTraining, name: str, folder: Path, truth: Pa
         for i in range(0, len(mesh), EVERY_MESH) if work.config.TEST.vis else ():
             folder.mkdir(parents=True, exist_ok=True)
             write_mesh(folder / f"{name}-{i:06d}.obj", mesh[i] / 1000, work.body.faces)
-    report.write(folder, name)
-    return report
+    result.write(folder, name)
+    return result
 
 
 def _pose_report(name: str, pose: NDArray, truth: NDArray, tags: Sequence[str]) -> Report:
@@ -73,7 +81,13 @@ def _pose_report(name: str, pose: NDArray, truth: NDArray, tags: Sequence[str]) 
     raise InputError(f"stage 1 has no errors on {name}; test it on Human36M, PW3D or SURREAL")
 
 
-def _mesh_report(work: Pose2MeshTraining, name: str, mesh: NDArray, stack, tags: Sequence[str]) -> Report:  # type: ignore[no-untyped-def]
+def _mesh_report(
+    work: Pose2MeshRecipe,
+    name: str,
+    mesh: NDArray,
+    stack: Callable[[str], NDArray[np.float64]],
+    tags: Sequence[str],
+) -> Report:
     truth, smpl = stack("mesh") * 1000, work.body.J_regressor
     if name == "SURREAL":
         return official.surreal(mesh, truth, smpl)
@@ -89,7 +103,7 @@ def _mesh_report(work: Pose2MeshTraining, name: str, mesh: NDArray, stack, tags:
     raise InputError(f"there are no errors on {name}; test on Human36M, PW3D, SURREAL or FreiHAND")
 
 
-def _hand_report(work: Pose2MeshTraining, mesh: NDArray, folder: Path, truth: Path | None) -> Report:
+def _hand_report(work: Pose2MeshRecipe, mesh: NDArray, folder: Path, truth: Path | None) -> Report:
     """Pose2Mesh's ``pred.json`` holds millimetres (official), or metres with the switch; FreiHAND's server
     aligns them."""
     joints = np.matmul(mano_joint_regressor(work.body), mesh)
@@ -111,8 +125,8 @@ def hand_scores(joints: NDArray, mesh: NDArray, truth: Path | None) -> dict[str,
     return freihand.scores(joints, mesh, true_joints, true_mesh)
 
 
-def report_i2l(work: I2LTraining, folder: Path, truth: Path | None = None) -> Report:
-    """Test on ``work.test``; files go to ``folder``."""
+def report_i2l(work: I2LRecipe, folder: Path, truth: Path | None = None) -> Report:
+    """:func:`report` of I2L-MeshNet."""
     name, test = work.config.testset, work.test
     if name == "FreiHAND":
         assert isinstance(test, OfficialTest)
@@ -124,12 +138,12 @@ def report_i2l(work: I2LTraining, folder: Path, truth: Path | None = None) -> Re
         joints, mesh = (np.stack(part) for part in zip(*hands, strict=True))
         in_mm = work.config.stage == "param" and work.config.QUIRKS.hand_param_mm
         unit = 1 if in_mm else 1000
-        report = Report(f"Saved {folder / 'pred.json'}\n", [], hand_scores(joints * unit, mesh * unit, truth))
+        result = Report(f"Saved {folder / 'pred.json'}\n", [], hand_scores(joints * unit, mesh * unit, truth))
     elif name == "MSCOCO":
         # Nothing is known in 3D; as officially nothing is printed, but a mesh is kept.
-        report = Report("", [])
+        result = Report("", [])
         work.save_sample(folder, 0)
     else:
-        report = official.i2l(work.sample_errors())
-    report.write(folder, f"{name}-{work.config.stage}")
-    return report
+        result = official.i2l(work.sample_errors())
+    result.write(folder, f"{name}-{work.config.stage}")
+    return result

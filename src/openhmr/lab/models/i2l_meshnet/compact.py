@@ -36,7 +36,7 @@ from openhmr.lab.models.i2l_meshnet.compact_parts import (
     norm_act,
 )
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
-from openhmr.lab.precision import autocast
+from openhmr.lab.precision import FLOAT32, Precision
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import DEPTH_M, LIXELS
 
@@ -71,6 +71,9 @@ class CompactI2L(nn.Module):
     also the joints found at first, ``first_lixel (B,19,3)``, and the vertices' guesses, ``lifted_lixel
     (B,Vc,3)``.
     """
+
+    precision: Precision = FLOAT32
+    """Of the convolutions while training."""
 
     def __init__(self, body: Body, config: CompactI2LConfig, lifter: CompactPose2Mesh) -> None:
         super().__init__()
@@ -144,23 +147,20 @@ class CompactI2L(nn.Module):
             ):
                 mine.copy_(torch.tensordot(self.select, other, 1))
 
-    def damp(self, relative: float) -> None:
-        """Let the trunk and the lifter, trained on photos and on far more poses, move little: of AdamW's step
-        of one learning rate the trunk takes ``relative`` times the size of each output channel's weights, the
-        lifter a tenth.
+    def step_scales(self, relative: float) -> dict[str, Tensor]:
+        """How far the trunk and the lifter, trained on photos and on far more poses, may move, by parameter:
+        of AdamW's step of one learning rate the trunk takes ``relative`` times the size of each output
+        channel's weights as they are now, the lifter a tenth.
 
         The trunk's weights have BatchNorm in them, so that their sizes differ by thousands between channels:
         equal steps wipe small channels out before large ones move.
         """
-        for p in self.trunk.parameters():
-            size = (
-                p.detach().square().mean((1, 2, 3), keepdim=True)
-                if p.ndim == 4
-                else p.detach().square().mean()
-            )
-            p.step_scale = relative * size.sqrt()  # type: ignore[attr-defined]
-        for p in self.lifter.parameters():
-            p.step_scale = p.new_tensor(0.1)  # type: ignore[attr-defined]
+        scales = {f"lifter.{name}": p.new_tensor(0.1) for name, p in self.lifter.named_parameters()}
+        for name, p in self.trunk.named_parameters():
+            square = p.detach().square()
+            size = square.mean((1, 2, 3), keepdim=True) if p.ndim == 4 else square.mean()
+            scales[f"trunk.{name}"] = relative * size.sqrt()
+        return scales
 
     def train(self, mode: bool = True) -> "CompactI2L":
         """The lifter keeps its BatchNorm statistics."""
@@ -170,7 +170,7 @@ class CompactI2L(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         # Convolutions may run in half precision while training; heatmaps and what comes of them never do.
-        half = autocast(image.device.type, self.training)
+        half = self.precision.autocast(self.training)
         with half:
             seen = self.trunk(image, self.config.frozen_blocks)
         seen = {k: v.float() for k, v in seen.items()}
@@ -186,7 +186,7 @@ class CompactI2L(nn.Module):
             x1 = self.down[0](x0) + self.join[0](seen["deep"])
             x2 = self.down[1](x1) + self.join[1](seen["coarse"])
             pooled, features = self.mesh_pool(x2).mean((2, 3)), self.mesh_pyramid([x0, x1, x2])
-        joints, joints_spread, tokens = self.second(seen["fine"], features, view, first, first_spread)
+        joints, joints_spread, tokens = self.second(seen["fine"], features, view, first, first_spread, half)
         confidence = self.confidence(joints_spread, landmarks[..., 3])
         lifted, per_metre, turns = self.lift(joints, confidence, torch.cat([view, tokens], 1))
         mixture = [view, pooled.float(), ((self.coco(lifted) - 32) / 16).flatten(1), turns]

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openhmr.lab.models.i2l_meshnet.blazepose import PYRAMID
-from openhmr.lab.precision import autocast
 from openhmr.predict.person_crop import LIXELS
 
 
@@ -236,9 +235,14 @@ class SecondLook(nn.Module):
         nn.init.zeros_(self.move.bias)
 
     def forward(
-        self, fine: Tensor, features: Tensor, view: Tensor, joints: Tensor, spread: Tensor
+        self,
+        fine: Tensor,
+        features: Tensor,
+        view: Tensor,
+        joints: Tensor,
+        spread: Tensor,
+        half: torch.autocast,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        half = autocast(features.device.type, self.training)
         with half:
             logits = self.plane(features)
         heat = plane_heat(logits.float(), self.moments.bins, joints.clamp(0, LIXELS - 1), self.guess_width)

@@ -1,11 +1,11 @@
-"""Recipe: the official Pose2Mesh, both stages (spec pose2mesh.md sections 7, 8), on any data sets of the same
+"""Recipe: the official Pose2Mesh, both stages (docs/originals/pose2mesh.md), on any data sets of the same
 items.
 
 An item of training or test holds ``pose2d (J,2)`` standardised, ``lift_pose3d (J,3)`` mm with
 ``lift_pose3d_valid (J,1)``, and for stage 2 ``mesh (V,3)`` m, ``reg_pose3d (Jt,3)`` mm and their ``*_valid``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,36 +16,38 @@ from torch import Tensor, nn
 from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.joints import get_joint_set
+from openhmr.lab.device import rank_and_world
 from openhmr.lab.metrics.errors import mean_distance, mpjpe, root_relative
 from openhmr.lab.models.checkpoint import (
     POSE2MESH_KEY,
     CheckpointInfo,
-    load_checkpoint,
     read_checkpoint,
     read_official,
-    save_checkpoint,
     take_state,
 )
 from openhmr.lab.models.pose2mesh.losses import LossConfig, coordinate_loss, pose2mesh_loss
 from openhmr.lab.models.pose2mesh.network import Pose2Mesh, official
 from openhmr.lab.models.pose2mesh.posenet import PoseNet
+from openhmr.lab.run_folder import weights_file
 from openhmr.lab.training.batches import BalancedMix, Batches, Item, ItemSet, seeded
-from openhmr.lab.training.official import weights_file
+from openhmr.lab.training.datasets import Sources, pose2mesh_datasets, training_sources
+from openhmr.lab.training.official import OfficialRecipe
 from openhmr.lab.training.official_configs import Pose2MeshConfig
-from openhmr.lab.training.optim import EpochPlan
 from openhmr.lab.training.previews import mesh_views, pose_views, save_picture, write_mesh
-from openhmr.lab.training.trainer import Running, Trainer
+from openhmr.lab.training.recipe import initial_weights
+from openhmr.lab.training.schedule import EpochPlan
 
 CROP = (384, 288)
 
 
-class Pose2MeshTraining:
+class Pose2MeshRecipe(OfficialRecipe):
     """Network, losses and errors of one official config on the given body and data sets.
 
     ``test`` is the first data set of the test list, prepared like the training sets. Raises
     :class:`InputError` where config, body and data do not go together.
     """
 
+    network: PoseNet | Pose2Mesh
     best = "joint"
 
     def __init__(
@@ -57,7 +59,8 @@ class Pose2MeshTraining:
         device: torch.device | None = None,
         cache: Path | None = None,
     ) -> None:
-        self.config, self.body, self.device = config, body, device or torch.device("cpu")
+        super().__init__(body, config.RUN, device)
+        self.config, self.test = config, test
         self.joint_set, self.target_set = (
             get_joint_set(config.DATASET.input_joint_set),
             get_joint_set(config.DATASET.target_joint_set),
@@ -66,59 +69,50 @@ class Pose2MeshTraining:
             raise InputError(
                 f"MODEL.input_shape is {list(config.MODEL.input_shape)}; Pose2Mesh crops to {list(CROP)}"
             )
-        torch.manual_seed(config.RUN.seed)
-        self.network: PoseNet | Pose2Mesh = (
-            PoseNet(self.joint_set.size, config.MODEL.posenet_hidden)
-            if config.posenet_only
-            else official(self.joint_set, body.faces, cache_dir=cache, hidden=config.MODEL.posenet_hidden)
-        )
+        with initial_weights(config.RUN.seed):
+            self.network = (
+                PoseNet(self.joint_set.size, config.MODEL.posenet_hidden)
+                if config.posenet_only
+                else official(self.joint_set, body.faces, cache_dir=cache, hidden=config.MODEL.posenet_hidden)
+            )
         self.network.to(self.device)
         self.info = checkpoint_info(config, body, self.network)
-        self.faces = torch.as_tensor(body.faces.astype(np.int64), device=self.device)
         self.regressor = np.zeros((0, 0)) if config.posenet_only else body.joint_regressor(self.target_set)
         self.regressor_tensor = torch.tensor(self.regressor, dtype=torch.float32, device=self.device)
-        t, d, run = config.TRAIN, config.DATASET, config.RUN
+        t, m = config.TRAIN, config.MODEL
         self.loss_config = LossConfig(
-            config.MODEL.normal_loss_weight,
-            config.MODEL.edge_loss_weight,
-            config.MODEL.joint_loss_weight,
-            config.MODEL.joint_loss_weight,
+            m.normal_loss_weight,
+            m.edge_loss_weight,
+            m.joint_loss_weight,
+            m.joint_loss_weight,
             t.edge_loss_start,
         )
-        self.test, self.batches = test, None  # type: ItemSet | None, Batches | None
         if train:
-            sizes = [min(len(s), run.limit or len(s)) for s in train]
-            batch = max(1, t.batch_size // len(train)) * len(train)
             self.batches = Batches(
                 train,
-                BalancedMix(sizes),
-                batch,
-                run.seed,
-                workers=d.workers,
+                BalancedMix([self.limited(len(s)) for s in train]),
+                max(1, t.batch_size // len(train)) * len(train),
+                config.RUN.seed,
+                workers=config.DATASET.workers,
                 shuffle=t.shuffle,
-                skip_bad=run.skip_bad,
+                skip_bad=config.RUN.skip_bad,
                 device=self.device,
+            )
+            self.plan = EpochPlan(
+                t.end_epoch,
+                self.batches.per_epoch,
+                t.lr,
+                t.lr_step,
+                t.lr_factor,
+                t.optimizer,
+                t.begin_epoch - 1,
+                config.RUN.checkpoint_every,
+                t.print_freq,
             )
 
     @property
-    def plan(self) -> EpochPlan:
-        assert self.batches is not None
-        t = self.config.TRAIN
-        return EpochPlan(
-            t.end_epoch,
-            self.batches.per_epoch,
-            t.lr,
-            t.lr_step,
-            t.lr_factor,
-            t.optimizer,
-            t.begin_epoch - 1,
-            self.config.RUN.checkpoint_every,
-            t.print_freq,
-        )
-
-    @property
-    def running(self) -> Running:
-        return self.config.RUN
+    def weight_path(self) -> str:
+        return self.config.TEST.weight_path
 
     def initialise(self) -> None:
         """Begin from stage 1's weights where the config says so."""
@@ -140,16 +134,15 @@ class Pose2MeshTraining:
                 )
         take_state(file, self.network.pose_lifter, state)
 
-    def loss(self, trainer: Trainer, step: int) -> dict[str, Tensor]:
+    def loss(self, model: nn.Module, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The named terms of one training step."""
-        assert self.batches is not None
-        batch = self.batches(step)
+        batch = self.batch(step)
         # Dropout follows from the step too: a resumed run needs no random state, and every process has its
         # own.
-        torch.manual_seed(int(seeded(self.config.RUN.seed, step, self.batches.rank)[0].randint(2**31)))
+        torch.manual_seed(int(seeded(self.running.seed, step, rank_and_world()[0])[0].randint(2**31)))
         pose2d = batch["pose2d"]
-        with trainer.autocast():
-            out = trainer.model(pose2d if isinstance(self.network, Pose2Mesh) else pose2d.flatten(1))
+        with self.precision.autocast():
+            out = model(pose2d if isinstance(self.network, Pose2Mesh) else pose2d.flatten(1))
         if not isinstance(self.network, Pose2Mesh):
             pose3d = out.float().unflatten(1, (-1, 3))
             return {"lift": coordinate_loss(pose3d, batch["lift_pose3d"], batch["lift_pose3d_valid"])}
@@ -167,10 +160,12 @@ class Pose2MeshTraining:
             return (vertices * 1000).cpu().numpy(), pose3d.cpu().numpy()
         return None, self.network(pose2d.flatten(1)).unflatten(1, (-1, 3)).cpu().numpy()
 
-    def predictions(self, size: int):  # type: ignore[no-untyped-def]
+    def predictions(
+        self, size: int
+    ) -> Iterator[tuple[list[Item], NDArray[np.float32] | None, NDArray[np.float32]]]:
         """Every test item in order, in batches: (list of items, vertices or None, pose)."""
         assert self.test is not None
-        count = min(len(self.test), self.config.RUN.limit or len(self.test))
+        count = self.limited(len(self.test))
         self.network.eval()
         for start in range(0, count, size):
             items: list[Item] = [
@@ -226,16 +221,8 @@ class Pose2MeshTraining:
             write_mesh(folder / f"epoch-{epoch:03d}.obj", vertices[0] / 1000, self.body.faces)
         return image
 
-    def save(self, path: Path, epoch: int = -1) -> None:
-        save_checkpoint(path, self.network, self.info, epoch)
-
-    def load(self, path: str | Path) -> None:
-        """Weights of a run folder, a checkpoint or an official file, strictly."""
-        file = weights_file(path)
-        if file.suffix == ".tar":
-            take_state(file, self.network, read_official(file, POSE2MESH_KEY))
-        else:
-            load_checkpoint(file, self.network, self.info)
+    def take_official(self, path: Path) -> None:
+        take_state(path, self.network, read_official(path, POSE2MESH_KEY))
 
 
 def checkpoint_info(config: Pose2MeshConfig, body: Body, network: nn.Module) -> CheckpointInfo:
@@ -246,3 +233,18 @@ def checkpoint_info(config: Pose2MeshConfig, body: Body, network: nn.Module) -> 
     return CheckpointInfo(
         "pose2mesh", config.DATASET.input_joint_set, body.content_hash(), network.graph.digest
     )
+
+
+def recipe(
+    config: Pose2MeshConfig, sources: Sources, device: torch.device | None = None, with_train: bool = True
+) -> Pose2MeshRecipe:
+    """The recipe on the data sets of ``sources``; without training sets it can test and export."""
+    train, test = pose2mesh_datasets(config, sources, with_train)
+    return Pose2MeshRecipe(config, sources.body, train, test, device, sources.cache)
+
+
+def stages(
+    config: Pose2MeshConfig, sources: Sources | None, device: torch.device
+) -> Iterator[tuple[str, Pose2MeshRecipe]]:
+    """One: a config says which of the original's stages it is."""
+    yield "", recipe(config, training_sources(sources), device)

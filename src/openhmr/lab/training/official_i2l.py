@@ -1,38 +1,38 @@
-"""Recipe: the official I2L-MeshNet, both stages (spec i2l_meshnet.md sections 5, 6, 8), on any data sets of
-the same items.
+"""Recipe: the official I2L-MeshNet, both stages (docs/originals/i2l_meshnet.md), on any data sets of the same
+items.
 
-An item of training holds ``img (3,256,256)`` and the targets and masks by their official names (section 7);
-one of test ``img`` and what :class:`TestItems` needs for its errors. Epochs count from 0.
+An item of training holds ``img (3,256,256)`` and the targets and masks by their official names; one of test
+``img`` and what :class:`TestItems` needs for its errors. Epochs count from 0.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.lab.models.checkpoint import (
     CheckpointInfo,
     import_official_i2l,
-    load_checkpoint,
     read_torchvision,
-    save_checkpoint,
     trained_epoch,
 )
 from openhmr.lab.models.i2l_meshnet.losses import NORMAL_WEIGHT, lixel_losses, param_losses
 from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet, official
+from openhmr.lab.run_folder import weights_file
 from openhmr.lab.training.batches import Batches, GroupMix, Item, ItemSet, seeded
-from openhmr.lab.training.official import weights_file
+from openhmr.lab.training.datasets import Sources, i2l_datasets, training_sources
+from openhmr.lab.training.official import OfficialRecipe
 from openhmr.lab.training.official_configs import I2LConfig
-from openhmr.lab.training.optim import EpochPlan
 from openhmr.lab.training.previews import mesh_views, save_picture, write_mesh
-from openhmr.lab.training.trainer import Running, Trainer
+from openhmr.lab.training.recipe import initial_weights
+from openhmr.lab.training.schedule import EpochPlan
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +50,14 @@ class TestItems(ItemSet, Protocol):
         ...
 
 
-class I2LTraining:
+class I2LRecipe(OfficialRecipe):
     """Network, losses and errors of one official config on the given body and data sets.
 
-    Raises :class:`InputError` where they do not go together, or where a param stage has no lixel stage to
-    stand on.
+    Raises :class:`InputError` where they do not go together.
     """
+
+    network: I2LMeshNet
+    test: TestItems | None
 
     def __init__(
         self,
@@ -66,21 +68,22 @@ class I2LTraining:
         test: TestItems | None,
         device: torch.device | None = None,
     ) -> None:
-        self.config, self.body, self.device = config, body, device or torch.device("cpu")
+        super().__init__(body, config.RUN, device)
+        self.config, self.test, self.best = config, test, f"mpjpe_{config.stage}"
         if config.testset == "FreiHAND" and (config.trainset_3d != ("FreiHAND",) or config.trainset_2d):
             raise InputError(
                 "testset FreiHAND needs trainset_3d [FreiHAND] and an empty trainset_2d: hands and bodies "
                 "do not mix"
             )
-        torch.manual_seed(config.RUN.seed)
-        self.network: I2LMeshNet = official(
-            config.kind,
-            config.stage,
-            body,
-            config.resnet_type,
-            freeze_statistics=config.QUIRKS.freeze_statistics,
-            head_channels=config.head_channels,
-        )
+        with initial_weights(config.RUN.seed):
+            self.network = official(
+                config.kind,
+                config.stage,
+                body,
+                config.resnet_type,
+                freeze_statistics=config.QUIRKS.freeze_statistics,
+                head_channels=config.head_channels,
+            )
         trained = {id(p) for p in self.network.trainable_parameters()}
         for parameter in self.network.parameters():
             parameter.requires_grad_(id(parameter) in trained)
@@ -88,43 +91,29 @@ class I2LTraining:
         self.info = CheckpointInfo(
             "i2l_meshnet", config.kind, body.content_hash(), config={"backbone": config.resnet_type}
         )
-        self.faces = torch.as_tensor(body.faces.astype(np.int64), device=self.device)
-        self.best = f"mpjpe_{config.stage}"
-        self.test, self.batches = test, None  # type: TestItems | None, Batches | None
-        run = config.RUN
         if train_3d or train_2d:
-            groups = [[min(len(s), run.limit or len(s)) for s in group] for group in (train_3d, train_2d)]
             self.batches = Batches(
                 [*train_3d, *train_2d],
-                GroupMix(groups),
+                GroupMix([[self.limited(len(s)) for s in group] for group in (train_3d, train_2d)]),
                 config.train_batch_size,
-                run.seed,
+                config.RUN.seed,
                 workers=config.num_thread,
-                skip_bad=run.skip_bad,
+                skip_bad=config.RUN.skip_bad,
                 device=self.device,
             )
+            self.plan = self._plan(self.batches.per_epoch)
 
     @property
-    def running(self) -> Running:
-        return self.config.RUN
+    def weight_path(self) -> str:
+        return self.config.weight_path
 
-    @property
-    def plan(self) -> EpochPlan:
+    def _plan(self, per_epoch: int) -> EpochPlan:
         """The schedule, which goes on with the epoch after that of ``continue_from``, as ``--continue``
         does."""
-        assert self.batches is not None
         c = self.config
         first = trained_epoch(weights_file(c.continue_from)) + 1 if c.continue_from else 0
-        return EpochPlan(
-            c.end_epoch,
-            self.batches.per_epoch,
-            c.lr,
-            c.lr_dec_epoch,
-            1 / c.lr_dec_factor,
-            "adam",
-            first,
-            c.RUN.checkpoint_every,
-        )
+        decays, factor = c.lr_dec_epoch, 1 / c.lr_dec_factor
+        return EpochPlan(c.end_epoch, per_epoch, c.lr, decays, factor, "adam", first, c.RUN.checkpoint_every)
 
     def initialise(self) -> None:
         """The weights that training begins with: another run's, or ImageNet's in the backbones."""
@@ -146,12 +135,11 @@ class I2LTraining:
                 "backbone_weights"
             )
 
-    def loss(self, trainer: Trainer, step: int) -> dict[str, Tensor]:
+    def loss(self, model: nn.Module, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The named terms of one training step; masked elements count in the means (official)."""
-        assert self.batches is not None
-        batch = self.batches(step)
-        with trainer.autocast():
-            out = trainer.model(batch["img"])
+        batch = self.batch(step)
+        with self.precision.autocast():
+            out = model(batch["img"])
         out = {name: value.float() for name, value in out.items()}
         if self.config.stage == "param":
             return {name: term.mean() for name, term in param_losses(out, batch).items()}
@@ -159,10 +147,12 @@ class I2LTraining:
         terms["mesh_normal"] = terms["mesh_normal"] * (self.config.normal_loss_weight / NORMAL_WEIGHT)
         return {name: term.mean() for name, term in terms.items()}
 
-    def predictions(self, size: int | None = None):  # type: ignore[no-untyped-def]
+    def predictions(
+        self, size: int | None = None
+    ) -> Iterator[tuple[int, Item, dict[str, NDArray[np.float32]]]]:
         """Every test item in order: (index, item, the network's output for it as arrays)."""
         assert self.test is not None
-        count = min(len(self.test), self.config.RUN.limit or len(self.test))
+        count = self.limited(len(self.test))
         size = size or self.config.test_batch_size
         self.network.eval()
         for start in range(0, count, size):
@@ -196,13 +186,19 @@ class I2LTraining:
         write_mesh(folder / f"epoch-{epoch:03d}.obj", meshes[-1], self.body.faces)
         return image
 
-    def save(self, path: Path, epoch: int = -1) -> None:
-        save_checkpoint(path, self.network, self.info, epoch)
+    def take_official(self, path: Path) -> None:
+        import_official_i2l(path, self.network)
 
-    def load(self, path: str | Path) -> None:
-        """Weights of a run folder, a checkpoint or an official snapshot, strictly."""
-        file = weights_file(path)
-        if file.suffix == ".tar":
-            import_official_i2l(file, self.network)
-        else:
-            load_checkpoint(file, self.network, self.info)
+
+def recipe(
+    config: I2LConfig, sources: Sources, device: torch.device | None = None, with_train: bool = True
+) -> I2LRecipe:
+    """The recipe on the data sets of ``sources``; without training sets it can test and export."""
+    return I2LRecipe(config, sources.body, *i2l_datasets(config, sources, with_train), device)
+
+
+def stages(
+    config: I2LConfig, sources: Sources | None, device: torch.device
+) -> Iterator[tuple[str, I2LRecipe]]:
+    """One: a config says which of the original's stages it is."""
+    yield "", recipe(config, training_sources(sources), device)

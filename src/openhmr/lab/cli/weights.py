@@ -1,0 +1,129 @@
+"""``openhmr lab import``, ``export`` and ``export-official``: weights from and to other files."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openhmr.errors import InputError
+from openhmr.lab.cli.options import add_bodies, sources
+from openhmr.lab.run_folder import begin_run, read_run, weights_file
+from openhmr.lab.training.datasets import Sources
+
+if TYPE_CHECKING:
+    from openhmr.lab.models.checkpoint import OfficialFile
+
+JOINTS = {17: "human36", 19: "coco", 24: "smpl", 21: "mano"}
+"""Pose2Mesh's joint sets by their number of joints."""
+
+
+def import_weights(args: argparse.Namespace) -> None:
+    """Official weights into a run folder that train, test and export take."""
+    from openhmr.lab.models.checkpoint import describe_official
+    from openhmr.lab.training.systems import official_recipe, read_config
+
+    found = describe_official(args.file)
+    system, config = read_config(config_of(found, args.file, args.stage, args.joints))
+    recipe = official_recipe(system, config, sources(args, None, system))
+    recipe.load(args.file)
+    facts = {"body": recipe.body.content_hash(), "imported_from": Path(args.file).name}
+    begin_run(args.out, system, config, facts)
+    recipe.save(args.out / "final.safetensors", found.epoch)
+    print(f"wrote {args.out}: {found.family}, {found.joints} joints, epoch {found.epoch}")
+
+
+def config_of(found: "OfficialFile", file: str, stage: str, joints: str | None) -> dict[str, Any]:
+    """The settings that follow from a file's own tensors."""
+    if found.family == "i2l_meshnet":
+        hands = {"trainset_3d": ["FreiHAND"], "trainset_2d": [], "testset": "FreiHAND"}
+        data = hands if found.joints == 21 else {}
+        return {"stage": stage, "resnet_type": found.backbone, "head_channels": found.width, **data}
+    known = JOINTS.get(found.joints)
+    if known is None or joints not in (None, known):
+        raise InputError(
+            f"{file} is for {found.joints} joints, --joints says {joints}; the sets have {JOINTS}"
+        )
+    target = known if found.family == "posenet" or known != "coco" else "human36"
+    name = "posenet" if found.family == "posenet" else "pose2mesh_net"
+    return {
+        "DATASET": {"input_joint_set": known, "target_joint_set": target},
+        "MODEL": {"name": name, "posenet_hidden": found.width},
+    }
+
+
+def export_official(args: argparse.Namespace) -> None:
+    """A run folder's weights in the format of the original."""
+    from openhmr.lab.models.checkpoint import I2L_KEY, POSE2MESH_KEY, trained_epoch
+    from openhmr.lab.models.checkpoint import export_official as write
+    from openhmr.lab.training.systems import trained_recipe
+
+    recipe = trained_recipe(args.run_folder, _sources_of(args))
+    key = I2L_KEY if recipe.info.family == "i2l_meshnet" else POSE2MESH_KEY
+    write(args.out, recipe.network, key, trained_epoch(weights_file(args.run_folder)))
+    print(f"wrote {args.out}")
+
+
+def export(args: argparse.Namespace) -> None:
+    """A run folder's weights as ONNX."""
+    system = read_run(args.run_folder).system
+    if system == "compact_i2l":
+        from openhmr.lab.export import compact_i2l
+
+        compact_i2l.export_run(args.run_folder, args.out, args.checkpoint)
+    elif system == "compact_pose2mesh":
+        from openhmr.lab.export import compact_pose2mesh
+
+        compact_pose2mesh.export_run(args.run_folder, args.out, args.checkpoint)
+    else:
+        _export_official_onnx(args)
+    print(f"wrote {args.out}")
+
+
+def _export_official_onnx(args: argparse.Namespace) -> None:
+    from openhmr.lab.export.official import export_i2l, export_pose2mesh
+    from openhmr.lab.training.official_i2l import I2LRecipe
+    from openhmr.lab.training.systems import trained_recipe
+
+    recipe = trained_recipe(args.run_folder, _sources_of(args))
+    if isinstance(recipe, I2LRecipe):
+        export_i2l(recipe.network, recipe.body, args.out)
+    else:
+        export_pose2mesh(recipe.network, recipe.body, recipe.joint_set, args.out)
+
+
+def _sources_of(args: argparse.Namespace) -> Sources:
+    return sources(args, None, read_run(args.run_folder).system)
+
+
+def add_commands(commands: Any) -> None:
+    one = commands.add_parser("import", help="official .pth.tar weights -> run folder")
+    one.add_argument("file", metavar="FILE.pth.tar")
+    one.add_argument(
+        "--joints",
+        choices=tuple(JOINTS.values()),
+        help="Pose2Mesh: the file says which; checked if given",
+    )
+    one.add_argument(
+        "--stage",
+        choices=("lixel", "param"),
+        default="param",
+        help="I2L-MeshNet: what the weights were trained to",
+    )
+    one.add_argument("--out", type=Path, required=True, metavar="RUN")
+    add_bodies(one)
+    one.set_defaults(run=import_weights)
+    one = commands.add_parser("export-official", help="run folder -> .pth.tar as the original writes it")
+    one.add_argument("run_folder", type=Path, metavar="RUN")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE.pth.tar")
+    add_bodies(one)
+    one.set_defaults(run=export_official)
+    one = commands.add_parser("export", help="run folder -> ONNX")
+    one.add_argument("run_folder", type=Path, metavar="RUN")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+    one.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="also keep the weights here, for a later run to start from",
+    )
+    add_bodies(one)
+    one.set_defaults(run=export)

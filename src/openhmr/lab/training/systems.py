@@ -1,0 +1,93 @@
+"""The four systems that train: their configs, and a run of one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openhmr.bodies.shipped import open_body
+from openhmr.errors import InputError
+from openhmr.lab.config import build, override
+from openhmr.lab.device import is_first
+from openhmr.lab.run_folder import begin_run, read_run
+from openhmr.lab.training import compact_i2l, compact_pose2mesh, official_i2l, official_pose2mesh
+from openhmr.lab.training.datasets import Sources
+from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig
+from openhmr.lab.training.recipe import Recipe
+from openhmr.lab.training.trainer import train
+
+
+@dataclass(frozen=True)
+class System:
+    """What a config of one is, and its stages: recipes with the names of their folders in the run folder.
+    They come one by one: the next when the one before is trained."""
+
+    config: type
+    stages: Callable[[Any, Sources | None, torch.device], Iterator[tuple[str, Recipe]]]
+
+
+SYSTEMS = {
+    "compact_pose2mesh": System(compact_pose2mesh.CompactPose2MeshRun, compact_pose2mesh.stages),
+    "compact_i2l": System(compact_i2l.CompactI2LRun, compact_i2l.stages),
+    "pose2mesh": System(Pose2MeshConfig, official_pose2mesh.stages),
+    "i2l_meshnet": System(I2LConfig, official_i2l.stages),
+}
+"""By the names that ``config.json`` has for them."""
+
+
+def system_of(data: dict[str, Any]) -> str:
+    """The system of a YAML file's content: the originals' have a stage, or sections in capitals; ours name
+    their recipe. Raises :class:`InputError`."""
+    if "stage" in data:
+        return "i2l_meshnet"
+    if any(key.isupper() for key in data):
+        return "pose2mesh"
+    recipe = data.get("recipe", "pose2mesh")
+    if recipe not in ("pose2mesh", "i2l"):
+        raise InputError(f"config key recipe is {recipe!r}; it must be pose2mesh or i2l")
+    return f"compact_{recipe}"
+
+
+def read_config(data: dict[str, Any], assignments: Sequence[str] = (), **given: str) -> tuple[str, Any]:
+    """System and config of a YAML file's content, changed by ``key=value`` assignments and by the ``given``
+    keys. Raises :class:`InputError`."""
+    data = override(data, assignments) | given
+    system = system_of(data)
+    return system, build(SYSTEMS[system].config, data)
+
+
+def run(system: str, config: Any, sources: Sources | None, device: torch.device, folder: Path) -> Recipe:
+    """Train what ``config`` says in ``folder``, or go on there; official systems need ``sources``. Returns
+    the last stage, whose network is trained."""
+    body = open_body() if sources is None else sources.body
+    for name, recipe in SYSTEMS[system].stages(config, sources, device):
+        if is_first():
+            facts = {"body": body.content_hash(), "precision": recipe.precision.name}
+            begin_run(folder, system, config, facts)
+        train(recipe, folder / name)
+    return recipe
+
+
+Official = official_pose2mesh.Pose2MeshRecipe | official_i2l.I2LRecipe
+
+
+def official_recipe(
+    system: str, config: Any, sources: Sources, device: torch.device | None = None
+) -> Official:
+    """An official config's network, and its test set where ``sources`` have a folder. Raises
+    :class:`InputError`."""
+    if system == "i2l_meshnet":
+        return official_i2l.recipe(config, sources, device, with_train=False)
+    if system == "pose2mesh":
+        return official_pose2mesh.recipe(config, sources, device, with_train=False)
+    raise InputError(f"the config is of system {system}; an official one is needed here")
+
+
+def trained_recipe(folder: Path, sources: Sources) -> Official:
+    """The network of an official run with its weights, without data. Raises :class:`InputError` where the
+    folder holds no such run."""
+    recipe = official_recipe(*read_config(read_run(folder).config), sources)
+    recipe.load(folder)
+    return recipe
