@@ -29,7 +29,14 @@ from openhmr.lab.models.pose2mesh.compact import (
     laplacian_table,
 )
 from openhmr.lab.synth.noise2d import TRAINING
-from openhmr.lab.training.compact import CompactRecipe, CompactTraining, start_from, train
+from openhmr.lab.training.compact_pose2mesh import (
+    CompactPose2MeshRun,
+    CompactPose2MeshTraining,
+    SkinnedStage,
+    stages,
+    start_from,
+)
+from openhmr.lab.training.trainer import train
 from tests.test_synth import random_pack
 from tests.tiny_lifter import write_tiny_model
 from tests.tiny_recover import write_tiny_recoverer
@@ -164,7 +171,7 @@ def test_gradient_reaches_every_parameter(network) -> None:
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> CompactRecipe:
+def config(tmp_path: Path) -> CompactPose2MeshRun:
     pack = random_pack(300)
     pack["clip_len"], pack["clip_names"] = np.array([200, 60, 40]), np.array(["7_01", "03_01", "05_01"])
     for key in ("offsets", "tip_offsets"):
@@ -174,37 +181,31 @@ def recipe(tmp_path: Path) -> CompactRecipe:
         "joint_set": "coco",
         "motion": str(tmp_path / "pack.npz"),
         "model": dataclasses.asdict(SMALL),
+        "evaluation_poses": 64,
         "stage1": {"steps": 6, "batch": 16, "warmup": 2, "evaluate_every": 100, "checkpoint_every": 3},
         "stage2": {"steps": 3, "batch": 4, "warmup": 1, "evaluate_every": 100, "checkpoint_every": 3},
     }
-    return build(CompactRecipe, data)
+    return build(CompactPose2MeshRun, data)
 
 
-def test_training_resumes_to_the_bit_and_exports(
-    recipe: CompactRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("openhmr.lab.training.compact.EVALUATION_POSES", 64)
-    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
-    whole = CompactTraining(recipe, torch.device("cpu"))
-    train(whole, tmp_path / "whole")
-    from openhmr.lab.training.trainer import Trainer
+def test_training_resumes_to_the_bit_and_exports(config: CompactPose2MeshRun, tmp_path: Path) -> None:
+    def both(folder: Path) -> CompactPose2Mesh:
+        for name, recipe in stages(config, None, torch.device("cpu")):
+            train(recipe, folder / name)
+        return recipe.network
 
-    work = CompactTraining(recipe, torch.device("cpu"))
-    Trainer(work.network, recipe.stage1, tmp_path / "cut" / "stage1", recipe.seed, torch.device("cpu")).run(
-        work.stage1_loss, work.evaluate, 3
-    )
-    resumed = CompactTraining(recipe, torch.device("cpu"))
-    train(resumed, tmp_path / "cut")
-    for (name, a), b in zip(
-        whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True
-    ):
+    whole = both(tmp_path / "whole")
+    first, half = next(stages(config, None, torch.device("cpu")))
+    train(half, tmp_path / "cut" / first, 3)
+    resumed = both(tmp_path / "cut")
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         if not a.is_sparse_csr:
             assert torch.equal(a, b), name
-    (tmp_path / "cut" / "config.json").write_text(json.dumps(dataclasses.asdict(recipe)))
+    (tmp_path / "cut" / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     path = export_run(tmp_path / "cut", tmp_path / "net.onnx", tmp_path / "kept")
-    again = CompactTraining(recipe, torch.device("cpu"))
+    again = CompactPose2MeshTraining(config, torch.device("cpu"))
     assert start_from(again.network, tmp_path / "kept") == []
-    for a, b in zip(again.network.parameters(), resumed.network.parameters(), strict=True):
+    for a, b in zip(again.network.parameters(), resumed.parameters(), strict=True):
         assert (a - b).abs().max() <= 1e-3 * b.abs().max() + 1e-7
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map["joint_set"] == "coco"
@@ -212,8 +213,33 @@ def test_training_resumes_to_the_bit_and_exports(
         export_run(tmp_path / "nothing", tmp_path / "x.onnx")
 
 
-def test_four_samples_are_learned_by_heart(recipe: CompactRecipe) -> None:
-    work = CompactTraining(dataclasses.replace(recipe, joint_set="human36"), torch.device("cpu"))
+def test_initial_weights_follow_from_the_seed_alone(config: CompactPose2MeshRun) -> None:
+    """They are those of runs before this test was written, and the global generator is left alone."""
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    network = CompactPose2MeshTraining(config, torch.device("cpu")).network
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(config.seed)
+    same = CompactPose2Mesh(COCO.flip_permutation, open_body(), SMPL.flip_permutation, SMALL)
+    for a, b in zip(network.parameters(), same.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_both_precisions_train(config: CompactPose2MeshRun) -> None:
+    """Losses of the first step agree but for the rounding of bfloat16."""
+    losses = {}
+    for name in ("float32", "bf16"):
+        work = CompactPose2MeshTraining(dataclasses.replace(config, precision=name), torch.device("cpu"))
+        recipe = SkinnedStage(work)
+        assert recipe.precision.name == name
+        terms = recipe.loss(recipe.network, 0, torch.Generator().manual_seed(0))
+        losses[name] = {key: value.item() for key, value in terms.items()}
+    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
+    assert losses["bf16"]["pose"] != losses["float32"]["pose"]
+
+
+def test_four_samples_are_learned_by_heart(config: CompactPose2MeshRun) -> None:
+    work = CompactPose2MeshTraining(dataclasses.replace(config, joint_set="human36"), torch.device("cpu"))
     batch = work.source(4, torch.Generator().manual_seed(0))
     target = work.source.skeleton.vertices(batch.rotations, batch.translations, batch.betas)
     optimizer = torch.optim.Adam(work.network.parameters(), 3e-3)
@@ -228,7 +254,7 @@ def test_four_samples_are_learned_by_heart(recipe: CompactRecipe) -> None:
 
 def test_shipped_presets_are_valid() -> None:
     for name in ("compact_coco", "compact_human36"):
-        assert build(CompactRecipe, override(read_yaml(name), ["motion=x.npz"])).stage1.steps > 0
+        assert build(CompactPose2MeshRun, override(read_yaml(name), ["motion=x.npz"])).stage1.steps > 0
 
 
 @pytest.mark.parametrize(
@@ -243,14 +269,14 @@ def test_shipped_presets_are_valid() -> None:
 )
 def test_wrong_configs_are_refused(assignments: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        build(CompactRecipe, override(read_yaml("compact_coco"), ["motion=x.npz", *assignments]))
+        build(CompactPose2MeshRun, override(read_yaml("compact_coco"), ["motion=x.npz", *assignments]))
 
 
 def test_missing_config_and_key() -> None:
     with pytest.raises(InputError, match="presets"):
         read_yaml("nothing")
     with pytest.raises(InputError, match="lacks motion"):
-        build(CompactRecipe, read_yaml("compact_coco"))
+        build(CompactPose2MeshRun, read_yaml("compact_coco"))
 
 
 def test_yaml_that_is_no_config(tmp_path: Path) -> None:
@@ -292,7 +318,7 @@ def test_damaged_run_folders_are_refused(
 def test_devices() -> None:
     assert read_device("cpu") == torch.device("cpu")
     for name in ("bogus", "", "cpu:x", "meta", "cuda:99"):
-        with pytest.raises(InputError, match="--device one of cpu"):
+        with pytest.raises(InputError, match="choose one of cpu"):
             read_device(name)
 
 
@@ -316,5 +342,7 @@ def test_other_models_are_no_predictors(tmp_path: Path, tiny_body: Body) -> None
 
 
 def test_a_group_that_names_one_key_keeps_the_other_defaults_of_its_owner() -> None:
-    recipe = build(CompactRecipe, {"joint_set": "coco", "motion": "x.npz", "noise": {"drop_share": 0.5}})
+    recipe = build(
+        CompactPose2MeshRun, {"joint_set": "coco", "motion": "x.npz", "noise": {"drop_share": 0.5}}
+    )
     assert recipe.noise == dataclasses.replace(TRAINING, drop_share=0.5)

@@ -28,9 +28,12 @@ from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, six_d
 from openhmr.lab.models.i2l_meshnet.compact_parts import JointVolume, VertexHead, near
 from openhmr.lab.synth.crops import Pictures
-from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, fresh, restore
-from openhmr.lab.training.trainer import Schedule, Trainer, read_metrics
+from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LRun, restore, untrained
+from openhmr.lab.training.metrics_file import read_metrics
+from openhmr.lab.training.schedule import Schedule
+from openhmr.lab.training.trainer import Trainer, train
 from openhmr.predict.recover import Recoverer
+from tests.tiny_recipe import SumRecipe
 
 SMALL = {
     "joint_depth_channels": 2,
@@ -66,7 +69,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     # Random weights to start from, so that nothing needs MediaPipe's.
     torch.manual_seed(3)
-    weights = fresh(open_body(), CompactI2LConfig(**SMALL)).state_dict()
+    weights = untrained(open_body(), CompactI2LConfig(**SMALL)).state_dict()
     (folder / "start").mkdir()
     save_file(
         {f"average.{k}": v.contiguous() for k, v in weights.items()}, folder / "start" / "state.safetensors"
@@ -74,7 +77,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def recipe(shards: Path, **changes: object) -> CompactI2LRecipe:
+def config(shards: Path, **changes: object) -> CompactI2LRun:
     from openhmr.lab.config import build
 
     schedule = {"steps": 4, "batch": 3, "warmup": 1, "evaluate_every": 4, "checkpoint_every": 2}
@@ -85,12 +88,12 @@ def recipe(shards: Path, **changes: object) -> CompactI2LRecipe:
         "schedule": schedule,
         "start_from": str(shards / "start"),
     }
-    return build(CompactI2LRecipe, data | changes)
+    return build(CompactI2LRun, data | changes)
 
 
 @pytest.fixture(scope="module")
-def training(shards: Path) -> CompactI2LTraining:
-    return CompactI2LTraining(recipe(shards), torch.device("cpu"))
+def training(shards: Path) -> CompactI2LRecipe:
+    return CompactI2LRecipe(config(shards), torch.device("cpu"))
 
 
 def test_same_padding_puts_the_odd_pixel_last() -> None:
@@ -161,7 +164,7 @@ def test_six_d_gives_rotations_and_keeps_a_rotation() -> None:
     torch.testing.assert_close(six_d(torch.cat([matrix[..., 0], matrix[..., 1]], -1)), matrix)
 
 
-def test_lixel_targets_lead_back_to_the_mesh(training: CompactI2LTraining) -> None:
+def test_lixel_targets_lead_back_to_the_mesh(training: CompactI2LRecipe) -> None:
     """Augmented, mirrored, off-centre: restoring the targets gives the posed mesh, and so do the parameter
     targets."""
     batch = training.source.draw(24, 0, 0)
@@ -173,19 +176,19 @@ def test_lixel_targets_lead_back_to_the_mesh(training: CompactI2LTraining) -> No
     torch.testing.assert_close(skinned - training.human36[:1] @ skinned, batch.points_m, atol=1e-4, rtol=0)
 
 
-def test_a_batch_depends_on_seed_and_step_only(training: CompactI2LTraining) -> None:
+def test_a_batch_depends_on_seed_and_step_only(training: CompactI2LRecipe) -> None:
     first, again, other = (training.source.draw(4, 5, step) for step in (7, 7, 8))
     assert torch.equal(first.image, again.image) and torch.equal(first.vertices, again.vertices)
     assert not torch.equal(first.image, other.image)
 
 
-def test_gradient_reaches_what_trains_and_nothing_else(training: CompactI2LTraining) -> None:
+def test_gradient_reaches_what_trains_and_nothing_else(training: CompactI2LRecipe) -> None:
     network = training.network.train()
     network.zero_grad()
     # These begin with zeros, which no gradient passes.
     for layer in (network.second.plane, network.second.move, network.nudge[-1]):
         torch.nn.init.normal_(layer.weight, std=0.01)
-    torch.stack(list(training.loss(network, 0).values())).sum().backward()
+    torch.stack(list(training.loss(network, 0, torch.Generator()).values())).sum().backward()
     without = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()}
     frozen = {n for n, p in network.named_parameters() if not p.requires_grad}
     # A heatmap does not change when all its logits rise.
@@ -203,12 +206,10 @@ def test_training_resumes_to_the_bit_and_exports(
 ) -> None:
     # Views of random weights contradict each other, and are equally sure but for rounding.
     monkeypatch.setattr(Mirrored, "APART", 1e3)
-    from openhmr.lab.training.compact_i2l import train
-
-    whole = CompactI2LTraining(recipe(shards), torch.device("cpu"))
+    whole = CompactI2LRecipe(config(shards), torch.device("cpu"))
     train(whole, tmp_path / "whole")
-    train(CompactI2LTraining(recipe(shards), torch.device("cpu")), tmp_path / "parts", until=2)
-    parts = CompactI2LTraining(recipe(shards), torch.device("cpu"))
+    train(CompactI2LRecipe(config(shards), torch.device("cpu")), tmp_path / "parts", until=2)
+    parts = CompactI2LRecipe(config(shards), torch.device("cpu"))
     train(parts, tmp_path / "parts")
     for (name, a), b in zip(
         whole.network.state_dict().items(), parts.network.state_dict().values(), strict=True
@@ -243,9 +244,7 @@ def test_training_resumes_to_the_bit_and_exports(
         # The file stores half precision: 3 mm on random weights. Its betas are shrunken.
         np.testing.assert_allclose(outputs[name], expected[name].numpy(), atol=0.1, err_msg=name)
     Recoverer(tmp_path / "m.onnx", open_body())
-    continued = CompactI2LTraining(
-        recipe(shards, start_from=str(tmp_path / "c")), torch.device("cpu")
-    ).network
+    continued = CompactI2LRecipe(config(shards, start_from=str(tmp_path / "c")), torch.device("cpu")).network
     torch.testing.assert_close(continued.rescale.weight, whole.network.rescale.weight, atol=1e-3, rtol=1e-3)
 
 
@@ -282,7 +281,7 @@ def test_two_processes_train_together(shards: Path, tmp_path: Path) -> None:
 
 def test_folding_batchnorm_changes_nothing() -> None:
     torch.manual_seed(0)
-    network = fresh(open_body(), CompactI2LConfig(**SMALL)).eval()
+    network = untrained(open_body(), CompactI2LConfig(**SMALL)).eval()
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             torch.nn.init.normal_(module.running_mean, std=0.1)
@@ -296,7 +295,10 @@ def test_folding_batchnorm_changes_nothing() -> None:
 def test_a_mirrored_crop_gives_the_mirrored_body() -> None:
     torch.manual_seed(0)
     body = open_body()
-    network, image = Mirrored(fresh(body, CompactI2LConfig(**SMALL)).eval(), body), torch.rand(2, 3, 256, 256)
+    network, image = (
+        Mirrored(untrained(body, CompactI2LConfig(**SMALL)).eval(), body),
+        torch.rand(2, 3, 256, 256),
+    )
     with torch.no_grad():
         plain, mirror = (dict(zip(OUTPUTS, network(x), strict=True)) for x in (image, image.flip(3)))
     for name in ("joints", "vertices"):
@@ -322,7 +324,7 @@ def test_contradicting_views_are_not_averaged() -> None:
     """Both say where the body is but not which side is left: the surer one is taken whole, with what belongs
     to it."""
     body = open_body()
-    network = fresh(body, CompactI2LConfig(**SMALL)).eval()
+    network = untrained(body, CompactI2LConfig(**SMALL)).eval()
     with torch.no_grad():
         good = network(torch.rand(1, 3, 256, 256))
     mirrored = Mirrored(network, body)
@@ -394,15 +396,15 @@ def test_a_damaged_state_is_refused(tmp_path: Path, shards: Path, capsys: pytest
         assert reason in message and message.count("\n") == 1 and not (tmp_path / "m.onnx").exists()
     state.write_bytes(good[:-9])
     with pytest.raises(InputError, match="no readable training state"):
-        Trainer(torch.nn.Linear(2, 2), Schedule(steps=1, batch=1), tmp_path, 1, torch.device("cpu")).resume()
+        Trainer(SumRecipe(), tmp_path).resume()
 
 
 def test_a_start_without_lifter_or_of_another_network_is_refused(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lifts inside"):
-        CompactI2LTraining(recipe(shards, start_from=None), torch.device("cpu"))
+        CompactI2LRecipe(config(shards, start_from=None), torch.device("cpu"))
     save_file({"average.x": torch.zeros(2)}, tmp_path / "state.safetensors")
     with pytest.raises(InputError, match="no compact I2L-MeshNet"):
-        CompactI2LTraining(recipe(shards, start_from=str(tmp_path)), torch.device("cpu"))
+        CompactI2LRecipe(config(shards, start_from=str(tmp_path)), torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -438,8 +440,8 @@ def test_numbers_that_cannot_be_are_refused_before_anything_is_written(
 def test_training_leaves_the_run_of_another_network_alone(
     shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = {"recipe": "pose2mesh", "joint_set": "coco", "model": {"hidden": 8}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    other = {"recipe": "pose2mesh", "joint_set": "coco", "model": {"hidden": 8}}
+    (tmp_path / "config.json").write_text(json.dumps(other))
     command = [
         "lab",
         "train",
@@ -463,31 +465,31 @@ def test_training_leaves_the_run_of_another_network_alone(
         == 2
     )
     assert "run of another network" in capsys.readouterr().err
-    assert json.loads((tmp_path / "config.json").read_text()) == config
+    assert json.loads((tmp_path / "config.json").read_text()) == other
 
 
 def test_a_state_of_other_layers_and_a_cut_line_of_metrics(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan = Schedule(steps=4, batch=1, average=0.5)
-    layers = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 2))
-    first = Trainer(layers, plan, tmp_path, 1, torch.device("cpu"))
-    first.optimise({"loss": layers(torch.ones(1, 2)).sum()})
+    layers = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 1))
+    first = Trainer(SumRecipe(layers, plan), tmp_path)
+    first.optimise({"loss": layers(torch.ones(1, 3)).sum()})
     first.save()
     layers[0].requires_grad_(False)
     with pytest.raises(InputError, match="other layers"):
-        Trainer(layers, plan, tmp_path, 1, torch.device("cpu")).resume()
+        Trainer(SumRecipe(layers, plan), tmp_path).resume()
     layers[0].requires_grad_(True)
-    Trainer(layers, Schedule(steps=4, batch=1, average=0), tmp_path, 1, torch.device("cpu")).save()
+    Trainer(SumRecipe(layers, Schedule(steps=4, batch=1, average=0)), tmp_path).save()
     with pytest.raises(InputError, match="no average"):
-        Trainer(layers, plan, tmp_path, 1, torch.device("cpu")).resume()
+        Trainer(SumRecipe(layers, plan), tmp_path).resume()
     (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1, "a": 2}\n\xff\xfe\x00\n{"step": 2, "a"')
     assert read_metrics(tmp_path) == [{"step": 1, "a": 2}] and "cannot be read" in caplog.text
 
 
 def test_betas_shrink_to_their_regression() -> None:
     torch.manual_seed(0)
-    network = fresh(open_body(), CompactI2LConfig(**SMALL))
+    network = untrained(open_body(), CompactI2LConfig(**SMALL))
     features, target = torch.randn(5000, 16), torch.randn(5000, 10)
     last = network.param[-1]
     with torch.no_grad():
@@ -504,19 +506,12 @@ def test_betas_shrink_to_their_regression() -> None:
 
 def test_a_damped_parameter_moves_by_its_share_of_the_step() -> None:
     """AdamW's first step is the learning rate in every entry, whatever the gradient."""
-    layer = torch.nn.Linear(4, 3)
-    layer.weight.step_scale = torch.tensor([[0.5], [0.0], [0.1]])  # type: ignore[attr-defined]
-    trainer = Trainer(
-        layer,
-        Schedule(steps=9, batch=1, lr=0.01, warmup=0, average=0),
-        Path("unused"),
-        1,
-        torch.device("cpu"),
-    )
+    layer, scale = torch.nn.Linear(4, 3), torch.tensor([[0.5], [0.0], [0.1]])
+    recipe = SumRecipe(layer, Schedule(steps=9, batch=1, lr=0.01, warmup=0, average=0))
+    recipe.step_scales = {"weight": scale}
+    trainer = Trainer(recipe, Path("unused"))
     before, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
     trainer.optimise({"loss": layer(torch.ones(2, 4)).sum() * 7})
     moved = (before - layer.weight).detach()
-    torch.testing.assert_close(
-        moved, 0.01 * torch.tensor([[0.5], [0.0], [0.1]]).expand(3, 4), atol=1e-7, rtol=0
-    )
+    torch.testing.assert_close(moved, 0.01 * scale.expand(3, 4), atol=1e-7, rtol=0)
     torch.testing.assert_close(bias - layer.bias, torch.full((3,), 0.01), atol=1e-7, rtol=0)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from openhmr.cli import main
 from openhmr.errors import InputError
 from openhmr.lab.config import build, override, read_yaml
-from openhmr.lab.training.datasets import pose2mesh_sets
+from openhmr.lab.training.datasets import Sources, pose2mesh_datasets
 from openhmr.lab.training.official_configs import Pose2MeshConfig
 from tests import pose_trees as trees
 from tests.conftest import make_tiny_body
@@ -45,9 +44,7 @@ PRINTED = {
 
 
 @pytest.mark.parametrize("config", PRINTED)
-def test_config(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, config: str) -> None:
-    torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
+def test_config(data: Path, tmp_path: Path, capsys, config: str) -> None:
     body = data / ("hand.npz" if "mano" in config else "body.npz")
     common = [
         "--data",
@@ -118,7 +115,8 @@ def sets(data: Path, name: str, **quirks: bool):
         Pose2MeshConfig,
         override(read_yaml(name), [f"QUIRKS.{k}={str(v).lower()}" for k, v in quirks.items()]),
     )
-    return pose2mesh_sets(config, str(data), BODY, {"neutral": BODY, "male": BODY, "female": BODY}, True)
+    gendered = {"neutral": BODY, "male": BODY, "female": BODY}
+    return pose2mesh_datasets(config, Sources(BODY, gendered, data))
 
 
 def test_switches_reach_the_data_sets(data: Path) -> None:

@@ -8,7 +8,7 @@ from openhmr.joints import MANO
 from openhmr.lab.data.freihand import FreiHANDPoses
 from openhmr.lab.items.pose2mesh import PoseItems
 from openhmr.lab.training.official_configs import DatasetSection, ModelSection, Pose2MeshConfig
-from openhmr.lab.training.pose2mesh import Pose2MeshTraining
+from openhmr.lab.training.official_pose2mesh import Pose2MeshRecipe
 from tests import pose_trees as trees
 from tests.test_skinning import synthetic_body
 
@@ -21,7 +21,7 @@ def test_error_without_truth_is_zero(tmp_path: Path) -> None:
         DATASET=DatasetSection(input_joint_set="mano", target_joint_set="mano"),
         MODEL=ModelSection(name="posenet", posenet_hidden=32),
     )
-    work = Pose2MeshTraining(config, hand, [], test)
+    work = Pose2MeshRecipe(config, hand, [], test)
     assert work.errors() == {"joint": 0.0}
     _, _, pose = next(work.predictions(2))
     assert np.abs(pose).max() > 0

@@ -16,19 +16,13 @@ from openhmr.cli import main
 from openhmr.lab.config import PRESETS, build
 from openhmr.lab.export.official import with_coarse
 from openhmr.lab.models.checkpoint import read_checkpoint
-from openhmr.lab.training.i2l import I2LTraining
 from openhmr.lab.training.official_configs import I2LConfig
+from openhmr.lab.training.official_i2l import I2LRecipe
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 from tests import pose_trees
 from tests.test_data_recorded import MINI, gendered, smpl  # noqa: F401 (fixtures)
 from tests.test_skinning import synthetic_body
-
-
-@pytest.fixture(autouse=True)
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +172,7 @@ def test_hands_from_files_to_files(tmp_path: Path, capsys: pytest.CaptureFixture
             "head_channels": 4,
         },
     )
-    I2LTraining(config, hand, [], [], None).save(tmp_path / "i2l.safetensors")
+    I2LRecipe(config, hand, [], [], None).save(tmp_path / "i2l.safetensors")
     image = [
         "--data",
         MINI,
@@ -192,7 +186,7 @@ def test_hands_from_files_to_files(tmp_path: Path, capsys: pytest.CaptureFixture
     run("test", "i2l_lixel_test_freihand", *image)
     joints, meshes = (np.array(part) for part in json.loads((tmp_path / "image" / "pred.json").read_text()))
     assert joints.shape == (3, 21, 3) and meshes.shape == (3, 778, 3) and meshes[..., 2].min() > 0
-    I2LTraining(replace(config, stage="param"), hand, [], [], None).save(tmp_path / "i2l.safetensors")
+    I2LRecipe(replace(config, stage="param"), hand, [], [], None).save(tmp_path / "i2l.safetensors")
     sizes = []
     for switch in ("true", "false"):
         run("test", "i2l_param_test_freihand", *image, "--set", f"QUIRKS.hand_param_mm={switch}")
@@ -343,8 +337,9 @@ def test_every_preset_is_listed_with_one_line(capsys: pytest.CaptureFixture[str]
         (["train", "posenet_human36J_train_human36", "--out", "x"], "give --body"),
         (["test", "i2l_param_test_3dpw", "--body", "nowhere.npz"], "nowhere.npz"),
         (["test"], "nothing to test on"),
-        (["import", "nowhere.pth.tar", "--out", "x", "--body", "b"], "does not exist"),
-        (["export-official", "nowhere", "--out", "x", "--body", "b"], "no run folder"),
+        (["import", "nowhere.pth.tar", "--out", "x"], "nowhere.pth.tar does not exist"),
+        (["export-official", "nowhere", "--out", "x"], "nowhere is not a run folder"),
+        (["train", "posenet_human36J_train_human36", "--out", "x", "--device", "abacus"], "one of cpu"),
     ],
 )
 def test_wrong_commands_say_what_to_do(words, message, tmp_path, monkeypatch, capsys) -> None:

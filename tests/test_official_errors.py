@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from openhmr.cli import main
 from openhmr.errors import InputError
@@ -24,9 +23,7 @@ SUBJECT = "Human36M/annotations/Human36M_subject1_{}.json"
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
+def data(tmp_path: Path) -> Path:
     trees.human36m(tmp_path / "data" / "Human36M", BODY)
     BODY.save(tmp_path / "body.npz")
     return tmp_path / "data"

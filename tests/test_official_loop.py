@@ -12,67 +12,44 @@ import pytest
 import torch
 from torch import nn
 
-from openhmr.lab.training.optim import EpochPlan
 from openhmr.lab.training.tensorboard import EventFile, masked_crc
-from openhmr.lab.training.trainer import Running, Trainer
+from openhmr.lab.training.trainer import Trainer, train
+from tests.tiny_recipe import SumRecipe
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
-
-
-def trainer(folder: Path, **running) -> Trainer:
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
-    return Trainer(
-        network, EpochPlan(2, 4, 1e-2, (1,), 0.1, "adam"), folder, 1, torch.device("cpu"), Running(**running)
-    )
-
-
-def run(t: Trainer, until: int | None = None) -> list[float]:
-    """Learn the sum of three numbers; the losses of the steps."""
-    losses = []
-
-    def loss(step: int, _: torch.Generator) -> dict[str, torch.Tensor]:
-        x = torch.randn(16, 3, generator=torch.Generator().manual_seed(step))
-        with t.autocast():
-            out = t.model(x)
-        value = (out.float() - 5 * x.sum(1, keepdim=True)).square().mean()
-        losses.append(value.item())
-        return {"square": value}
-
-    t.run(loss, dict, until)
-    return losses
+def losses(folder: Path, until: int | None = None, **running) -> list[float]:
+    """Those of the steps that are taken in ``folder``."""
+    recipe = SumRecipe(**running)
+    train(recipe, folder, until)
+    return recipe.losses
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_autocast_stays_near_float32_and_resumes(precision, tmp_path) -> None:
-    exact = run(trainer(tmp_path / "exact"))
-    found = run(trainer(tmp_path / "half", precision=precision))
+    exact = losses(tmp_path / "exact")
+    found = losses(tmp_path / "half", precision=precision)
     assert found != exact and found == pytest.approx(exact, rel=0.05)
-    first = trainer(tmp_path / "cut", precision=precision, checkpoint_every=1)
-    head = run(first, 4)
-    again = trainer(tmp_path / "cut", precision=precision)
-    assert again.resume() and head + run(again) == found
+    head = losses(tmp_path / "cut", 4, precision=precision, checkpoint_every=1)
+    tail = SumRecipe(precision=precision)
+    again = Trainer(tail, tmp_path / "cut")
+    assert again.resume()
+    again.run()
+    assert head + tail.losses == found
     if precision == "fp16":  # it overflows at first; the smaller scale that was found is part of the state
-        assert again.scaler.get_scale() <= first.scaler.get_scale() < 65536
+        assert again.scaler.get_scale() < 65536
 
 
 def test_clipping_bounds_the_gradient(tmp_path) -> None:
     norms = {}
     for clip in (0.0, 0.5):
-        t = trainer(tmp_path / str(clip), clip_norm=clip)
-        run(t, 1)
-        norms[clip] = torch.stack([p.grad.norm() for p in t.network.parameters()]).norm().item()
+        loop = train(SumRecipe(clip_norm=clip), tmp_path / str(clip), 1)
+        norms[clip] = torch.stack([p.grad.norm() for p in loop.network.parameters()]).norm().item()
     assert norms[0.0] > 1 and norms[0.5] == pytest.approx(0.5, rel=1e-4)
 
 
 def test_compiled_network_learns_the_same(tmp_path) -> None:
-    assert run(trainer(tmp_path / "compiled", compile="aot_eager"), 3) == pytest.approx(
-        run(trainer(tmp_path / "plain"), 3), rel=1e-5
-    )
+    compiled = losses(tmp_path / "compiled", 3, compile="aot_eager")
+    assert compiled == pytest.approx(losses(tmp_path / "plain", 3), rel=1e-5)
 
 
 CODE = """
@@ -92,15 +69,12 @@ if len(sys.argv) > 2:
 def two_sets(folder: Path) -> list[float]:
     """Losses of four steps of stage 1 without what depends on the process (batch statistics, dropout),
     averaged over processes."""
-    from unittest.mock import patch
-
     from torch import distributed
 
     from openhmr.joints import COCO
     from openhmr.lab.config import build
-    from openhmr.lab.training.official import train
     from openhmr.lab.training.official_configs import Pose2MeshConfig
-    from openhmr.lab.training.pose2mesh import Pose2MeshTraining
+    from openhmr.lab.training.official_pose2mesh import Pose2MeshRecipe
     from tests.conftest import make_tiny_body
     from tests.official_items import LiftItems
 
@@ -108,30 +82,26 @@ def two_sets(folder: Path) -> list[float]:
     data = {
         "DATASET": {"train_list": ["COCO"], "target_joint_set": "coco", "workers": 0},
         "MODEL": {"name": "posenet", "posenet_hidden": 8},
+        "TRAIN": {"batch_size": 4, "end_epoch": 2, "lr_step": [1]},
     }
-    config = build(Pose2MeshConfig, data | {"TRAIN": {"batch_size": 4, "end_epoch": 2, "lr_step": [1]}})
-    body, losses = make_tiny_body(), []
-    with (
-        patch("openhmr.lab.training.trainer.plot_metrics", lambda _: None),
-    ):
-        work = Pose2MeshTraining(config, body, [LiftItems(body, COCO, COCO, 8)], None)
-        for module in work.network.modules():
-            if isinstance(module, nn.BatchNorm1d | nn.Dropout):
-                module.forward = lambda x: x  # type: ignore[method-assign]
-        original = work.loss
+    body, found = make_tiny_body(), []
 
-        def loss(trainer: Trainer, step: int) -> dict[str, torch.Tensor]:
-            terms = original(trainer, step)
+    class Watched(Pose2MeshRecipe):
+        def loss(self, model: nn.Module, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+            terms = super().loss(model, step, generator)
             value = terms["lift"].detach().clone()
             if distributed.is_initialized():
                 distributed.all_reduce(value)
                 value /= distributed.get_world_size()
-            losses.append(value.item())
+            found.append(value.item())
             return terms
 
-        work.loss = loss  # type: ignore[method-assign]
-        train(work, folder)
-    return losses
+    recipe = Watched(build(Pose2MeshConfig, data), body, [LiftItems(body, COCO, COCO, 8)], None)
+    for module in recipe.network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.Dropout):
+            module.forward = lambda x: x  # type: ignore[method-assign]
+    train(recipe, folder)
+    return found
 
 
 def test_two_processes_take_the_steps_of_one(tmp_path) -> None:
@@ -140,7 +110,8 @@ def test_two_processes_take_the_steps_of_one(tmp_path) -> None:
 
     script = tmp_path / "script.py"
     script.write_text(CODE)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     start += [str(script), str(tmp_path / "two"), "ddp"]
     done = subprocess.run(start, capture_output=True, text=True, env=environment)

@@ -14,10 +14,10 @@ from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36
 from openhmr.lab.config import build
 from openhmr.lab.training.batches import BalancedMix, Batches, GroupMix, seeded
-from openhmr.lab.training.official import train
 from openhmr.lab.training.official_configs import Pose2MeshConfig
-from openhmr.lab.training.optim import EpochPlan
-from openhmr.lab.training.pose2mesh import Pose2MeshTraining
+from openhmr.lab.training.official_pose2mesh import Pose2MeshRecipe
+from openhmr.lab.training.schedule import EpochPlan
+from openhmr.lab.training.trainer import train
 from tests.official_items import LiftItems
 
 BASE = {
@@ -33,21 +33,13 @@ BASE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    monkeypatch.setattr("openhmr.lab.training.trainer.plot_metrics", lambda folder: None)
-
-
 def config(**changes) -> Pose2MeshConfig:
     return build(Pose2MeshConfig, {k: BASE.get(k, {}) | changes.get(k, {}) for k in BASE | changes})
 
 
-def work(tiny_body, **changes) -> Pose2MeshTraining:
+def work(tiny_body, **changes) -> Pose2MeshRecipe:
     sets = [LiftItems(tiny_body, COCO, HUMAN36, n) for n in (6, 4)]
-    return Pose2MeshTraining(
-        config(**changes), tiny_body, sets, LiftItems(tiny_body, COCO, HUMAN36, 6, seed=1)
-    )
+    return Pose2MeshRecipe(config(**changes), tiny_body, sets, LiftItems(tiny_body, COCO, HUMAN36, 6, seed=1))
 
 
 STAGE1 = {"MODEL": {"name": "posenet"}, "DATASET": BASE["DATASET"] | {"target_joint_set": "coco"}}
@@ -88,7 +80,7 @@ def test_stage2_starts_from_stage1(tiny_body, tmp_path: Path) -> None:
     second.start_from_posenet(tmp_path)
     states_equal(first.network, second.network.pose_lifter)
     with pytest.raises(InputError, match="needs a posenet for human36"):
-        other = Pose2MeshTraining(
+        other = Pose2MeshRecipe(
             config(DATASET=BASE["DATASET"] | {"input_joint_set": "human36"}), tiny_body, [], None
         )
         other.start_from_posenet(tmp_path)
@@ -129,7 +121,7 @@ def test_error_of_an_epoch_is_the_mean_of_batches_or_of_samples(tiny_body) -> No
         assert found[True][name] != pytest.approx(found[False][name], rel=1e-5)
 
 
-def work_errors(run: Pose2MeshTraining, index: int) -> dict[str, float]:
+def work_errors(run: Pose2MeshRecipe, index: int) -> dict[str, float]:
     """The errors on one test sample."""
     whole = run.test
 

@@ -64,7 +64,7 @@ def read_run(folder: Path) -> Run:
             f"{file} is damaged: it is no JSON object with a config; train again, or restore it from a copy"
         )
     facts = {k: v for k, v in data.items() if k not in ("system", "config")}
-    if data.get("system") not in NETWORK_KEYS:
+    if not isinstance(data.get("system"), str) or data["system"] not in NETWORK_KEYS:
         raise InputError(
             f"{folder} is a run of system {data.get('system')!r}; known are {', '.join(NETWORK_KEYS)}"
         )

@@ -54,7 +54,10 @@ def trained_epoch(path: str | Path) -> int:
         return epoch if isinstance(epoch, int) else -1
     read_checkpoint(path)  # for its errors
     with safe_open(path, "pt") as file:
-        return int((file.metadata() or {}).get("epoch", -1))
+        epoch = (file.metadata() or {}).get("epoch", "-1")
+    if not epoch.removeprefix("-").isdecimal():
+        raise InputError(f"{path} is no readable checkpoint (its epoch is {epoch!r}); copy it again")
+    return int(epoch)
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
@@ -299,7 +302,7 @@ AVERAGE = "average."
 """How names of the averaged weights begin in the training state of a run folder."""
 
 
-def read_average(state: Path) -> tuple[dict[str, Tensor], dict[str, float]]:
+def read_average(state: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
     """The averaged weights in a run's ``state.safetensors``, and the ``step`` and ``seconds`` they took.
 
     Raises :class:`InputError` if the file is missing or damaged.
@@ -310,16 +313,16 @@ def read_average(state: Path) -> tuple[dict[str, Tensor], dict[str, float]]:
         )
     try:
         with safe_open(state, "pt") as file:
-            facts = {name: float((file.metadata() or {}).get(name, 0)) for name in ("step", "seconds")}
+            facts = {name: round(float((file.metadata() or {}).get(name, 0))) for name in ("step", "seconds")}
             weights = {k[len(AVERAGE) :]: file.get_tensor(k) for k in file.keys() if k.startswith(AVERAGE)}
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
         raise InputError(
             f"{state} is no readable training state ({error}); copy it again, or train again"
         ) from None
-    return weights, {name: round(value) for name, value in facts.items()}
+    return weights, facts
 
 
-def load_average(state: Path, module: nn.Module) -> dict[str, float]:
+def load_average(state: Path, module: nn.Module) -> dict[str, int]:
     """Load :func:`read_average` into ``module`` strictly; returns the facts."""
     weights, facts = read_average(state)
     _load_strictly(state, module, weights)

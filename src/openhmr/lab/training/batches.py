@@ -5,7 +5,6 @@ any number of training processes see the same samples (the original seeds nothin
 """
 
 import logging
-import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from openhmr.errors import InputError
-from openhmr.lab.device import rank_and_world
+from openhmr.lab.device import cores, loading_workers, rank_and_world
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +36,8 @@ class ItemSet(Protocol):
 
 
 class BalancedMix:
-    """Pose2Mesh's mixture: each position draws its set evenly; one epoch goes about once through the largest
-    for each set.
+    """Pose2Mesh's mixture: each position draws one of the sets, all equally often; an epoch has as many
+    positions as the largest set has samples, times the number of sets.
 
     ``sizes`` are the sets' lengths. A position below a whole multiple of a set's length takes the samples in
     turn, else any. Raises :class:`InputError` for an empty set.
@@ -58,10 +57,10 @@ class BalancedMix:
 
 
 class GroupMix:
-    """I2L-MeshNet's mixture: ``groups`` of lengths (3D sets, 2D sets), joined within a group and as many of
-    each group.
+    """I2L-MeshNet's mixture: ``groups`` of lengths (3D sets, 2D sets), concatenated within a group, and
+    equally many samples of each group.
 
-    A single group is gone through once. Raises :class:`InputError` for a group without samples.
+    An epoch of a single group is one pass over it. Raises :class:`InputError` for a group without samples.
     """
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
@@ -133,8 +132,8 @@ class Batches:
 
     Of several processes each gets its share of a batch of ``size``. A last batch with fewer than two samples
     a process is left out, since batch normalisation cannot work with it (the original stops there).
-    ``workers`` loading processes, at most one a core, work ahead. ``waited`` counts the seconds spent
-    waiting. Raises :class:`InputError` where no batch has two samples a process.
+    Up to ``workers`` loading processes work ahead (:func:`openhmr.lab.device.loading_workers`). ``waited``
+    counts the seconds spent waiting. Raises :class:`InputError` where no batch has two samples a process.
     """
 
     def __init__(
@@ -150,11 +149,8 @@ class Batches:
         device: torch.device | str = "cpu",
     ) -> None:
         self.positions, self.size, self.seed = _Positions(sets, mix, seed, skip_bad), size, seed
-        self.workers, self.shuffle, self.device = (
-            min(workers, os.cpu_count() or 1),
-            shuffle,
-            torch.device(device),
-        )
+        self.shuffle, self.device = shuffle, torch.device(device)
+        self.workers = loading_workers(workers, self.device.type, cores())
         self.rank, self.world = rank_and_world()
         least = 2 * self.world
         if min(len(mix), size) < least:
@@ -165,7 +161,9 @@ class Batches:
             )
         whole, rest = divmod(len(mix), size)
         self.per_epoch = whole + (rest >= least)
-        self.waited, self._next, self._stream = 0.0, -1, iter([])  # type: tuple[float, int, Iterator[Any]]
+        self.waited, self._next = 0.0, -1
+        self._stream: Iterator[Any] = iter([])
+        self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         started = time.perf_counter()
@@ -193,14 +191,14 @@ class Batches:
         """(epoch, position) of this process's samples of a step."""
         epoch, at = divmod(step, self.per_epoch)
         count = len(self.positions.mix)
-        order = np.arange(count) if not self.shuffle else self._order(epoch, count)
+        order = self._shuffled(epoch, count) if self.shuffle else np.arange(count)
         chosen = order[at * self.size : (at + 1) * self.size]
         return [(epoch, int(p)) for p in chosen[self.rank :: self.world]]
 
-    def _order(self, epoch: int, count: int) -> NDArray[np.int64]:
-        if getattr(self, "_kept", (None,))[0] != epoch:
-            self._kept = epoch, seeded(self.seed, epoch)[0].permutation(count)
-        return self._kept[1]
+    def _shuffled(self, epoch: int, count: int) -> NDArray[np.int64]:
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, seeded(self.seed, epoch)[0].permutation(count)
+        return self._order[1]
 
 
 class _Endless:

@@ -120,13 +120,15 @@ class Trainer:
                 tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
                 metadata = file.metadata()
             self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
+            self._take_over(tensors)
+            self.scaler.load_state_dict(json.loads(metadata.get("scaler", "{}")))
+        except InputError:
+            raise
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{self.state_path} is no readable training state ({error}); delete it, or choose another "
                 f"folder"
             ) from None
-        self._take_over(tensors)
-        self.scaler.load_state_dict(json.loads(metadata.get("scaler", "{}")))
         return True
 
     def _take_over(self, tensors: dict[str, Tensor]) -> None:
