@@ -7,7 +7,6 @@ cores
 
 import argparse
 import dataclasses
-import json
 import tempfile
 from pathlib import Path
 
@@ -15,8 +14,14 @@ import torch
 
 from openhmr.lab.models.pose2mesh.compact import CompactConfig
 from openhmr.lab.synth.poses import AS_RECORDED, Widening
-from openhmr.lab.training.compact import CompactRecipe, CompactTraining
-from openhmr.lab.training.trainer import Schedule, Trainer
+from openhmr.lab.training.compact_pose2mesh import (
+    CompactPose2MeshRun,
+    CompactPose2MeshTraining,
+    SkinnedStage,
+)
+from openhmr.lab.training.metrics_file import read_metrics
+from openhmr.lab.training.schedule import Schedule
+from openhmr.lab.training.trainer import train
 
 FULL = Widening()
 
@@ -48,14 +53,13 @@ def main() -> None:
     )
     print("| poses | MPJPE | PA-MPJPE | noisy MPJPE | noisy PA-MPJPE |\n|---|---|---|---|---|")
     for name, changes in variants(args.poses).items():
-        recipe = CompactRecipe(
+        config = CompactPose2MeshRun(
             "coco", args.motion, model=CompactConfig(hidden=512), stage1=schedule, **changes
         )  # type: ignore[arg-type]
-        work = CompactTraining(recipe, torch.device("cpu"))
+        recipe = SkinnedStage(CompactPose2MeshTraining(config, torch.device("cpu")))
         with tempfile.TemporaryDirectory() as folder:
-            trainer = Trainer(work.network, schedule, Path(folder) / "run", 1, torch.device("cpu"))
-            trainer.run(work.stage1_loss, work.evaluate)
-            row = json.loads((Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+            train(recipe, Path(folder))
+            row = read_metrics(Path(folder))[-1]
         keys = ("true_mpjpe", "true_pa_mpjpe", "noisy_mpjpe", "noisy_pa_mpjpe")
         print(f"| {name} | {' | '.join(f'{row[k]:.1f}' for k in keys)} |", flush=True)
 

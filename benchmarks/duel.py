@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -40,12 +40,16 @@ from openhmr.lab.synth.crops import LIXELS, CropBatch
 from openhmr.lab.synth.motion import TEST_SUBJECTS, load_motion
 from openhmr.lab.synth.noise2d import TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Skeleton
-from openhmr.lab.training import compact_i2l
-from openhmr.lab.training.compact import CompactRecipe, CompactTraining
-from openhmr.lab.training.compact import train as train_compact
-from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LTraining, restore
-from openhmr.lab.training.optim import EpochPlan
-from openhmr.lab.training.trainer import Schedule, Trainer
+from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LRun, restore
+from openhmr.lab.training.compact_pose2mesh import (
+    CompactPose2MeshRun,
+    CompactPose2MeshTraining,
+    RefinedStage,
+    SkinnedStage,
+)
+from openhmr.lab.training.recipe import Recipe, Running
+from openhmr.lab.training.schedule import EpochPlan, Schedule
+from openhmr.lab.training.trainer import train
 from tests.twins import PlainPose2Mesh
 
 SEED = 1
@@ -56,16 +60,45 @@ TESTS = {"true 2D": NoiseLevel(), "noisy 2D, 0.3 of it": NoiseLevel(share=1.0, s
 TEST_POSES = 1024
 
 
-class Clock:
-    """Called as a trainer's ``evaluate``: the processor seconds since its last call, for
-    ``metrics.jsonl``."""
+class Timed(Recipe):
+    """A recipe whose evaluation is the processor seconds since the last one, for ``metrics.jsonl``."""
 
-    def __init__(self) -> None:
+    last = 0.0
+
+    def initialise(self) -> None:
         self.last = time.process_time()
 
-    def __call__(self) -> dict[str, float]:
-        before, self.last = self.last, time.process_time()
+    def evaluate(self) -> dict[str, float]:
+        before, self.last = self.last or time.process_time(), time.process_time()
         return {"core_seconds": self.last - before}
+
+
+class Rival(Timed):
+    """The official form of a network on the data of a compact one; ``terms`` are its losses."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        plan: EpochPlan,
+        seed: int,
+        terms: Callable[[int, torch.Generator], dict[str, Tensor]],
+    ) -> None:
+        self.network, self.plan, self.running, self.terms = network, plan, Running(seed), terms
+
+    def loss(self, model: nn.Module, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return self.terms(step, generator)
+
+
+class TimedSkinned(Timed, SkinnedStage):
+    pass
+
+
+class TimedRefined(Timed, RefinedStage):
+    pass
+
+
+class TimedI2L(Timed, CompactI2LRecipe):
+    pass
 
 
 def core_seconds(folder: Path) -> float:
@@ -109,9 +142,11 @@ def standardised(pose2d: Tensor) -> Tensor:
 
 
 class OfficialPose2Mesh:
-    """PoseNet, then all of Pose2Mesh, on the pairs that a :class:`CompactTraining` draws."""
+    """PoseNet, then all of Pose2Mesh, on the pairs that a :class:`CompactPose2MeshTraining` draws."""
 
-    def __init__(self, work: CompactTraining, level: str, steps: tuple[int, int], batch: int) -> None:
+    def __init__(
+        self, work: CompactPose2MeshTraining, level: str, steps: tuple[int, int], batch: int
+    ) -> None:
         self.work, self.batch = work, batch
         whole = open_body()
         self.body: Body = whole.at_level("coarse") if level == "coarse" else whole
@@ -152,15 +187,13 @@ class OfficialPose2Mesh:
     def train(self, folder: Path) -> None:
         lifter, network = self.network.pose_lifter, self.network
         for i, (part, loss) in enumerate(((lifter, self.stage1), (network, self.stage2))):
-            trainer = Trainer(part, self.plans[i], folder / f"stage{i + 1}", SEED + i, CPU)
-            trainer.resume()
-            trainer.run(loss, Clock())
+            train(Rival(part, self.plans[i], SEED + i, loss), folder / f"stage{i + 1}")
         self.network.eval()
 
 
 def compact_pose2mesh(
     args: argparse.Namespace, folder: Path, steps: tuple[int, int], batch: int
-) -> CompactTraining:
+) -> CompactPose2MeshTraining:
     """Set up, and trained if ``steps`` are any."""
     one, two = (
         Schedule(
@@ -168,12 +201,11 @@ def compact_pose2mesh(
         )
         for n, lr in zip(steps, (1e-3, 3e-4), strict=True)
     )
-    work = CompactTraining(
-        CompactRecipe("coco", args.motion, seed=SEED, noise=NOISE, stage1=one, stage2=two), CPU
-    )
-    work.evaluate = Clock()  # type: ignore[method-assign]
-    train_compact(work, folder)
-    work.network.eval()
+    config = CompactPose2MeshRun("coco", args.motion, seed=SEED, noise=NOISE, stage1=one, stage2=two)
+    work = CompactPose2MeshTraining(config, CPU)
+    train(TimedSkinned(work), folder / "stage1")
+    work.network.pose_net.requires_grad_(False)
+    train(TimedRefined(work), folder / "stage2")
     return work
 
 
@@ -222,9 +254,9 @@ def pose2mesh(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
 
 
 class OfficialI2L:
-    """The lixel stage on ResNet-18s, on the crops that a :class:`CompactI2LTraining` draws."""
+    """The lixel stage on ResNet-18s, on the crops that a :class:`CompactI2LRecipe` draws."""
 
-    def __init__(self, work: CompactI2LTraining, steps: int) -> None:
+    def __init__(self, work: CompactI2LRecipe, steps: int) -> None:
         self.work, body = work, open_body().at_level("coarse")
         torch.manual_seed(SEED)
         regressor = work.regressor[HUMAN36.size :].numpy()
@@ -255,13 +287,10 @@ class OfficialI2L:
         }
 
     def train(self, folder: Path) -> None:
-        trainer = Trainer(self.network, self.plan, folder, SEED, CPU)
-        trainer.resume()
-        trainer.run(self.loss, Clock())
-        self.network.eval()
+        train(Rival(self.network, self.plan, SEED, self.loss), folder)
 
 
-def recovered(work: CompactI2LTraining, lixels: Callable[[Tensor], Tensor]) -> dict[str, float]:
+def recovered(work: CompactI2LRecipe, lixels: Callable[[Tensor], Tensor]) -> dict[str, float]:
     """Errors (mm) of the lixel mesh on the held-out crops, at the true distance (the original has
     RootNet's)."""
     held, parts = work.held, []
@@ -290,11 +319,9 @@ def i2l(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
         evaluate_every=max(1, steps // 10),
         checkpoint_every=max(1, steps // 2),
     )
-    work = CompactI2LTraining(
-        CompactI2LRecipe(args.pictures, args.test, seed=SEED, schedule=schedule, lifter=args.lifter), CPU
-    )
-    work.evaluate = Clock()  # type: ignore[method-assign]
-    compact_i2l.train(work, out / "compact")
+    config = CompactI2LRun(args.pictures, args.test, seed=SEED, schedule=schedule, lifter=args.lifter)
+    work = TimedI2L(config, CPU)
+    train(work, out / "compact")
     rival = OfficialI2L(work, steps)
     rival.train(out / "official")
     picture, rows = torch.rand(1, 3, 256, 256), []
