@@ -78,7 +78,10 @@ def test_graph_convolution_is_chebyshevs() -> None:
     w0, w1, w2 = (weight[i * 7 : i * 7 + 7].T for i in range(3))
     b0, b1, b2 = (bias[i * 7 : i * 7 + 7] for i in range(3))
     lap, z = torch.as_tensor(dense), x.double()
-    product = lambda y: torch.einsum("uv,vbf->ubf", lap, y)
+
+    def product(y: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("uv,vbf->ubf", lap, y)
+
     p0, p1, p2 = z @ w0 + b0, z @ w1 + b1, z @ w2 + b2
     expected = p0 + product(p1) + 2 * product(product(p2)) - p2
     out = conv(x, graph)
@@ -121,7 +124,10 @@ def test_girth_keeps_bones_and_restores_what_lies_across() -> None:
     assert (girth(rigid) - rigid).abs().max() < 1e-5
     shrunk = torch.cat([r @ torch.diag(torch.tensor([0.9, 0.6, 0.5])), t], -1)
     full = girth(shrunk.transpose(1, 2)).transpose(1, 2)
-    at = lambda m, p: (m[..., :3] @ p[..., None] + m[..., 3:])[..., 0]
+
+    def at(m: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        return (m[..., :3] @ p[..., None] + m[..., 3:])[..., 0]
+
     assert (at(full, rest) - at(shrunk, rest)).abs().max() < 1e-5
     elbow, wrist = 18, 20
     assert (at(full, rest[[wrist] * 24]) - at(shrunk, rest[[wrist] * 24]))[:, elbow].abs().max() < 1e-5
@@ -313,6 +319,14 @@ def test_damaged_run_folders_are_refused(
     (tmp_path / "config.json").write_bytes(content)
     assert main(["lab", "export", str(tmp_path), "--out", str(tmp_path / "x.onnx")]) == 2
     assert capsys.readouterr().err.startswith("error: ") and not (tmp_path / "x.onnx").exists()
+
+
+def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for out, reason in ((tmp_path, "it is a folder"), (tmp_path / "no" / "x.onnx", "there is no folder")):
+        assert main(["lab", "export", str(tmp_path / "run"), "--out", str(out)]) == 2
+        assert f"error: {out} cannot be written: {reason}" in capsys.readouterr().err
 
 
 def test_devices() -> None:

@@ -258,7 +258,7 @@ def test_two_processes_train_together(shards: Path, tmp_path: Path) -> None:
         "--nproc-per-node",
         "2",
         "-m",
-        "openhmr.cli",
+        "openhmr",
         "lab",
         "train",
     ]
@@ -329,7 +329,10 @@ def test_contradicting_views_are_not_averaged() -> None:
         good = network(torch.rand(1, 3, 256, 256))
     mirrored = Mirrored(network, body)
     across = mirrored.across["vertices"]
-    back = lambda x: torch.cat([64 - x[..., :1], x[..., 1:]], -1)
+
+    def back(x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([64 - x[..., :1], x[..., 1:]], -1)
+
     template = torch.as_tensor(body.v_template[body.level("coarse").vertex_ids], dtype=torch.float32)
     mesh = torch.rand(1, len(across), 3) + template * 30 + 32
     plain = good | {"vertices_lixel": mesh, "vertices_sigma": torch.full_like(mesh, 2.0)}

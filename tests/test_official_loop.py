@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from openhmr.errors import InputError
+from openhmr.lab.training.schedule import Schedule
 from openhmr.lab.training.tensorboard import EventFile, masked_crc
 from openhmr.lab.training.trainer import Trainer, train
 from tests.tiny_recipe import SumRecipe
@@ -50,6 +52,24 @@ def test_clipping_bounds_the_gradient(tmp_path) -> None:
 def test_compiled_network_learns_the_same(tmp_path) -> None:
     compiled = losses(tmp_path / "compiled", 3, compile="aot_eager")
     assert compiled == pytest.approx(losses(tmp_path / "plain", 3), rel=1e-5)
+
+
+def test_damaged_states_end_in_one_sentence(tmp_path) -> None:
+    """Whatever a byte of the header becomes: the state is refused by name, or read."""
+    train(SumRecipe(plan=Schedule(steps=2, batch=1, average=0.5)), tmp_path, 1)
+    path = tmp_path / "state.safetensors"
+    good, refused = path.read_bytes(), 0
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        content = bytearray(good)
+        content[rng.integers(8 + int.from_bytes(good[:8], "little"))] = rng.integers(256)
+        path.write_bytes(bytes(content))
+        try:
+            Trainer(SumRecipe(plan=Schedule(steps=2, batch=1, average=0.5)), tmp_path).resume()
+        except InputError as error:
+            assert str(error).startswith(str(path))
+            refused += 1
+    assert refused > 200
 
 
 CODE = """

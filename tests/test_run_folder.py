@@ -9,6 +9,10 @@ import pytest
 
 from openhmr.errors import InputError
 from openhmr.lab.run_folder import begin_run, read_run, weights_file
+from tests.conftest import make_tiny_body
+
+BODY = make_tiny_body()
+OTHER = replace(BODY, v_template=BODY.v_template + 1)
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Config:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    begin_run(tmp_path, "compact_pose2mesh", Config(), {"body": "b", "precision": "bf16"})
+    begin_run(tmp_path, "compact_pose2mesh", Config(), BODY, precision="bf16")
     run = read_run(tmp_path)
     assert run.system == "compact_pose2mesh" and run.config["model"]["hidden"] == 8
     assert run.config["pair"] == [1, 2] and run.facts["precision"] == "bf16"
@@ -52,35 +56,35 @@ def test_older_runs_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     older = {"joint_set": "coco", "lr": 0.1, "pair": [1, 2], "model": {"hidden": 8}, "torch": "2"}
     (tmp_path / "config.json").write_text(json.dumps(older))
     (tmp_path / "state.safetensors").touch()
-    begin_run(tmp_path, "compact_pose2mesh", Config(), {"body": "b"})
-    assert not caplog.text and read_run(tmp_path).facts["body"] == "b"
+    begin_run(tmp_path, "compact_pose2mesh", Config(), BODY)
+    assert not caplog.text and read_run(tmp_path).facts["body"] == BODY.content_hash()
 
 
 def test_changed_settings_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    begin_run(tmp_path, "compact_pose2mesh", Config(), {})
-    begin_run(tmp_path, "compact_pose2mesh", replace(Config(), lr=0.3), {})
+    begin_run(tmp_path, "compact_pose2mesh", Config(), BODY)
+    begin_run(tmp_path, "compact_pose2mesh", replace(Config(), lr=0.3), BODY)
     assert not caplog.text  # nothing is trained yet
     (tmp_path / "stage1").mkdir()
     (tmp_path / "stage1" / "state.safetensors").touch()
     with caplog.at_level(logging.WARNING):
-        begin_run(tmp_path, "compact_pose2mesh", replace(Config(), lr=0.2, pair=(1, 3)), {})
+        begin_run(tmp_path, "compact_pose2mesh", replace(Config(), lr=0.2, pair=(1, 3)), BODY)
     assert "goes on with changed settings: lr 0.3 -> 0.2, pair [1, 2] -> [1, 3]" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("system", "config", "facts", "said"),
+    ("system", "config", "body", "said"),
     [
-        ("compact_i2l", Config(), {}, "system 'compact_pose2mesh', not 'compact_i2l'"),
-        ("compact_pose2mesh", Config(joint_set="human36"), {}, "joint_set 'coco', not 'human36'"),
-        ("compact_pose2mesh", Config(model=Model(9)), {}, "model.hidden 8, not 9"),
-        ("compact_pose2mesh", Config(), {"body": "c"}, "body 'b', not 'c'"),
+        ("compact_i2l", Config(), BODY, "system 'compact_pose2mesh', not 'compact_i2l'"),
+        ("compact_pose2mesh", Config(joint_set="human36"), BODY, "joint_set 'coco', not 'human36'"),
+        ("compact_pose2mesh", Config(model=Model(9)), BODY, "model.hidden 8, not 9"),
+        ("compact_pose2mesh", Config(), OTHER, f"body {BODY.content_hash()!r}, not {OTHER.content_hash()!r}"),
     ],
 )
-def test_another_network_is_refused(tmp_path: Path, system: str, config: Config, facts, said: str) -> None:
-    begin_run(tmp_path, "compact_pose2mesh", Config(), {"body": "b"})
+def test_another_network_is_refused(tmp_path: Path, system: str, config: Config, body, said: str) -> None:
+    begin_run(tmp_path, "compact_pose2mesh", Config(), BODY)
     before = (tmp_path / "config.json").read_bytes()
     with pytest.raises(InputError, match="run of another network") as refusal:
-        begin_run(tmp_path, system, config, facts)
+        begin_run(tmp_path, system, config, body)
     assert said in str(refusal.value) and (tmp_path / "config.json").read_bytes() == before
 
 

@@ -9,16 +9,21 @@ from pathlib import Path
 from openhmr.errors import InputError
 
 
+def check_file(path: Path) -> None:
+    """Raises :class:`InputError` where no file can be written to ``path``; the system would say so later, and
+    name the temporary file."""
+    if path.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary sibling of ``path`` (same suffix); rename it to ``path`` on success, delete it on
     failure. Raises :class:`InputError` where no such file can be."""
     path = Path(path)
-    # Said here, where the path is the caller's: the system would name the temporary file.
-    if path.is_dir():
-        raise InputError(f"{path} cannot be written: it is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+    check_file(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)

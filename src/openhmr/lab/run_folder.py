@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab.config import MAX_BYTES
@@ -71,21 +72,22 @@ def read_run(folder: Path) -> Run:
     return Run(data["system"], data["config"], facts)
 
 
-def begin_run(folder: Path, system: str, config: Any, facts: Mapping[str, Any]) -> None:
-    """Write ``config.json`` of a run that begins or goes on: the dataclass ``config``, ``facts``, versions,
-    machine and the commit of a checkout.
+def begin_run(folder: Path, system: str, config: Any, body: Body, **facts: Any) -> None:
+    """Write ``config.json`` of a run that begins or goes on: the dataclass ``config``, the network's body by
+    its hash, ``facts``, versions, machine and the commit of a checkout.
 
     Settings that differ from those the run began with are logged. Raises :class:`InputError` if the folder
     is the run of another network, which would be overwritten.
     """
-    new = Run(system, json.loads(json.dumps(asdict(config))), dict(facts))
+    new = Run(system, json.loads(json.dumps(asdict(config))))
     if (folder / "config.json").is_file():
-        changed = _check_same_network(folder, read_run(folder), new)
+        changed = _check_same_network(folder, read_run(folder), new, body)
         if changed and any(folder.rglob(STATE)):
             log.warning("%s goes on with changed settings: %s", folder, ", ".join(changed))
     content = {
         "system": system,
         "config": new.config,
+        "body": body.content_hash(),
         **facts,
         "versions": {name: version(name) for name in ("openhmr", "numpy", "scipy", "torch")},
         "python": platform.python_version(),
@@ -98,12 +100,12 @@ def begin_run(folder: Path, system: str, config: Any, facts: Mapping[str, Any]) 
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _check_same_network(folder: Path, old: Run, new: Run) -> list[str]:
+def _check_same_network(folder: Path, old: Run, new: Run, body: Body) -> list[str]:
     """The settings that changed, as text. Raises :class:`InputError` if the network is one of them."""
     said = [f"system {old.system!r}, not {new.system!r}"] if old.system != new.system else []
-    bodies = [run.facts["body"] for run in (old, new) if "body" in run.facts]
-    if not said and len(set(bodies)) > 1:
-        said.append(f"body {bodies[0]!r}, not {bodies[1]!r}")
+    known = old.facts.get("body")
+    if not said and known is not None and not (isinstance(known, str) and body.matches(known)):
+        said.append(f"body {known!r}, not {body.content_hash()!r}")
     changed, before = [], dict(_leaves(old.config))
     for key, value in _leaves(new.config):
         # A key that the older file does not have yet is no change.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openhmr.errors import InputError
+from openhmr.io.atomic import check_file
 from openhmr.lab.cli.options import add_bodies, sources
 from openhmr.lab.run_folder import begin_run, read_run, weights_file
 from openhmr.lab.training.datasets import Sources
@@ -25,8 +26,7 @@ def import_weights(args: argparse.Namespace) -> None:
     system, config = read_config(config_of(found, args.file, args.stage, args.joints))
     recipe = official_recipe(system, config, sources(args, None, system))
     recipe.load(args.file)
-    facts = {"body": recipe.body.content_hash(), "imported_from": Path(args.file).name}
-    begin_run(args.out, system, config, facts)
+    begin_run(args.out, system, config, recipe.body, imported_from=Path(args.file).name)
     recipe.save(args.out / "final.safetensors", found.epoch)
     print(f"wrote {args.out}: {found.family}, {found.joints} joints, epoch {found.epoch}")
 
@@ -56,6 +56,7 @@ def export_official(args: argparse.Namespace) -> None:
     from openhmr.lab.models.checkpoint import export_official as write
     from openhmr.lab.training.systems import trained_recipe
 
+    check_file(args.out)
     recipe = trained_recipe(args.run_folder, _sources_of(args))
     key = I2L_KEY if recipe.info.family == "i2l_meshnet" else POSE2MESH_KEY
     write(args.out, recipe.network, key, trained_epoch(weights_file(args.run_folder)))
@@ -64,6 +65,7 @@ def export_official(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """A run folder's weights as ONNX."""
+    check_file(args.out)  # before minutes of calibration
     system = read_run(args.run_folder).system
     if system == "compact_i2l":
         from openhmr.lab.export import compact_i2l

@@ -33,7 +33,6 @@ from openhmr.predict.coarse_mesh import coarse_regressor
 log = logging.getLogger(__name__)
 
 
-
 @dataclass(frozen=True)
 class CompactPose2MeshRun:
     """Everything that defines a run of the compact model."""

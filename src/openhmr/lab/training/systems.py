@@ -64,8 +64,7 @@ def run(system: str, config: Any, sources: Sources | None, device: torch.device,
     body = open_body() if sources is None else sources.body
     for name, recipe in SYSTEMS[system].stages(config, sources, device):
         if is_first():
-            facts = {"body": body.content_hash(), "precision": recipe.precision.name}
-            begin_run(folder, system, config, facts)
+            begin_run(folder, system, config, body, precision=recipe.precision.name)
         train(recipe, folder / name)
     return recipe
 
