@@ -40,7 +40,8 @@ from openhmr.lab.synth.crops import LIXELS, CropBatch
 from openhmr.lab.synth.motion import TEST_SUBJECTS, load_motion
 from openhmr.lab.synth.noise2d import TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Skeleton
-from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LRun, restore
+from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LRun
+from openhmr.lab.training.compact_i2l_losses import restore
 from openhmr.lab.training.compact_pose2mesh import (
     CompactPose2MeshRun,
     CompactPose2MeshTraining,
@@ -259,7 +260,7 @@ class OfficialI2L:
     def __init__(self, work: CompactI2LRecipe, steps: int) -> None:
         self.work, body = work, open_body().at_level("coarse")
         torch.manual_seed(SEED)
-        regressor = work.regressor[HUMAN36.size :].numpy()
+        regressor = work.losses.regressor[HUMAN36.size :].numpy()
         self.network = I2LMeshNet(Kind(lambda _: regressor, 1.0), "lixel", body, 18)
         for parameter in self.network.param_regressor.parameters():
             parameter.requires_grad_(False)
@@ -299,7 +300,7 @@ def recovered(work: CompactI2LRecipe, lixels: Callable[[Tensor], Tensor]) -> dic
             part = CropBatch(**{k: v[i : i + 25] for k, v in vars(held).items()})
             parts.append(restore(lixels(part.image), part.scale_m, part))
     mesh, truth = (1000 * x.numpy() for x in (torch.cat(parts), held.points_m))
-    joints, target = (work.human36.numpy() @ mesh, 1000 * held.human36_m.numpy())
+    joints, target = (work.losses.human36.numpy() @ mesh, 1000 * held.human36_m.numpy())
     vertex = mean_distance(root_relative(mesh, joints[:, 0]), root_relative(truth, target[:, 0]))
     errors = {
         "MPJPE": mpjpe(joints, target, HUMAN36),

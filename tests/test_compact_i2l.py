@@ -28,7 +28,8 @@ from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2LConfig, six_d
 from openhmr.lab.models.i2l_meshnet.compact_parts import JointVolume, VertexHead, near
 from openhmr.lab.synth.crops import Pictures
-from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LRun, restore, untrained
+from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LRun, untrained
+from openhmr.lab.training.compact_i2l_losses import restore
 from openhmr.lab.training.metrics_file import read_metrics
 from openhmr.lab.training.schedule import Schedule
 from openhmr.lab.training.trainer import Trainer, train
@@ -169,11 +170,13 @@ def test_lixel_targets_lead_back_to_the_mesh(training: CompactI2LRecipe) -> None
     targets."""
     batch = training.source.draw(24, 0, 0)
     restored = restore(batch.vertices, batch.scale_m, batch)
-    restored = restored - (training.human36 @ restored)[:, :1]
+    restored = restored - (training.losses.human36 @ restored)[:, :1]
     torch.testing.assert_close(restored, batch.points_m, atol=1e-4, rtol=0)
-    r, t = training.skeleton.transforms(batch.rotations, batch.betas)
-    skinned = training.skeleton.vertices(r, t, batch.betas)
-    torch.testing.assert_close(skinned - training.human36[:1] @ skinned, batch.points_m, atol=1e-4, rtol=0)
+    r, t = training.losses.skeleton.transforms(batch.rotations, batch.betas)
+    skinned = training.losses.skeleton.vertices(r, t, batch.betas)
+    torch.testing.assert_close(
+        skinned - training.losses.human36[:1] @ skinned, batch.points_m, atol=1e-4, rtol=0
+    )
 
 
 def test_a_batch_depends_on_seed_and_step_only(training: CompactI2LRecipe) -> None:

@@ -154,7 +154,7 @@ class I2LConfig:
     use_gt_info: bool = False
     """Test with the annotated boxes and root depths instead of RootNet's."""
     weight_path: str = ""
-    """What `openhmr lab test` loads, unless told otherwise: a run folder or a snapshot."""
+    """What is tested where nothing else is given: a run folder or a snapshot."""
     num_thread: int = 30
     continue_from: str = ""
     """Run folder or snapshot to go on from, as ``--continue`` does: the lixel run of a param run."""

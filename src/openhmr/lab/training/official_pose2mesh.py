@@ -79,36 +79,40 @@ class Pose2MeshRecipe(OfficialRecipe):
         self.info = checkpoint_info(config, body, self.network)
         self.regressor = np.zeros((0, 0)) if config.posenet_only else body.joint_regressor(self.target_set)
         self.regressor_tensor = torch.tensor(self.regressor, dtype=torch.float32, device=self.device)
-        t, m = config.TRAIN, config.MODEL
+        m = config.MODEL
         self.loss_config = LossConfig(
             m.normal_loss_weight,
             m.edge_loss_weight,
             m.joint_loss_weight,
             m.joint_loss_weight,
-            t.edge_loss_start,
+            config.TRAIN.edge_loss_start,
         )
         if train:
-            self.batches = Batches(
-                train,
-                BalancedMix([self.limited(len(s)) for s in train]),
-                max(1, t.batch_size // len(train)) * len(train),
-                config.RUN.seed,
-                workers=config.DATASET.workers,
-                shuffle=t.shuffle,
-                skip_bad=config.RUN.skip_bad,
-                device=self.device,
-            )
-            self.plan = EpochPlan(
-                t.end_epoch,
-                self.batches.per_epoch,
-                t.lr,
-                t.lr_step,
-                t.lr_factor,
-                t.optimizer,
-                t.begin_epoch - 1,
-                config.RUN.checkpoint_every,
-                t.print_freq,
-            )
+            self._train_on(train)
+
+    def _train_on(self, sets: Sequence[ItemSet]) -> None:
+        t, run = self.config.TRAIN, self.running
+        self.batches = Batches(
+            sets,
+            BalancedMix([self.limited(len(s)) for s in sets]),
+            max(1, t.batch_size // len(sets)) * len(sets),
+            run.seed,
+            workers=self.config.DATASET.workers,
+            shuffle=t.shuffle,
+            skip_bad=run.skip_bad,
+            device=self.device,
+        )
+        self.plan = EpochPlan(
+            t.end_epoch,
+            self.batches.per_epoch,
+            t.lr,
+            t.lr_step,
+            t.lr_factor,
+            t.optimizer,
+            t.begin_epoch - 1,
+            run.checkpoint_every,
+            t.print_freq,
+        )
 
     @property
     def weight_path(self) -> str:
@@ -202,12 +206,12 @@ class Pose2MeshRecipe(OfficialRecipe):
             surface.append(
                 mean_distance(root_relative(vertices, joints[:, 0]), root_relative(truth, target[:, 0]))
             )
-        mean = (
-            (lambda parts: float(np.mean([p.mean() for p in parts])))
-            if self.config.QUIRKS.mean_of_batches
-            else (lambda parts: float(np.concatenate(parts).mean()))
-        )
-        return {"joint": mean(joint)} | ({"surface": mean(surface)} if surface else {})
+        return {name: self._mean(parts) for name, parts in (("joint", joint), ("surface", surface)) if parts}
+
+    def _mean(self, batches: list[NDArray]) -> float:
+        if self.config.QUIRKS.mean_of_batches:
+            return float(np.mean([errors.mean() for errors in batches]))
+        return float(np.concatenate(batches).mean())
 
     def save_sample(self, folder: Path, epoch: int) -> NDArray[np.uint8]:
         """Picture (and mesh) of the first test sample; also returned."""
