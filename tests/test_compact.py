@@ -244,6 +244,29 @@ def test_both_precisions_train(config: CompactPose2MeshRun) -> None:
     assert losses["bf16"]["pose"] != losses["float32"]["pose"]
 
 
+def test_the_command_trains_records_and_says_what_changed(
+    config: CompactPose2MeshRun,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = dataclasses.asdict(config) | {"precision": "float32"}
+    (tmp_path / "small.yml").write_text(json.dumps(json.loads(json.dumps(data))))
+    command = ["lab", "train", str(tmp_path / "small.yml"), "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers.keys() == {"true_mpjpe", "true_pa_mpjpe", "noisy_mpjpe", "noisy_pa_mpjpe"}
+    run = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert run["system"] == "compact_pose2mesh" and run["precision"] == "float32"
+    assert run["config"]["stage1"]["steps"] == 6 and run["body"] == open_body().content_hash()
+    assert {p.name for p in (tmp_path / "run" / "stage2").iterdir()} >= {"state.safetensors", "metrics.png"}
+    assert main([*command, "--set", "stage2.lr=0.5"]) == 0  # finished: the same weights, the same errors
+    assert json.loads(capsys.readouterr().out) == numbers
+    assert "goes on with changed settings: stage2.lr 0.0003 -> 0.5" in caplog.text
+    assert main([*command, "--set", "joint_set=human36"]) == 2
+    assert "joint_set 'coco', not 'human36'" in capsys.readouterr().err
+
+
 def test_four_samples_are_learned_by_heart(config: CompactPose2MeshRun) -> None:
     work = CompactPose2MeshTraining(dataclasses.replace(config, joint_set="human36"), torch.device("cpu"))
     batch = work.source(4, torch.Generator().manual_seed(0))

@@ -13,9 +13,12 @@ from openhmr.lab.precision import FLOAT32, choose_precision, has_bfloat16
 def test_auto_follows_the_hardware_and_says_so(
     hardware: bool, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    precision = choose_precision("auto", "cpu", hardware)
     with caplog.at_level(logging.INFO, "openhmr.lab"):
-        precision = choose_precision("auto", "cpu", hardware)
-    assert precision.name == name and f"computing in {name} on cpu" in caplog.text
+        precision.announce()
+    has = "has" if hardware else "has no"
+    assert precision.name == name
+    assert f"computing in {name}; this cpu {has} bfloat16 instructions" in caplog.text
     with precision.autocast():
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if hardware else torch.float32)
@@ -26,7 +29,9 @@ def test_auto_follows_the_hardware_and_says_so(
 @pytest.mark.parametrize("wish", ["float32", "bf16", "fp16"])
 @pytest.mark.parametrize("hardware", [True, False])
 def test_a_wish_is_granted(wish, hardware: bool, caplog: pytest.LogCaptureFixture) -> None:
-    assert choose_precision(wish, "cpu", hardware).name == wish
+    precision = choose_precision(wish, "cpu", hardware)
+    precision.announce()
+    assert precision.name == wish
     slow = "up to 100 times slower" in caplog.text
     assert slow is (wish == "bf16" and not hardware)
 

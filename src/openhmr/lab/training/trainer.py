@@ -30,6 +30,8 @@ def train(recipe: Recipe, folder: Path, until: int | None = None) -> "Trainer":
     """Run a recipe in ``folder``, or go on where it stopped there, bit for bit, up to step ``until``
     (default: the end of its plan). The network ends in evaluation mode, with the averaged weights where its
     plan has an average. Raises :class:`InputError` if the folder holds the state of another network."""
+    if is_first():
+        recipe.precision.announce()
     loop = Trainer(recipe, folder)
     if loop.resume():
         log.info("%s goes on at step %d", folder, loop.step)
