@@ -236,7 +236,7 @@ TABLES: dict[str, Rows] = {
         ),
         (
             "switches of the quirks",
-            "data_quirks::test_page_names_every_switch data_quirks::test_every_switch_is_set_by_a_test",
+            "data_quirks::test_pages_name_every_switch data_quirks::test_every_switch_is_set_by_a_test",
         ),
         (
             "training, test, resuming, ONNX and a result, from files",

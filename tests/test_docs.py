@@ -1,0 +1,63 @@
+"""The pages: links lead somewhere, paths and sections that are named exist, snippets run."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "openhmr"
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md"), *SOURCE.rglob("*.md")]
+CODE = [p for folder in ("src", "tests", "benchmarks", "examples") for p in (ROOT / folder).rglob("*.py")]
+OUTSIDE = re.compile(r"https?://|mailto:")
+
+
+def sections(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+
+
+def anchor(title: str) -> str:
+    """The anchor that a heading gets: lower case, hyphens for spaces, no other marks."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def cited(text: str) -> Iterator[tuple[str, str]]:
+    """Each page of the originals that ``text`` cites, with the words that follow "PAGE.md, "."""
+    words = " ".join(re.sub(r"^\s*#", " ", text, flags=re.MULTILINE).split())
+    for found in re.finditer(r"docs/originals/(\w+)\.md(?:, )?", words):
+        yield found[1], words[found.end() : found.end() + 80] if found[0].endswith(" ") else ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_to_files_and_sections(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if OUTSIDE.match(target):
+            continue
+        name, _, section = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), f"{page.name} links to {target}"
+        assert not section or section in map(anchor, sections(file)), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_named_files_of_the_repository_exist(page: Path) -> None:
+    """Paths in backticks that begin with a folder of the repository or of the package."""
+    folders = {p.name for p in (*ROOT.iterdir(), *SOURCE.iterdir()) if p.is_dir()} - {"out"}
+    for path in re.findall(r"`([\w.]+(?:/[\w.]+)+)`", page.read_text()):
+        if path.split("/")[0] in folders:
+            assert (ROOT / path).exists() or (SOURCE / path).exists(), f"{page.name} names {path}"
+
+
+def test_cited_sections_of_the_originals_exist() -> None:
+    """"docs/originals/PAGE.md, Section" everywhere, "Section and Section" too."""
+    pages = {p.stem: sections(p) for p in (ROOT / "docs" / "originals").glob("*.md")}
+    count = 0
+    for path in CODE:
+        for page, words in cited(path.read_text()):
+            if path != Path(__file__):
+                assert page in pages, f"{path} cites {page}.md"
+                known = any(words.startswith(title) for title in pages[page])
+                assert known or not words, f"{path} cites {page}.md, {words!r}"
+                count += 1
+    assert count > 20
