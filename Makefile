@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH ?= torch==2.13.0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint parity bench clean
 
 .venv/runtime: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -25,8 +25,14 @@ lint: .venv/lab
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The least covered files and the total are printed after the tests; counting costs a tenth of their time.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/coverage report --skip-covered --sort=-cover | tail -n 12
+
+# Which test covers which part of the two originals.
+parity: .venv/lab
+	$(BIN)/python -m tests.parity
 
 bench: .venv/lab
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

@@ -1,5 +1,7 @@
 """Fixtures shared by all tests: a small licence-free body, and the folder of reference arrays."""
 
+import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,23 @@ import pytest
 from openhmr.bodies.body import Body, Level
 from openhmr.joints.smpl import SMPL_PARENTS
 from tests.cli_models import Models
+
+HERE = Path(__file__).parent
+LABORATORY = re.compile(r"^\s*(?:from|import) (?:torch|scipy|yaml|safetensors|openhmr\.lab)\b", re.MULTILINE)
+OWN = re.compile(r"^\s*from tests\.(\w+)", re.MULTILINE)
+
+
+def _needs_the_laboratory(path: Path) -> bool:
+    """Whether a module of the tests imports the laboratory or what it is built on, directly or not."""
+    text = path.read_text(encoding="utf-8")
+    others = (HERE / f"{name}.py" for name in OWN.findall(text))
+    return bool(LABORATORY.search(text)) or any(p.exists() and _needs_the_laboratory(p) for p in others)
+
+
+# Without the train extra, as an installed wheel is, only the tests of the runtime are collected.
+collect_ignore = [
+    p.name for p in HERE.glob("test_*.py") if not find_spec("torch") and _needs_the_laboratory(p)
+]
 
 
 def _icosahedron() -> tuple[np.ndarray, np.ndarray]:
@@ -95,19 +114,3 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_body: Body) -> Models:
 @pytest.fixture(scope="session")
 def data() -> Path:
     return Path(__file__).parent / "data"
-
-
-_outcomes: dict[str, bool] = {}
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember which tests passed; one that is run with several parameters passes with all of them."""
-    file, _, name = report.nodeid.partition("::")
-    key = f"{Path(file).stem.removeprefix('test_')}::{name.partition('[')[0]}"
-    _outcomes[key] = _outcomes.get(key, True) and not report.failed and not report.skipped
-
-
-def pytest_sessionfinish() -> None:
-    from tests.parity import write_page
-
-    write_page(_outcomes)

@@ -50,7 +50,7 @@ def test_named_files_of_the_repository_exist(page: Path) -> None:
 
 
 def test_cited_sections_of_the_originals_exist() -> None:
-    """"docs/originals/PAGE.md, Section" everywhere, "Section and Section" too."""
+    """ "docs/originals/PAGE.md, Section" everywhere, "Section and Section" too."""
     pages = {p.stem: sections(p) for p in (ROOT / "docs" / "originals").glob("*.md")}
     count = 0
     for path in CODE:
