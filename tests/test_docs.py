@@ -1,6 +1,10 @@
 """The pages: links lead somewhere, paths and sections that are named exist, snippets run."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +65,37 @@ def test_cited_sections_of_the_originals_exist() -> None:
                 assert known or not words, f"{path} cites {page}.md, {words!r}"
                 count += 1
     assert count > 20
+
+
+FENCE = re.compile(r"(<!-- not run: [^>]+ -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def snippets() -> Iterator[tuple[str, str, str]]:
+    """Page, language and text of every code block; "text" for those that a comment excuses from being run."""
+    for page in PAGES:
+        for excuse, language, text in FENCE.findall(page.read_text(encoding="utf-8")):
+            assert language in ("bash", "python", "text"), f"{page.name}: a block is {language!r}: {text[:40]!r}"
+            if not excuse and language != "text":
+                yield page.stem, language, text
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """A folder with what the pages suppose to be there: the examples, and a photo."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    code = "import sys; sys.path.insert(0, 'examples'); import photo, PIL.Image as i;"
+    code += "i.fromarray(photo.rendered_photo()).save('photo.jpg')"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("page", "language", "text"), list(snippets()))
+def test_snippets_run(page: str, language: str, text: str, workplace: Path) -> None:
+    if language == "bash" and not shutil.which("bash"):
+        pytest.skip("there is no bash here")
+    commands = {"bash": ["bash", "-euc", text], "python": [sys.executable, "-W", "error", "-c", text]}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        commands[language], cwd=workplace, capture_output=True, text=True, env=os.environ | {"PATH": path}
+    )
+    assert done.returncode == 0, f"{page}: {done.stderr}"
