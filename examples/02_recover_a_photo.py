@@ -4,19 +4,21 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from photo import rendered_photo
 from PIL import Image
 
 import openhmr
-from photo import rendered_photo
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "out/examples/02")
 out.mkdir(parents=True, exist_ok=True)
 
-# A file, a PIL image, or an array (height, width, 3) in the order RGB. (OpenCV reads BGR: turn it with [..., ::-1].)
+# A path, a PIL image, or an array (height, width, 3) in the order RGB; OpenCV reads BGR: turn it by [..., ::-1].
 photo = openhmr.read_photo(sys.argv[2]).image if len(sys.argv) > 2 else rendered_photo()
 
 recoverer = openhmr.load("i2l-body")
-people = recoverer(photo)  # finds the most certain person; recoverer(photo, boxes) takes x, y, width, height of each
+people = recoverer(
+    photo
+)  # finds the most certain person; recoverer(photo, boxes) takes x, y, width, height of each
 
 # The box of the person: without one, the network has searched for it.
 x, y, width, height = people.keypoints.boxes[0]

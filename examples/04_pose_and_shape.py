@@ -18,7 +18,7 @@ out.mkdir(parents=True, exist_ok=True)
 # SMPL's 24 joints, tree and parameters, on a mesh that anybody may use. read_body reads SMPL and MANO files.
 body = open_body()
 
-# Axis-angle rotations relative to each joint's parent, in radians, in the body's axes: y up, facing +z, left is +x.
+# Axis-angle rotations in radians, relative to the parent joint. Body axes: y up, facing +z, left is +x.
 pose, betas = np.zeros((3, 24, 3), np.float32), np.zeros((3, 10), np.float32)
 pose[:, SMPL.names.index("L_Shoulder")] = 0, 0, -1.1  # arms down
 pose[:, SMPL.names.index("R_Shoulder")] = 0, 0, 1.1

@@ -22,15 +22,17 @@ def poses(count: int) -> Iterator[openhmr.Picture]:
     for i in range(count):
         seen = pose + rng.normal(0, 2, pose.shape) + (4 * i, 0)
         points = np.concatenate([seen, np.ones((17, 1))], axis=1, dtype=np.float32)[None]
-        yield openhmr.Picture(keypoints=openhmr.Keypoints(HUMAN36, points), camera=camera, name=f"frame_{i:02d}")
+        yield openhmr.Picture(
+            keypoints=openhmr.Keypoints(HUMAN36, points), camera=camera, name=f"frame_{i:02d}"
+        )
 
 
 # One camera for all frames: without it, each frame would assume its own.
 camera = openhmr.Camera.assumed((1000, 1000))
 pipeline = openhmr.Pipeline(lifter=openhmr.load("pose2mesh-human36"))
 
-# Frames come one by one, as they are asked for: a stream of any length needs the memory of one frame. Each goes
-# into a folder of its own, whole or not at all.
+# Frames come one by one, as they are asked for: a stream of any length needs the memory of one frame. Each
+# goes into a folder of its own, whole or not at all.
 roots = []
 with Folder(out, DATA, several=True) as folder:
     for frame in pipeline(poses(10)):
@@ -40,4 +42,6 @@ with Folder(out, DATA, several=True) as folder:
 # Depth is the least certain of all; a filter takes the trembling out of it.
 raw, smooth = np.array(roots), smooth_one_euro(np.array(roots))
 tremble = [1000 * np.abs(np.diff(path[:, 2])).mean() for path in (raw, smooth)]
-print(f"{len(folder.files)} files; depth changes by {tremble[0]:.0f} mm a frame, smoothed by {tremble[1]:.0f} mm")
+print(
+    f"{len(folder.files)} files; depth changes by {tremble[0]:.0f} mm a frame, {tremble[1]:.0f} mm once smoothed"
+)

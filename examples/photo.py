@@ -22,7 +22,12 @@ WHEEL = "pose2sim==0.10.49"
 VIDEO, FRAME = "Pose2Sim/Demo_SinglePerson/videos/cam02.mp4", 30
 SECONDS = 60
 
-POSE = {"L_Shoulder": (0, 0, -1.0), "R_Shoulder": (0, 0.2, 0.7), "R_Elbow": (0, 1.4, 0), "L_Hip": (-0.35, 0, 0.1)}
+POSE = {
+    "L_Shoulder": (0, 0, -1.0),
+    "R_Shoulder": (0, 0.2, 0.7),
+    "R_Elbow": (0, 1.4, 0),
+    "L_Hip": (-0.35, 0, 0.1),
+}
 """Of the rendered person, axis-angle in radians."""
 
 
@@ -31,7 +36,10 @@ def fetch_photo(path: Path) -> str:
     image = video_frame()
     said = f"frame {FRAME} of Pose2Sim's demo video (BSD-3-Clause, perfanalytics)"
     if image is None:
-        image, said = rendered_photo(), "a rendered person: Pose2Sim, whose video has a real one, is out of reach"
+        image, said = (
+            rendered_photo(),
+            "a rendered person: Pose2Sim, whose video has a real one, is out of reach",
+        )
     write_png(path, image)
     return said
 

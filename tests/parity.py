@@ -258,7 +258,7 @@ def known_tests() -> set[str]:
     for path in HERE.glob("test_*.py"):
         names = [
             n.name
-            for n in ast.walk(ast.parse(path.read_text()))
+            for n in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")
         ]
         found |= {f"{path.stem.removeprefix('test_')}::{name}" for name in names}
@@ -284,4 +284,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    PAGE.write_text(page(), encoding="utf-8")

@@ -12,12 +12,12 @@ SWITCHES = {f.name for cls in (I2LQuirks, Pose2MeshQuirks) for f in fields(cls)}
 
 def test_pages_name_every_switch() -> None:
     for name, cls in {"i2l_meshnet": I2LQuirks, "pose2mesh": Pose2MeshQuirks}.items():
-        page = (HERE.parent / "docs" / "originals" / f"{name}.md").read_text()
+        page = (HERE.parent / "docs" / "originals" / f"{name}.md").read_text(encoding="utf-8")
         named = set(re.findall(r"`QUIRKS\.(\w+): ", page))
         assert named == {f.name for f in fields(cls)}, name
 
 
 def test_every_switch_is_set_by_a_test() -> None:
-    tests = "\n".join(path.read_text() for path in HERE.glob("test_*.py"))
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in HERE.glob("test_*.py"))
     unset = [name for name in SWITCHES if not re.search(rf"\b{name}( ?=|\": |=)", tests)]
     assert not unset, f"no test sets {unset}"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ OUTSIDE = re.compile(r"https?://|mailto:")
 
 
 def sections(page: Path) -> list[str]:
-    return re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def anchor(title: str) -> str:
@@ -35,7 +36,7 @@ def cited(text: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_to_files_and_sections(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if OUTSIDE.match(target):
             continue
         name, _, section = target.partition("#")
@@ -48,7 +49,7 @@ def test_links_lead_to_files_and_sections(page: Path) -> None:
 def test_named_files_of_the_repository_exist(page: Path) -> None:
     """Paths in backticks that begin with a folder of the repository or of the package."""
     folders = {p.name for p in (*ROOT.iterdir(), *SOURCE.iterdir()) if p.is_dir()} - {"out"}
-    for path in re.findall(r"`([\w.]+(?:/[\w.]+)+)`", page.read_text()):
+    for path in re.findall(r"`([\w.]+(?:/[\w.]+)+)`", page.read_text(encoding="utf-8")):
         if path.split("/")[0] in folders:
             assert (ROOT / path).exists() or (SOURCE / path).exists(), f"{page.name} names {path}"
 
@@ -58,7 +59,7 @@ def test_cited_sections_of_the_originals_exist() -> None:
     pages = {p.stem: sections(p) for p in (ROOT / "docs" / "originals").glob("*.md")}
     count = 0
     for path in CODE:
-        for page, words in cited(path.read_text()):
+        for page, words in cited(path.read_text(encoding="utf-8")):
             if path != Path(__file__):
                 assert page in pages, f"{path} cites {page}.md"
                 known = any(words.startswith(title) for title in pages[page])
@@ -70,13 +71,15 @@ def test_cited_sections_of_the_originals_exist() -> None:
 FENCE = re.compile(r"(<!-- not run: [^>]+ -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def snippets() -> Iterator[tuple[str, str, str]]:
-    """Page, language and text of every code block; "text" for those that a comment excuses from being run."""
+def snippets() -> Iterator[Any]:
+    """Page, language and text of every code block that no comment excuses from being run."""
     for page in PAGES:
         for excuse, language, text in FENCE.findall(page.read_text(encoding="utf-8")):
-            assert language in ("bash", "python", "text"), f"{page.name}: a block is {language!r}: {text[:40]!r}"
+            assert language in ("bash", "python", "text"), (
+                f"{page.name}: a block is {language!r}: {text[:40]!r}"
+            )
             if not excuse and language != "text":
-                yield page.stem, language, text
+                yield pytest.param(language, text, id=f"{page.relative_to(ROOT)}, {text.split(chr(10))[0]}")
 
 
 @pytest.fixture
@@ -89,8 +92,8 @@ def workplace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("page", "language", "text"), list(snippets()))
-def test_snippets_run(page: str, language: str, text: str, workplace: Path) -> None:
+@pytest.mark.parametrize(("language", "text"), list(snippets()))
+def test_snippets_run(language: str, text: str, workplace: Path) -> None:
     if language == "bash" and not shutil.which("bash"):
         pytest.skip("there is no bash here")
     commands = {"bash": ["bash", "-euc", text], "python": [sys.executable, "-W", "error", "-c", text]}
@@ -98,4 +101,4 @@ def test_snippets_run(page: str, language: str, text: str, workplace: Path) -> N
     done = subprocess.run(
         commands[language], cwd=workplace, capture_output=True, text=True, env=os.environ | {"PATH": path}
     )
-    assert done.returncode == 0, f"{page}: {done.stderr}"
+    assert done.returncode == 0, done.stderr
