@@ -12,7 +12,7 @@ import openhmr
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "out/examples/02")
 out.mkdir(parents=True, exist_ok=True)
 
-# A path, a PIL image, or an array (height, width, 3) in the order RGB; OpenCV reads BGR: turn it by [..., ::-1].
+# A path, a PIL image, or an array (height, width, 3) in RGB order (OpenCV reads BGR: use [..., ::-1]).
 photo = openhmr.read_photo(sys.argv[2]).image if len(sys.argv) > 2 else rendered_photo()
 
 recoverer = openhmr.load("i2l-body")

@@ -43,5 +43,5 @@ with Folder(out, DATA, several=True) as folder:
 raw, smooth = np.array(roots), smooth_one_euro(np.array(roots))
 tremble = [1000 * np.abs(np.diff(path[:, 2])).mean() for path in (raw, smooth)]
 print(
-    f"{len(folder.files)} files; depth changes by {tremble[0]:.0f} mm a frame, {tremble[1]:.0f} mm once smoothed"
+    f"{len(folder.files)} files; depth changes by {tremble[0]:.0f} mm a frame, smoothed {tremble[1]:.0f}"
 )

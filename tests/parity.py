@@ -272,8 +272,8 @@ def page() -> str:
     lines = ["# Parity with the originals", ""]
     lines += [
         f"{done} of {len(rows)} parts of the two systems are covered by tests, against recordings of the "
-        "originals or their published tables. `make parity` writes this page; a test checks that it is current "
-        "and that the tests exist."
+        "originals or their published tables. `make parity` writes this page; a test checks that it is "
+        "current and that the tests exist."
     ]
     for title, table in TABLES.items():
         lines += ["", f"## {title}", "", "| what | test |", "|---|---|"]
