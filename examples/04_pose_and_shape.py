@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 
 import openhmr
-from openhmr.bodies.shipped import open_body
-from openhmr.bodies.skinning import skin
+from openhmr.bodies import open_body, skin
 from openhmr.export.glb import write_glb
 from openhmr.joints import SMPL
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr import Camera
-from openhmr.bodies.shipped import open_body
-from openhmr.bodies.skinning import skin
+from openhmr.bodies import open_body, skin
 from openhmr.io.images import write_png
 from openhmr.joints import SMPL
 from openhmr.render.compose import over
