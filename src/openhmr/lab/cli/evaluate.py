@@ -98,10 +98,13 @@ def test_recover(args: argparse.Namespace) -> None:
 
 
 def real(args: argparse.Namespace) -> None:
-    from openhmr.lab.evaluation.real_frames import predict_pack
+    from openhmr.io.cameras import read_cameras
+    from openhmr.lab.evaluation.real_frames import pipeline_of, predict_pack
 
     started = time.perf_counter()
-    items = predict_pack(args.pack, args.out, args.system, args.videos, args.sheet)
+    cameras = None if args.camera is None else read_cameras(args.camera)
+    pipeline = pipeline_of(args.system)
+    items = predict_pack(args.pack, args.out, pipeline, args.videos, args.sheet, cameras)
     print(
         f"wrote {args.out}: {items} items in {time.perf_counter() - started:.1f} s; score it with the "
         f"pack's score.py"
@@ -139,6 +142,12 @@ def add_commands(commands: Any) -> None:
     )
     one.add_argument(
         "--videos", type=Path, metavar="DIR", help="folder with the pack's videos, and others for the sheet"
+    )
+    one.add_argument(
+        "--camera",
+        type=Path,
+        metavar="FILE",
+        help="calibrated cameras by the names of the pack's groups, in place of the pack's own",
     )
     one.add_argument("--sheet", type=Path, metavar="FILE.jpg", help="also write overlays on 48 frames")
     one.add_argument("--out", type=Path, required=True, metavar="PRED.npz")

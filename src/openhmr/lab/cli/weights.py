@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 from openhmr.errors import InputError
 from openhmr.io.atomic import check_file
 from openhmr.lab.cli.options import add_bodies, sources
+from openhmr.lab.models.pose2mesh.network import JOINT_SETS
 from openhmr.lab.run_folder import begin_run, read_run, weights_file
 from openhmr.lab.training.datasets import Sources
 
 if TYPE_CHECKING:
     from openhmr.lab.models.checkpoint import OfficialFile
-
-JOINTS = {17: "human36", 19: "coco", 24: "smpl", 21: "mano"}
-"""Pose2Mesh's joint sets by their number of joints."""
 
 
 def import_weights(args: argparse.Namespace) -> None:
@@ -37,10 +35,11 @@ def config_of(found: "OfficialFile", file: str, stage: str, joints: str | None) 
         hands = {"trainset_3d": ["FreiHAND"], "trainset_2d": [], "testset": "FreiHAND"}
         data = hands if found.joints == 21 else {}
         return {"stage": stage, "resnet_type": found.backbone, "head_channels": found.width, **data}
-    known = JOINTS.get(found.joints)
+    known = next((s.name for s in JOINT_SETS.values() if s.size == found.joints), None)
     if known is None or joints not in (None, known):
+        sizes = ", ".join(f"{s.name} {s.size}" for s in JOINT_SETS.values())
         raise InputError(
-            f"{file} is for {found.joints} joints, --joints says {joints}; the sets have {JOINTS}"
+            f"{file} is for {found.joints} joints, --joints says {joints}; the sets have {sizes}"
         )
     target = known if found.family == "posenet" or known != "coco" else "human36"
     name = "posenet" if found.family == "posenet" else "pose2mesh_net"
@@ -101,7 +100,7 @@ def add_commands(commands: Any) -> None:
     one.add_argument("file", metavar="FILE.pth.tar")
     one.add_argument(
         "--joints",
-        choices=tuple(JOINTS.values()),
+        choices=tuple(JOINT_SETS),
         help="Pose2Mesh: the file says which; checked if given",
     )
     one.add_argument(
