@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openhmr.bodies.body import Body
 from openhmr.cli import main
 from openhmr.lab.cli import parser
 
@@ -46,6 +47,16 @@ def test_real_takes_the_packs_cameras_or_given_ones(pack: Path, capsys: pytest.C
     words = ["lab", "real", str(pack), "--out", str(folder / "x.npz"), "--camera"]
     assert main([*words, str(folder / "cameras.json")]) == 2
     assert "lack 'right'" in capsys.readouterr().err
+
+
+def test_a_compact_run_has_no_official_form(
+    tmp_path: Path, tiny_body: Body, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_body.save(tmp_path / "body.npz")
+    (tmp_path / "config.json").write_text(json.dumps({"joint_set": "coco", "torch": "2"}))
+    words = ["export-official", str(tmp_path), "--body", str(tmp_path / "body.npz")]
+    assert main(["lab", *words, "--out", str(tmp_path / "x.pth.tar")]) == 2
+    assert "is a run of system compact_pose2mesh" in capsys.readouterr().err
 
 
 def test_every_command_explains_itself() -> None:

@@ -95,7 +95,8 @@ class Recipe(Protocol):
 
 @contextmanager
 def initial_weights(seed: int) -> Iterator[None]:
-    """Layers made inside draw their weights from ``seed``; the global generators stay as they were."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    """Layers made inside, on the CPU, draw their weights from ``seed``; the global generator stays as it
+    was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         yield

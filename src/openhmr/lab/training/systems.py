@@ -87,6 +87,9 @@ def official_recipe(
 def trained_recipe(folder: Path, sources: Sources) -> Official:
     """The network of an official run with its weights, without data. Raises :class:`InputError` where the
     folder holds no such run."""
-    recipe = official_recipe(*read_config(read_run(folder).config), sources)
+    run = read_run(folder)
+    if run.system not in ("pose2mesh", "i2l_meshnet"):
+        raise InputError(f"{folder} is a run of system {run.system}; a run of an official one is needed here")
+    recipe = official_recipe(run.system, build(SYSTEMS[run.system].config, run.config), sources)
     recipe.load(folder)
     return recipe
