@@ -1,4 +1,5 @@
-"""Configs of the official recipes, under the official names (docs/originals/).
+"""Configs of the official recipes, under the official names (docs/originals/pose2mesh.md, "Configs and
+files", and docs/originals/i2l_meshnet.md, "Configs and files").
 
 An official Pose2Mesh YAML file reads as it is. ``RUN`` and ``QUIRKS`` are ours: how the work is done, and
 which of the original's oddities are kept.

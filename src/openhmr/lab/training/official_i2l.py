@@ -1,5 +1,5 @@
-"""Recipe: the official I2L-MeshNet, both stages (docs/originals/i2l_meshnet.md), on any data sets of the same
-items.
+"""Recipe: the official I2L-MeshNet, both stages, on any data sets of the same items
+(docs/originals/i2l_meshnet.md, "Training" and "Losses").
 
 An item of training holds ``img (3,256,256)`` and the targets and masks by their official names; one of test
 ``img`` and what :class:`TestItems` needs for its errors. Epochs count from 0.
@@ -28,8 +28,8 @@ from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet, official
 from openhmr.lab.run_folder import weights_file
 from openhmr.lab.training.batches import Batches, GroupMix, Item, ItemSet, seeded
 from openhmr.lab.training.datasets import Sources, i2l_datasets, training_sources
-from openhmr.lab.training.official import OfficialRecipe
 from openhmr.lab.training.official_configs import I2LConfig
+from openhmr.lab.training.official_recipe import OfficialRecipe
 from openhmr.lab.training.previews import mesh_views, save_picture, write_mesh
 from openhmr.lab.training.recipe import initial_weights
 from openhmr.lab.training.schedule import EpochPlan

@@ -1,5 +1,5 @@
-"""Recipe: the official Pose2Mesh, both stages (docs/originals/pose2mesh.md), on any data sets of the same
-items.
+"""Recipe: the official Pose2Mesh, both stages, on any data sets of the same items
+(docs/originals/pose2mesh.md, "Training" and "Losses").
 
 An item of training or test holds ``pose2d (J,2)`` standardised, ``lift_pose3d (J,3)`` mm with
 ``lift_pose3d_valid (J,1)``, and for stage 2 ``mesh (V,3)`` m, ``reg_pose3d (Jt,3)`` mm and their ``*_valid``.
@@ -31,8 +31,8 @@ from openhmr.lab.models.pose2mesh.posenet import PoseNet
 from openhmr.lab.run_folder import weights_file
 from openhmr.lab.training.batches import BalancedMix, Batches, Item, ItemSet, seeded
 from openhmr.lab.training.datasets import Sources, pose2mesh_datasets, training_sources
-from openhmr.lab.training.official import OfficialRecipe
 from openhmr.lab.training.official_configs import Pose2MeshConfig
+from openhmr.lab.training.official_recipe import OfficialRecipe
 from openhmr.lab.training.previews import mesh_views, pose_views, save_picture, write_mesh
 from openhmr.lab.training.recipe import initial_weights
 from openhmr.lab.training.schedule import EpochPlan
