@@ -19,8 +19,8 @@ from openhmr.joints import COCO, HUMAN36, SMPL
 from openhmr.lab.config import build, override, read_yaml
 from openhmr.lab.device import read_device
 from openhmr.lab.evaluation.lift_benchmark import onnx_predictor
-from openhmr.lab.export.compact_pose2mesh import export_run
-from openhmr.lab.export.onnx_files import export
+from openhmr.lab.export.compact_pose2mesh import export, export_run
+from openhmr.lab.models.onnx_weights import start_from
 from openhmr.lab.models.pose2mesh.compact import (
     CompactConfig,
     CompactPose2Mesh,
@@ -34,7 +34,6 @@ from openhmr.lab.training.compact_pose2mesh import (
     CompactPose2MeshTraining,
     SkinnedStage,
     stages,
-    start_from,
 )
 from openhmr.lab.training.trainer import train
 from tests.test_synth import random_pack
@@ -138,7 +137,7 @@ def test_girth_keeps_bones_and_restores_what_lies_across() -> None:
 
 def test_onnx_equals_torch(network, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
-    export(network, open_body(), path, {"joint_set": "coco", "body": open_body().content_hash()})
+    export(network, open_body(), path, {"joint_set": "coco"})
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     x = poses(5)
     vertices, pose3d = session.run(["vertices", "pose3d"], {"pose2d": x.numpy()})
@@ -208,9 +207,9 @@ def test_training_resumes_to_the_bit_and_exports(config: CompactPose2MeshRun, tm
         if not a.is_sparse_csr:
             assert torch.equal(a, b), name
     (tmp_path / "cut" / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
-    path = export_run(tmp_path / "cut", tmp_path / "net.onnx", tmp_path / "kept")
+    path = export_run(tmp_path / "cut", tmp_path / "net.onnx")
     again = CompactPose2MeshTraining(config, torch.device("cpu"))
-    assert start_from(again.network, tmp_path / "kept") == []
+    assert start_from(again.network, path) == []
     for a, b in zip(again.network.parameters(), resumed.parameters(), strict=True):
         assert (a - b).abs().max() <= 1e-3 * b.abs().max() + 1e-7
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -13,7 +13,7 @@ EXAMPLES = """examples:
   openhmr lab data check Human36M data/Human36M --body SMPL_NEUTRAL.pkl
   openhmr lab train compact_coco --motion cmu_30fps.npz --out runs/compact_coco
   openhmr lab train compact_i2l --pictures pictures/train --validation pictures/validation \\
-      --out runs/compact_i2l --set start_from=checkpoints/compact_i2l
+      --out runs/compact_i2l --set start_from=i2l-body
   openhmr lab train pose2mesh_human36J_train_human36 --data data --body SMPL_NEUTRAL.pkl \\
       --out runs/pose2mesh_human36
   openhmr lab test pose2mesh_human36J_test_human36 --data data --body SMPL_NEUTRAL.pkl --weights final.pth.tar

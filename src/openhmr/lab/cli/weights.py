@@ -69,11 +69,11 @@ def export(args: argparse.Namespace) -> None:
     if system == "compact_i2l":
         from openhmr.lab.export import compact_i2l
 
-        compact_i2l.export_run(args.run_folder, args.out, args.checkpoint)
+        compact_i2l.export_run(args.run_folder, args.out)
     elif system == "compact_pose2mesh":
         from openhmr.lab.export import compact_pose2mesh
 
-        compact_pose2mesh.export_run(args.run_folder, args.out, args.checkpoint)
+        compact_pose2mesh.export_run(args.run_folder, args.out)
     else:
         _export_official_onnx(args)
     print(f"wrote {args.out}")
@@ -120,11 +120,5 @@ def add_commands(commands: Any) -> None:
     one = commands.add_parser("export", help="run folder -> ONNX")
     one.add_argument("run_folder", type=Path, metavar="RUN")
     one.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
-    one.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="DIR",
-        help="also keep the weights here, for a later run to start from",
-    )
     add_bodies(one)
     one.set_defaults(run=export)

@@ -1,23 +1,18 @@
-"""From a run folder of the compact I2L-MeshNet to the ONNX file that ships: calibrated, BatchNorm folded,
-half storage."""
+"""The compact I2L-MeshNet as the ONNX file that ships: calibrated, averaged over mirror images."""
 
-import copy
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, SMPL
 from openhmr.lab.config import build
-from openhmr.lab.export.onnx_files import HALF_FROM, RECOVER_OUTPUTS, save_model, traced
-from openhmr.lab.models.checkpoint import load_average, save_average
+from openhmr.lab.export.onnx_files import RECOVER_OUTPUTS, halve, save_model, strip_prefix, traced
+from openhmr.lab.models.checkpoint import load_average
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig, six_d
 from openhmr.lab.run_folder import read_run
 from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
@@ -25,41 +20,6 @@ from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l import untrained
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import LIXELS
-
-
-def folded(network: CompactI2L) -> CompactI2L:
-    """A copy in evaluation mode whose BatchNorms are part of the layers before them, wherever one directly
-    follows another."""
-    # Sparse tensors (the lifter's graph, which does not take part here) cannot be copied, and need not be.
-    shared = {id(t): t for t in network.buffers() if t.layout != torch.strided}
-    network = copy.deepcopy(network, shared).eval()
-
-    def flat(sequence: nn.Sequential) -> list[nn.Module]:
-        return [
-            leaf
-            for child in sequence
-            for leaf in (flat(child) if isinstance(child, nn.Sequential) else [child])
-        ]
-
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if not isinstance(child, nn.Sequential):
-                continue
-            leaves: list[nn.Module] = []
-            for leaf in flat(child):
-                before = leaves[-1] if leaves else None
-                if isinstance(leaf, nn.modules.batchnorm._BatchNorm) and isinstance(before, nn.Linear):
-                    leaves[-1] = fuse_linear_bn_eval(before, leaf)
-                elif isinstance(leaf, nn.modules.batchnorm._BatchNorm) and isinstance(
-                    before, nn.modules.conv._ConvNd
-                ):
-                    leaves[-1] = fuse_conv_bn_eval(
-                        before, leaf, transpose=isinstance(before, nn.modules.conv._ConvTransposeNd)
-                    )
-                else:
-                    leaves.append(leaf)
-            setattr(parent, name, nn.Sequential(*leaves))
-    return network
 
 
 def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 500) -> None:
@@ -171,53 +131,23 @@ class Mirrored(nn.Module):
 
 
 def write_onnx(network: CompactI2L, body: Body, path: Path, metadata: dict[str, object]) -> None:
-    """Write ``network``, :class:`Mirrored`, as ONNX with a free batch size; large constants are stored in
-    half precision."""
-    wrapped = Mirrored(folded(network).to(memory_format=torch.contiguous_format), body).eval()  # type: ignore[call-overload]
-    model = traced(wrapped, torch.rand(2, 3, 256, 256), "image", RECOVER_OUTPUTS)
-    _gather_constants(model.graph)
-    _halve(model.graph)
-    save_model(model, path, metadata)
+    """Write ``network``, :class:`Mirrored`, as ONNX with a free batch size; ``metadata``: training facts."""
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    model = traced(Mirrored(network, body), torch.rand(2, 3, 256, 256), "image", RECOVER_OUTPUTS)
+    strip_prefix(model.graph, "network.")
+    halve(model.graph)
+    facts = {
+        "family": "i2l_meshnet",
+        "form": "compact",
+        "level": "coarse",
+        "kind": "i2l-body",
+        "joint_set": "coco",
+    }
+    save_model(model, path, facts | {"body": body.content_hash()} | metadata)
 
 
-def _gather_constants(graph: onnx.GraphProto) -> None:
-    """Turn large constants, which tracing writes wherever one is used, into initialisers, each once."""
-    known: dict[tuple[int, tuple[int, ...], bytes], str] = {}
-    renamed: dict[str, str] = {}
-    kept = []
-    for node in graph.node:
-        value = node.attribute[0].t if node.op_type == "Constant" else None
-        if value is None or np.prod(value.dims) < HALF_FROM:
-            kept.append(node)
-            continue
-        name = known.setdefault((value.data_type, tuple(value.dims), value.raw_data), node.output[0])
-        renamed[node.output[0]] = name
-        if name == node.output[0]:
-            graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), name))
-    for node in kept:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
-    del graph.node[:]
-    graph.node.extend(kept)
-
-
-def _halve(graph: onnx.GraphProto) -> None:
-    """Store large float32 constants as float16 behind a Cast, which a session folds away when it loads."""
-    casts = []
-    for tensor in graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= HALF_FROM:
-            name, values = tensor.name, numpy_helper.to_array(tensor).astype(np.float16)
-            tensor.CopyFrom(numpy_helper.from_array(values, f"{name}_half"))
-            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    nodes = list(graph.node)
-    del graph.node[:]
-    graph.node.extend(casts + nodes)
-
-
-def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
-    """Calibrate the averaged weights of ``run`` on its validation pictures and write them to ``out``.
-
-    ``checkpoint``: also a folder for those weights in half precision, which a later run can ``start_from``.
-    """
+def export_run(run: Path, out: Path) -> Path:
+    """Calibrate the averaged weights of ``run`` on its validation pictures and write them to ``out``."""
     state = run / "state.safetensors"
     if not state.exists() or not (run / "config.json").exists():
         raise InputError(
@@ -231,13 +161,6 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
         )
     network = untrained(body, build(CompactI2LConfig, config["model"]))
     facts = load_average(state, network)
-    if checkpoint is not None:
-        save_average(checkpoint, network, facts)
     calibrate(network, Pictures(config["validation"]), body)
-    write_onnx(
-        network,
-        body,
-        out,
-        {"kind": "i2l-body", "body": body.content_hash(), "joint_set": "coco", "training": facts},
-    )
+    write_onnx(network, body, out, {"training": facts})
     return out

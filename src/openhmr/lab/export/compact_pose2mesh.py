@@ -1,23 +1,142 @@
-"""From a run folder of the compact model to the ONNX file that ships."""
+"""The compact Pose2Mesh as the ONNX file that ships."""
 
 from pathlib import Path
 
+import onnx
+
+from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import JOINT_SETS, SMPL
 from openhmr.lab.config import build
-from openhmr.lab.export.onnx_files import export
-from openhmr.lab.models.checkpoint import load_average, save_average
-from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
+from openhmr.lab.export.onnx_files import save_model
+from openhmr.lab.export.onnx_graph import GraphBuilder
+from openhmr.lab.models.checkpoint import load_average
+from openhmr.lab.models.pose2mesh.compact import (
+    CompactConfig,
+    CompactPose2Mesh,
+    Girth,
+    GraphConv,
+    MeshNet,
+    PoseNet,
+    laplacian_table,
+)
 from openhmr.lab.run_folder import read_run
 
 
-def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
-    """Write the averaged weights of the furthest stage of ``run`` to ``out``, with the training facts as
-    metadata.
+class _Graph(GraphBuilder):
+    """The network's layers as nodes. Every batch holds the poses, then their mirror images."""
 
-    ``checkpoint``: also a folder for those weights in half precision, which a later run can ``start_from``.
-    """
+    def __init__(self, network: CompactPose2Mesh, body: Body) -> None:
+        super().__init__(network)
+        neighbours, values = laplacian_table(body.level("coarse").faces, network.mesh_net.decode.shape[1])
+        self.vertices = len(neighbours)
+        self.neighbours, self.weights = self.constant(neighbours), self.constant(values[:, None])
+
+    def mean(self, x: str, other: str) -> str:
+        return self.op("Mul", self.op("Add", x, other), self.constant(0.5))
+
+    def halves(self, x: str) -> tuple[str, str]:
+        first, second = self.ops("Split", x, outputs=2, axis=0)
+        return first, second
+
+    def pose_net(self, x: str, net: PoseNet) -> str:
+        """Features ``(B,hidden)`` of flat poses."""
+        x = self.linear(x, net.input)
+        for stage in net.stages:
+            y = self.linear(self.normalised_relu(x, stage.norm1), stage.linear1, stage.norm2)  # type: ignore[arg-type]
+            x = self.op("Add", x, self.linear(self.op("Relu", y), stage.linear2))  # type: ignore[arg-type]
+        return self.normalised_relu(x, net.norm)
+
+    def girth(self, transforms: str, girth: Girth) -> str:
+        """:class:`Girth` on transforms ``(B,3,J,4)``."""
+        matrix, shift = self.ops(
+            "Split",
+            self.op("Transpose", transforms, perm=[0, 2, 1, 3]),
+            self.constant([3, 1]),
+            outputs=2,
+            axis=-1,
+        )
+        square = self.op("ReduceSum", self.op("Mul", matrix, matrix), self.constant([-2, -1]), keepdims=1)
+        size = self.op("Clip", square, self.constant(1e-6))
+        rotation = self.op("Mul", matrix, self.op("Sqrt", self.op("Div", self.constant(3.0), size)))
+        for _ in range(girth.iterations):
+            square = self.op("MatMul", rotation, self.op("Transpose", rotation, perm=[0, 1, 3, 2]))
+            cubed = self.op("Mul", self.op("MatMul", square, rotation), self.constant(0.5))
+            rotation = self.op("Sub", self.op("Mul", rotation, self.constant(1.5)), cubed)
+        along, across = self.constant(girth.along), self.constant(girth.across)
+        full = self.op("Add", self.op("MatMul", matrix, along), self.op("MatMul", rotation, across))
+        rest = self.op("MatMul", self.op("Sub", matrix, full), self.constant(girth.rest))
+        moved = self.op("Concat", full, self.op("Add", shift, rest), axis=-1)
+        return self.op("Transpose", moved, perm=[0, 2, 1, 3])
+
+    def laplacian(self, x: str) -> str:
+        """``L x`` of ``x (V,N)``: the neighbours' rows, and one product a vertex with its row of L."""
+        gathered = self.op("Gather", x, self.neighbours, axis=0)
+        return self.reshape(self.op("MatMul", self.weights, gathered), self.vertices, -1)
+
+    def conv(self, x: str, layer: GraphConv) -> str:
+        """:class:`GraphConv` on ``x (V * B, F)``. Each term has a product of its own, so that nothing is cut
+        apart."""
+        third = self.constant([layer.out] * 3)
+        weight = self.ops("Split", self.constant(layer.project.weight), third, outputs=3, axis=0)
+        bias = self.ops("Split", self.constant(layer.project.bias), third, outputs=3, axis=0)
+
+        def term(weight: str, bias: str) -> str:
+            return self.reshape(self.op("Gemm", x, weight, bias, transB=1), self.vertices, -1)
+
+        start = term(self.op("Sub", weight[0], weight[2]), self.op("Sub", bias[0], bias[2]))
+        inner = self.laplacian(term(weight[2], bias[2]))
+        once = self.op("Add", term(weight[1], bias[1]), self.op("Add", inner, inner))
+        return self.op("Add", start, self.laplacian(once))
+
+    def mesh_net(self, features: str, mesh: MeshNet) -> str:
+        """Vertices ``(B,V,3)`` of the features of poses and of their mirror images."""
+        flip, parts = self.constant(mesh.flip), mesh.joints
+        direct, other = self.halves(self.reshape(self.linear(features, mesh.transforms), -1, 3, parts, 4))
+        other = self.op("Mul", self.op("Gather", other, flip, axis=2), self.constant(mesh.signs))
+        transforms = self.reshape(self.girth(self.mean(direct, other), mesh.girth), -1, 3, 4 * parts)
+        start = self.op("MatMul", transforms, self.constant(mesh.decode))
+        width = mesh.joint_features
+        direct, other = self.halves(self.reshape(self.linear(features, mesh.features), -1, width, parts))
+        blended = self.op(
+            "MatMul", self.mean(direct, self.op("Gather", other, flip, axis=2)), self.constant(mesh.blend)
+        )
+        x = self.op("Transpose", self.op("Concat", start, blended, axis=1), perm=[2, 0, 1])
+        hidden = self.op("Relu", self.conv(self.reshape(x, -1, width + 3), mesh.conv1))
+        refined = self.conv(self.reshape(hidden, -1, mesh.conv1.out), mesh.conv2)
+        refined = self.op("Transpose", self.reshape(refined, self.vertices, -1, 3), perm=[1, 0, 2])
+        return self.op("Add", self.op("Transpose", start, perm=[0, 2, 1]), refined)
+
+
+def build_onnx(network: CompactPose2Mesh, body: Body) -> onnx.ModelProto:
+    """The network in evaluation mode as ONNX: ``pose2d (B,J,3)`` -> ``vertices (B,V,3)``, ``pose3d
+    (B,J,3)``."""
+    g, joints = _Graph(network, body), len(network.flip)
+    flip, signs = g.constant(network.flip), g.constant(network.signs)
+
+    def mirrored(x: str) -> str:
+        return g.op("Mul", g.op("Gather", x, flip, axis=1), signs)
+
+    both = g.op("Concat", "pose2d", mirrored("pose2d"), axis=0)
+    features = g.pose_net(g.reshape(both, -1, 3 * joints), network.pose_net)
+    direct, other = g.halves(g.reshape(g.linear(features, network.pose_net.output), -1, joints, 3))
+    pose3d = g.mean(direct, mirrored(other))
+    vertices = g.mesh_net(features, network.mesh_net)
+    outputs = {"vertices": (vertices, (g.vertices, 3)), "pose3d": (pose3d, (joints, 3))}
+    return g.model({"pose2d": (joints, 3)}, outputs)
+
+
+def export(network: CompactPose2Mesh, body: Body, path: Path, metadata: dict[str, object]) -> None:
+    """Write :func:`build_onnx`'s model to ``path``; ``metadata``: its ``joint_set`` by name, and training
+    facts."""
+    facts = {"family": "pose2mesh", "form": "compact", "level": "coarse", "body": body.content_hash()}
+    save_model(build_onnx(network.eval(), body), path, facts | metadata)
+
+
+def export_run(run: Path, out: Path) -> Path:
+    """Write the averaged weights of the furthest stage of ``run`` to ``out``, with the training facts as
+    metadata."""
     states = [run / stage / "state.safetensors" for stage in ("stage2", "stage1")]
     state = next((s for s in states if s.exists()), None)
     if state is None or not (run / "config.json").exists():
@@ -33,7 +152,5 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> Path:
         joint_set.flip_permutation, body, SMPL.flip_permutation, build(CompactConfig, config["model"])
     )
     facts = {"stage": state.parent.name, **load_average(state, network)}
-    if checkpoint is not None:
-        save_average(checkpoint, network, facts)
-    export(network, body, out, {"joint_set": joint_set.name, "body": body.content_hash(), "training": facts})
+    export(network, body, out, {"joint_set": joint_set.name, "training": facts})
     return out

@@ -308,9 +308,7 @@ def read_average(state: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
     Raises :class:`InputError` if the file is missing or damaged.
     """
     if not state.is_file():
-        raise InputError(
-            f"{state} does not exist; give the folder of a run or of a checkpoint, which holds it"
-        )
+        raise InputError(f"{state} does not exist; give the folder of a run, which holds it")
     try:
         with safe_open(state, "pt") as file:
             facts = {name: round(float((file.metadata() or {}).get(name, 0))) for name in ("step", "seconds")}
@@ -327,15 +325,3 @@ def load_average(state: Path, module: nn.Module) -> dict[str, int]:
     weights, facts = read_average(state)
     _load_strictly(state, module, weights)
     return facts
-
-
-def save_average(folder: Path, module: nn.Module, facts: Mapping[str, object]) -> None:
-    """A checkpoint to start from, as :func:`read_average` reads it: weights in half precision, vectors
-    (statistics may be large) whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    half = {
-        AVERAGE + k: (v.half() if v.is_floating_point() and v.ndim > 1 else v).contiguous()
-        for k, v in module.state_dict().items()
-    }
-    with atomic_path(folder / "state.safetensors") as temporary:
-        save_file(half, temporary, {k: str(v) for k, v in facts.items()})

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,13 +19,13 @@ from openhmr.joints import COCO, HUMAN36, SMPL
 from openhmr.lab.config import at_least
 from openhmr.lab.device import is_first, rank_and_world
 from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
-from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig
+from openhmr.lab.models.i2l_meshnet.compact import UNUSED, CompactI2L, CompactI2LConfig
+from openhmr.lab.models.onnx_weights import start_from
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.lab.precision import Wish, choose_precision
 from openhmr.lab.synth.crops import NONE, Augmentation, CropBatch, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l_losses import CompactI2LLosses, LossWeights, restore
-from openhmr.lab.training.compact_pose2mesh import start_from
 from openhmr.lab.training.recipe import Loop, Recipe, Running, initial_weights
 from openhmr.lab.training.schedule import Schedule
 from openhmr.predict.coarse_mesh import coarse_regressor
@@ -56,11 +55,11 @@ class CompactI2LRun:
     """Relative size of the trunk's steps (:meth:`CompactI2L.step_scales`); measured: 4 unlearns, 1 and 0
     (frozen) learn alike at first."""
     lifter: str | None = None
-    """Folder with the weights of the compact Pose2Mesh for coco that lifts inside; needed unless
-    ``start_from`` has it."""
+    """Weights of the compact Pose2Mesh for coco that lifts inside (a shipped model by name, an ONNX file, or
+    the folder of a run's stage); needed unless ``start_from`` has it."""
     start_from: str | None = None
-    """Folder with weights that initialise the network wherever shapes agree; without it the trunk starts from
-    BlazePose."""
+    """Weights that initialise the network wherever names and shapes agree (as ``lifter``); without them the
+    trunk starts from BlazePose."""
 
     def __post_init__(self) -> None:
         at_least(self, validation_crops=1, trunk_step=0)
@@ -112,11 +111,11 @@ class CompactI2LRecipe(Recipe):
             network = untrained(body, config.model)
         network.precision = self.precision
         if config.start_from:
-            missing = start_from(network, Path(config.start_from))
+            missing = [n for n in start_from(network, config.start_from) if not n.startswith(UNUSED)]
             if any(name.startswith(("trunk.", "lifter.")) for name in missing):
                 raise InputError(
                     f"start_from {config.start_from} is no compact I2L-MeshNet (no {missing[0]}); try "
-                    f"checkpoints/compact_i2l"
+                    f"i2l-body"
                 )
             if missing:
                 log.warning(
@@ -128,14 +127,10 @@ class CompactI2LRecipe(Recipe):
         elif config.lifter:
             network.load_pretrained()
         else:
+            raise InputError("a Pose2Mesh lifts inside; set start_from=i2l-body or lifter=pose2mesh-coco")
+        if config.lifter and (missing := start_from(network.lifter, config.lifter)):
             raise InputError(
-                "a Pose2Mesh lifts inside; set start_from=checkpoints/compact_i2l or "
-                "lifter=checkpoints/compact_coco"
-            )
-        if config.lifter and (missing := start_from(network.lifter, Path(config.lifter))):
-            raise InputError(
-                f"lifter {config.lifter} is no compact coco Pose2Mesh (no {missing[0]}); try "
-                f"checkpoints/compact_coco"
+                f"lifter {config.lifter} is no compact coco Pose2Mesh (no {missing[0]}); try pose2mesh-coco"
             )
         network.trunk.freeze(config.model.frozen_blocks)
         return network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

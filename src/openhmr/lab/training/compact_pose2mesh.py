@@ -16,11 +16,10 @@ from openhmr.joints import HUMAN36, SMPL, get_joint_set
 from openhmr.lab.config import at_least
 from openhmr.lab.device import rank_and_world
 from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
-from openhmr.lab.models.checkpoint import read_average
+from openhmr.lab.models.onnx_weights import start_from
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.models.pose2mesh.losses import LossConfig, edge_loss, normal_loss
 from openhmr.lab.precision import Wish, choose_precision
-from openhmr.lab.run_folder import STATE
 from openhmr.lab.synth.bvh import makehuman_poses
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_motion
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
@@ -57,8 +56,8 @@ class CompactPose2MeshRun:
     """Folder of one-frame BVH poses of the MakeHuman rig to draw from as well."""
     single_pose_share: float = 0.03
     start_from: str | None = None
-    """Folder with averaged weights that initialise this one wherever shapes agree: a run's stage1 or stage2,
-    or a checkpoint."""
+    """Weights that initialise this network wherever names and shapes agree: a shipped model by name, an ONNX
+    file, or the folder of a run's stage."""
     evaluation_poses: int = 4096
 
     def __post_init__(self) -> None:
@@ -149,9 +148,9 @@ class SkinnedStage(_Stage):
         super().__init__(work, work.config.stage1, work.config.seed)
 
     def initialise(self) -> None:
-        folder = self.work.config.start_from
-        if folder:
-            log.info("not taken from %s: %s", folder, start_from(self.network, Path(folder)))
+        weights = self.work.config.start_from
+        if weights:
+            log.info("not taken from %s: %s", weights, start_from(self.network, weights))
 
     def loss(self, model: nn.Module, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """L1 on the 3D pose, on the joints of the skinned mesh and on every fourth of its vertices
@@ -201,13 +200,3 @@ def stages(
     yield "stage1", SkinnedStage(work)
     work.network.pose_net.requires_grad_(False)
     yield "stage2", RefinedStage(work)
-
-
-def start_from(network: nn.Module, folder: Path) -> list[str]:
-    """Copy the averaged weights of another run wherever names and shapes agree; returns the names left as
-    they were."""
-    stored, _ = read_average(folder / STATE)
-    own = network.state_dict()
-    fitting = {k: v for k, v in stored.items() if k in own and own[k].shape == v.shape}
-    network.load_state_dict(own | fitting)
-    return sorted(own.keys() - fitting.keys())

@@ -1,0 +1,63 @@
+"""Weights from the ONNX files that ship or that ``openhmr lab export`` writes: a run can start from them."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import TensorProto, numpy_helper
+from torch import Tensor, nn
+
+from openhmr.errors import InputError
+from openhmr.lab.models.checkpoint import read_average
+
+WEIGHTS = Path(str(files("openhmr"))) / "assets" / "weights"
+
+
+def read_onnx_weights(path: str | Path) -> dict[str, Tensor]:
+    """The floating-point constants of an ONNX file by name, in float32 (large ones are stored in half
+    precision).
+
+    Files of :mod:`openhmr.lab.export` name them as the network's state_dict does. Raises :class:`InputError`
+    if ``path`` is missing or no ONNX model.
+    """
+    try:
+        nodes = (graph := onnx.load(str(path), load_external_data=False).graph).node
+    except Exception:  # the parser of protocol buffers fails in several ways
+        nodes = None
+    if not nodes:  # an empty file is a valid protocol buffer
+        raise InputError(f"{path} is missing or no ONNX model; give a file that `openhmr lab export` wrote")
+    stored = (TensorProto.FLOAT, TensorProto.FLOAT16)
+    return {
+        # A copy, because arrays of a protocol buffer are read-only.
+        t.name: torch.tensor(numpy_helper.to_array(t), dtype=torch.float32)
+        for t in graph.initializer
+        if t.data_type in stored
+    }
+
+
+def read_start(source: str | Path) -> dict[str, Tensor]:
+    """Weights to start from: of a shipped model by its name (``pose2mesh-coco``), of an ``.onnx`` file, or
+    the averaged ones in the folder of a run. Raises :class:`InputError`."""
+    shipped = {f.stem: f for f in WEIGHTS.glob("*.onnx")}
+    if str(source) in shipped:
+        return read_onnx_weights(shipped[str(source)])
+    if Path(source).suffix.lower() == ".onnx":
+        return read_onnx_weights(source)
+    state = Path(source) / "state.safetensors"
+    if not state.is_file():
+        raise InputError(
+            f"there are no weights at {source}; give a shipped model ({', '.join(sorted(shipped))}), an "
+            f".onnx file of `openhmr lab export`, or the folder of a run that holds state.safetensors"
+        )
+    return read_average(state)[0]
+
+
+def start_from(network: nn.Module, source: str | Path) -> list[str]:
+    """Copy :func:`read_start`'s weights wherever names and shapes agree; returns the names of the
+    floating-point tensors that keep their values."""
+    stored = read_start(source)
+    own = {k: v for k, v in network.state_dict().items() if v.is_floating_point()}
+    fitting = {k: v for k, v in stored.items() if k in own and own[k].shape == v.shape}
+    network.load_state_dict(fitting, strict=False)
+    return sorted(own.keys() - fitting.keys())
