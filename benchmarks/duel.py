@@ -29,8 +29,9 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.joints import COCO, HUMAN36
 from openhmr.lab.evaluation import lift_benchmark as bench
-from openhmr.lab.export.official import export_pose2mesh, with_coarse
-from openhmr.lab.export.onnx_files import export
+from openhmr.lab.evaluation.mesh_errors import ExactMesh
+from openhmr.lab.export.compact_pose2mesh import export
+from openhmr.lab.export.official_pose2mesh import export_pose2mesh
 from openhmr.lab.metrics.errors import mean_distance, mpjpe, pa_mpjpe, root_relative
 from openhmr.lab.models.i2l_meshnet.losses import lixel_losses
 from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet, Kind
@@ -151,7 +152,7 @@ class OfficialPose2Mesh:
         self.work, self.batch = work, batch
         whole = open_body()
         self.body: Body = whole.at_level("coarse") if level == "coarse" else whole
-        self.truth = None if level == "coarse" else bench.Truth(whole)
+        self.exact = None if level == "coarse" else ExactMesh(whole)
         torch.manual_seed(SEED)
         self.network = official(COCO, self.body.faces, cache_dir=".cache")
         # The official presets posenet_ and pose2mesh_cocoJ_train_human36_coco_muco.
@@ -173,11 +174,7 @@ class OfficialPose2Mesh:
         pairs, lift = self.draw(generator)
         nodes, pose3d = self.network(standardised(pairs.pose2d))
         where = pairs.rotations, pairs.translations, pairs.betas
-        mesh = (
-            self.work.source.skeleton.vertices(*where)
-            if self.truth is None
-            else torch.from_numpy(self.truth(pairs)).float() / 1000
-        )
+        mesh = self.work.source.skeleton.vertices(*where) if self.exact is None else self.exact(*where).mT
         target = {"mesh": mesh, "reg_pose3d": pairs.human36 * 1000, "lift_pose3d": lift}
         target |= {f"{k}_valid": torch.ones_like(v[..., :1]) for k, v in list(target.items())}
         epoch = self.plans[1].epoch(step) + 1
@@ -219,7 +216,7 @@ def pose2mesh(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
     for name, (budget, batch) in runs.items():
         folder = out / name.replace(", ", "_").replace(" ", "_")
         work = compact_pose2mesh(args, folder, budget, batch)
-        export(work.network, body, folder / "net.onnx", {"joint_set": "coco", "body": body.content_hash()})
+        export(work.network, body, COCO, folder / "net.onnx", {})
         facts = {"pairs": sum(budget) * batch, "core s": round(core_seconds(folder))}
         methods[f"openhmr {name}"] = (
             facts | cost(work.network, lambda net=work.network: net(torch.rand(1, 19, 3))),
@@ -235,7 +232,7 @@ def pose2mesh(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
     plain = PlainPose2Mesh(rival.network.graph).eval()
     facts |= cost(plain, lambda: plain(torch.rand(1, 19, 2)))
     methods["official form"] = facts, out / "official" / "net.onnx"
-    bodies = {"official form": with_coarse(rival.body)}
+    bodies = {"official form": rival.body}
     predictors = {
         name: bench.onnx_predictor(path, bodies.get(name, body), COCO) for name, (_, path) in methods.items()
     }
@@ -364,9 +361,9 @@ def main() -> None:
     one.add_argument("--batch", type=int, default=16)
     one.add_argument(
         "--lifter",
-        default="checkpoints/compact_coco",
-        metavar="DIR",
-        help="weights of the lifter inside the compact network",
+        default="pose2mesh-coco",
+        metavar="WEIGHTS",
+        help="of the lifter inside the compact network (default: pose2mesh-coco)",
     )
     one.set_defaults(run=i2l)
     for one in duels.choices.values():

@@ -137,7 +137,7 @@ def test_girth_keeps_bones_and_restores_what_lies_across() -> None:
 
 def test_onnx_equals_torch(network, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
-    export(network, open_body(), path, {"joint_set": "coco"})
+    export(network, open_body(), COCO, path, {})
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     x = poses(5)
     vertices, pose3d = session.run(["vertices", "pose3d"], {"pose2d": x.numpy()})

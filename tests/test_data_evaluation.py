@@ -12,7 +12,7 @@ from openhmr.lab.data.freihand import FreiHAND
 from openhmr.lab.data.human36m import Human36M
 from openhmr.lab.data.mscoco import MSCOCO
 from openhmr.lab.data.pw3d import PW3D
-from openhmr.lab.evaluation.i2l_official import METRICS, OfficialTest, lines, restore_mesh, write_hands
+from openhmr.lab.evaluation.official_i2l import METRICS, OfficialTest, lines, restore_mesh, write_hands
 from openhmr.lab.items.i2l_augmentation import Augmentation
 from openhmr.lab.items.i2l_meshnet import Preparation
 from tests.test_data_recorded import MINI, gendered, recorded, smpl  # noqa: F401 (fixtures)

@@ -14,7 +14,6 @@ import torch
 from openhmr.bodies.body import Body
 from openhmr.cli import main
 from openhmr.lab.config import PRESETS, build
-from openhmr.lab.export.official import with_coarse
 from openhmr.lab.models.checkpoint import read_checkpoint
 from openhmr.lab.training.official_configs import I2LConfig
 from openhmr.lab.training.official_i2l import I2LRecipe
@@ -100,7 +99,7 @@ def test_i2l_meshnet_from_files_to_files(bodies, tmp_path: Path, capsys: pytest.
         info == own and state.keys() == kept.keys() and all(torch.equal(v, kept[k]) for k, v in state.items())
     )
     run("export", again, *bodies, "--out", tmp_path / "net.onnx")
-    body = with_coarse(Body.load(bodies[1]))
+    body = Body.load(bodies[1])
     recovered = Recoverer(tmp_path / "net.onnx", body)(
         np.zeros((300, 300, 3), np.uint8), [[50, 20, 120, 240]]
     )

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -11,27 +10,19 @@ import torch
 
 from openhmr.errors import InputError
 from openhmr.joints import COCO
-from openhmr.lab.export.official import export_i2l, export_pose2mesh, with_coarse
+from openhmr.lab.export.official_i2l import export_i2l
+from openhmr.lab.export.official_pose2mesh import export_pose2mesh
 from openhmr.lab.models.i2l_meshnet import official as official_i2l
 from openhmr.lab.models.pose2mesh.network import official
 from openhmr.lab.models.pose2mesh.posenet import PoseNet
-from openhmr.predict.lift import CHUNK, Lifter, poses_at_once
-from openhmr.predict.recover import Recoverer
+from openhmr.models import load
+from openhmr.predict.coarse_mesh import coarse_level
 from tests.pose2mesh_weights import fill
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.mark.parametrize(
-    ("said", "used"), [("4", 4), ("0", 1), ("9999", CHUNK), ("many", CHUNK), ("-2", CHUNK), (None, CHUNK)]
-)
-def test_poses_at_once(said: str | None, used: int) -> None:
-    metadata = {} if said is None else {"poses_at_once": said}
-    session = SimpleNamespace(get_modelmeta=lambda: SimpleNamespace(custom_metadata_map=metadata))
-    assert poses_at_once(session) == used
 
 
 @torch.no_grad()
@@ -50,15 +41,16 @@ def test_pose2mesh_lifts(tiny_body, tmp_path: Path, levels: bool) -> None:
     )
     assert np.abs(mesh - expected.numpy()).max() < 1e-4 * np.abs(expected.numpy()).max()
     assert np.abs(1000 * pose3d - pose.numpy()).max() < 1e-4 * np.abs(pose.numpy()).max()
-    assert np.array_equal(coarse, mesh[:, with_coarse(body).level("coarse").vertex_ids])
-    assert poses_at_once(session) == 4
+    assert np.array_equal(coarse, mesh[:, coarse_level(body).vertex_ids])
     pixels = np.random.default_rng(1).uniform(100, 300, (2, 19, 2))
-    result = Lifter(tmp_path / "net.onnx", with_coarse(body))(pixels, image_size=(400, 400))
-    assert (
-        result.vertices.shape == (2, 42, 3)
-        and np.isfinite(result.vertices).all()
-        and result.translation[:, 2].min() > 0
-    )
+    lifter = load(tmp_path / "net.onnx", body)
+    assert lifter.poses_at_once == 4
+    people = lifter(pixels)
+    assert people.vertices.shape == (2, 42, 3) and np.isfinite(people.vertices).all()
+    assert people.vertices[..., 2].min() > 0
+    facts = session.get_modelmeta().custom_metadata_map
+    assert (facts["family"], facts["form"]) == ("pose2mesh", "official")
+    assert facts["level"] == ("coarse" if levels else "all") and facts["joint_set"] == "coco"
     with pytest.raises(InputError, match="stage 1 alone"):
         export_pose2mesh(PoseNet(19, 32), body, COCO, tmp_path / "none.onnx")
 
@@ -80,9 +72,7 @@ def test_i2l_recovers(tiny_body, tmp_path: Path) -> None:
         and out["joints_sigma"].min() > 0
         and out["scale_m"].min() > 0
     )
-    result = Recoverer(tmp_path / "net.onnx", tiny_body)(
-        np.zeros((300, 300, 3), np.uint8), [[50, 20, 120, 240]]
-    )
+    result = load(tmp_path / "net.onnx", tiny_body)(np.zeros((300, 300, 3), np.uint8), [[50, 20, 120, 240]])
     assert result.vertices.shape == (1, 42, 3) and np.isfinite(result.vertices).all()
     lixel = official_i2l("body", "lixel", tiny_body, 18, head_channels=4)
     with pytest.raises(InputError, match="param stage"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openhmr.errors import InputError
-from openhmr.lab.evaluation import official
+from openhmr.lab.evaluation import official_reports as official
 from openhmr.lab.metrics.freihand import curve, f_scores, read_truth, scores
 from tests.test_metrics import _regressor
 

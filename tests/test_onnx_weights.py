@@ -12,8 +12,8 @@ from torch import nn
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
-from openhmr.lab.export.compact_i2l import Mirrored, write_onnx
-from openhmr.lab.export.compact_pose2mesh import export
+from openhmr.lab.export import compact_i2l, compact_pose2mesh
+from openhmr.lab.export.compact_i2l import Mirrored
 from openhmr.lab.export.onnx_files import HALF_FROM, RECOVER_OUTPUTS
 from openhmr.lab.models.i2l_meshnet.compact import UNUSED, CompactI2L, CompactI2LConfig
 from openhmr.lab.models.onnx_weights import read_onnx_weights, start_from
@@ -62,7 +62,7 @@ def assert_same_state(found: nn.Module, expected: nn.Module, without: tuple[str,
 def test_pose2mesh_comes_back_from_its_file(tmp_path: Path) -> None:
     config = CompactConfig(hidden=72, stages=2, joint_features=4, graph_features=6)
     network = disturbed(pose2mesh(config=config))
-    export(network, open_body(), tmp_path / "net.onnx", {"joint_set": "coco"})
+    compact_pose2mesh.export(network, open_body(), COCO, tmp_path / "net.onnx", {})
     again = pose2mesh(config=config)
     assert start_from(again, tmp_path / "net.onnx") == []
     assert_same_state(again, network)
@@ -77,7 +77,7 @@ def test_i2l_comes_back_from_its_file_and_computes_the_same(tmp_path: Path) -> N
     network = disturbed(untrained(open_body(), NARROW))
     assert isinstance(network, CompactI2L)
     network.calibration.uniform_(0.5, 1.5)
-    write_onnx(network, open_body(), tmp_path / "net.onnx", {"training": {"step": 3}})
+    compact_i2l.export(network, open_body(), tmp_path / "net.onnx", {"step": 3})
     again = untrained(open_body(), NARROW)
     left = start_from(again, tmp_path / "net.onnx")
     assert left == sorted(n for n, _ in network.named_parameters() if n.startswith(UNUSED))

@@ -29,6 +29,7 @@ from tests.tiny_recover import write_tiny_recoverer
 
 pytest.importorskip("torch")
 from openhmr.lab.evaluation import real_frames as real
+from openhmr.lab.evaluation import sheets
 from openhmr.lab.evaluation.recover_benchmark import COLUMNS, Item, errors, evaluate, items, predictions
 from openhmr.lab.synth.shards import read_shards, write_shard
 
@@ -214,7 +215,7 @@ def test_predictions_for_the_scorer(pack: Path, tmp_path: Path, models: tuple[Re
     step = lixel["item_1"].mean(0) - lixel["item_0"].mean(0)
     assert_allclose(step[0], 40 / 500 * lixel["item_0"][:, 2].mean(), rtol=0.1)
     assert_allclose(lixel["item_3"], lixel["item_0"], atol=15)
-    assert cv2.imread(str(tmp_path / "sheet.jpg")).shape[1] == 2 * real.TILE * real.COLUMNS
+    assert cv2.imread(str(tmp_path / "sheet.jpg")).shape[1] == 2 * sheets.TILE * sheets.COLUMNS
     items = {s: np.stack([found[s][f"item_{i}"] for i in range(6)]).round(1) for s in pipelines}
     assert len({i.tobytes() for i in items.values()}) == len(pipelines)
 

@@ -80,7 +80,8 @@ def export(args: argparse.Namespace) -> None:
 
 
 def _export_official_onnx(args: argparse.Namespace) -> None:
-    from openhmr.lab.export.official import export_i2l, export_pose2mesh
+    from openhmr.lab.export.official_i2l import export_i2l
+    from openhmr.lab.export.official_pose2mesh import export_pose2mesh
     from openhmr.lab.training.official_i2l import I2LRecipe
     from openhmr.lab.training.systems import trained_recipe
 

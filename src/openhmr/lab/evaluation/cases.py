@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from openhmr.bodies.body import Body
 from openhmr.io.images import write_png
 from openhmr.joints import HUMAN36
-from openhmr.lab.evaluation.lift_benchmark import SEED, Predictor, Truth, dense_upsampling
+from openhmr.lab.evaluation.lift_benchmark import SEED, Predictor
+from openhmr.lab.evaluation.mesh_errors import ExactMesh, MeshErrors
 from openhmr.lab.metrics.errors import mpjpe
 from openhmr.lab.synth.pairs import PairSource
 from openhmr.render.compose import over
@@ -24,11 +25,10 @@ def case_picture(predict: Predictor, pairs: PairSource, body: Body, path: Path) 
     """Write the picture (columns: best, median, worst; rows: from the camera, from the side; prediction left,
     truth right) and return the three errors (MPJPE, mm)."""
     batch = pairs(POSES, torch.Generator().manual_seed(SEED + 2))
-    guess = np.matmul(dense_upsampling(body), predict(batch))
-    errors = mpjpe(
-        np.matmul(body.joint_regressors["human36"], guess) * 1000, batch.human36.numpy() * 1000, HUMAN36
-    )
-    truth = Truth(body)(batch) / 1000
+    guess = MeshErrors(body).upsample(predict(batch)).mT.numpy()
+    joints = np.matmul(body.joint_regressor(HUMAN36), guess)
+    errors = 1000 * mpjpe(joints, batch.human36.numpy(), HUMAN36)
+    truth = ExactMesh(body)(batch.rotations, batch.translations, batch.betas).mT.numpy()
     chosen = np.argsort(errors)[[0, POSES // 2, POSES - 1]]
     columns = [
         np.concatenate([_cell(guess[i], truth[i], body, turn) for turn in (np.eye(3), QUARTER_TURN)])

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 import openhmr
@@ -17,11 +16,9 @@ from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
-from openhmr.people import Keypoints, People
+from openhmr.lab.evaluation.sheets import TILES, tile, write_sheet
+from openhmr.people import Keypoints
 from openhmr.pipeline import Combine, Picture, Pipeline
-from openhmr.predict.person_crop import cut
-from openhmr.render.compose import over
-from openhmr.render.scene import render
 
 SYSTEMS = ("lift", "lixel", "param", "recover-lift", "average")
 """Pose2Mesh on the pack's detections; from the pictures: the lixel mesh, the parametric one, Pose2Mesh on the
@@ -31,7 +28,6 @@ COMBINED: Mapping[str, Combine] = {"param": "param", "recover-lift": "lift", "av
 
 REQUIRED = ("item_ids", "joint_names", "det2d_px", "det2d_score", "view", "K", "image_size_wh")
 FOR_PICTURES = ("video", "frame", "box_xyxy", "dist")
-TILE, COLUMNS, TILES = 240, 4, 48
 EXTRA_FRAMES = 8
 
 
@@ -163,25 +159,3 @@ def read_frames(
     if missing := wanted - set(out):
         raise InputError(f"{video} ends before frame {min(missing)}; give the pack's own videos")
     return out
-
-
-def tile(image: NDArray[np.uint8], people: People) -> NDArray[np.uint8]:
-    """``(TILE, 2 TILE, 3)``: the picture around the people, and the same with their meshes over it."""
-    xy = people.camera.project(people.vertices).reshape(-1, 2)
-    middle, side = (xy.min(0) + xy.max(0)) / 2, 1.2 * float(np.ptp(xy, axis=0).max())
-    zoom = TILE / side
-    # A picture's pixel (x, y) lies at zoom ((x, y) - middle) from the tile's middle, (TILE - 1) / 2.
-    shift = (TILE - 1) / 2 - zoom * middle
-    affine = np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]], [0, 0, 1]])
-    part = np.rint(cut(image, np.array([[*middle, side]]), TILE)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
-    layer = render(people.vertices, people.body, affine @ people.camera.K, (TILE, TILE))
-    return np.concatenate([part, over(part, layer)], 1)
-
-
-def write_sheet(tiles: list[NDArray[np.uint8]], path: Path) -> None:
-    """Tiles in rows, as JPEG or PNG by the ending of ``path``."""
-    blank = np.full_like(tiles[0], 255)
-    tiles = tiles + [blank] * (-len(tiles) % COLUMNS)
-    sheet = np.concatenate([np.concatenate(tiles[i : i + COLUMNS], 1) for i in range(0, len(tiles), COLUMNS)])
-    with atomic_path(path) as temporary:
-        Image.fromarray(sheet).save(temporary, quality=85)

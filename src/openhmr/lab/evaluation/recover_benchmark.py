@@ -16,7 +16,7 @@ from openhmr.bodies.skinning import skin
 from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.joints import HUMAN36
-from openhmr.lab.evaluation.real_frames import TILES, tile, write_sheet
+from openhmr.lab.evaluation.sheets import TILES, tile, write_sheet
 from openhmr.lab.metrics.errors import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
 from openhmr.lab.synth.shards import AGAIN, ARRAYS, pictures, read_shards
 from openhmr.people import People

@@ -1,5 +1,6 @@
 """The compact I2L-MeshNet as the ONNX file that ships: calibrated, averaged over mirror images."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,14 @@ from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, SMPL
 from openhmr.lab.config import build
-from openhmr.lab.export.onnx_files import RECOVER_OUTPUTS, halve, save_model, strip_prefix, traced
+from openhmr.lab.export.onnx_files import (
+    RECOVER_OUTPUTS,
+    dependencies,
+    halve,
+    save_model,
+    strip_prefix,
+    traced,
+)
 from openhmr.lab.models.checkpoint import load_average
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig, six_d
 from openhmr.lab.run_folder import read_run
@@ -106,8 +114,11 @@ class Mirrored(nn.Module):
             k: v.view(2, -1, *v.shape[1:]) for k, v in self.network(torch.cat([image, image.flip(3)])).items()
         }
         plain, mirror = ({k: v[i] for k, v in both.items()} for i in range(2))
+
         # Pixel x of the crop's 256 is 256 - x in the mirror.
-        back = lambda x: torch.cat([LIXELS - x[..., :1], x[..., 1:]], -1)  # noqa: E731
+        def back(x: Tensor) -> Tensor:
+            return torch.cat([LIXELS - x[..., :1], x[..., 1:]], -1)
+
         mesh, other = plain["vertices_lixel"], back(mirror["vertices_lixel"][:, self.across["vertices"]])
         apart = (self.network.coco(mesh) - self.network.coco(other)).norm(dim=-1).mean(1) > self.APART
         surer = plain["vertices_sigma"].mean((1, 2)) <= mirror["vertices_sigma"].mean((1, 2))
@@ -130,20 +141,13 @@ class Mirrored(nn.Module):
         return tuple(out[name] for name in RECOVER_OUTPUTS)
 
 
-def write_onnx(network: CompactI2L, body: Body, path: Path, metadata: dict[str, object]) -> None:
-    """Write ``network``, :class:`Mirrored`, as ONNX with a free batch size; ``metadata``: training facts."""
+def export(network: CompactI2L, body: Body, path: Path, training: Mapping[str, object]) -> None:
+    """Write ``network``, :class:`Mirrored`, to ``path`` with the facts of its ``training``."""
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     model = traced(Mirrored(network, body), torch.rand(2, 3, 256, 256), "image", RECOVER_OUTPUTS)
     strip_prefix(model.graph, "network.")
     halve(model.graph)
-    facts = {
-        "family": "i2l_meshnet",
-        "form": "compact",
-        "level": "coarse",
-        "kind": "i2l-body",
-        "joint_set": "coco",
-    }
-    save_model(model, path, facts | {"body": body.content_hash()} | metadata)
+    save_model(model, path, dependencies("i2l_meshnet", "compact", COCO, body) | {"training": training})
 
 
 def export_run(run: Path, out: Path) -> Path:
@@ -162,5 +166,5 @@ def export_run(run: Path, out: Path) -> Path:
     network = untrained(body, build(CompactI2LConfig, config["model"]))
     facts = load_average(state, network)
     calibrate(network, Pictures(config["validation"]), body)
-    write_onnx(network, body, out, {"training": facts})
+    export(network, body, out, facts)
     return out

@@ -1,5 +1,6 @@
 """The compact Pose2Mesh as the ONNX file that ships."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -7,9 +8,9 @@ import onnx
 from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
-from openhmr.joints import JOINT_SETS, SMPL
+from openhmr.joints import JOINT_SETS, SMPL, JointSet
 from openhmr.lab.config import build
-from openhmr.lab.export.onnx_files import save_model
+from openhmr.lab.export.onnx_files import dependencies, save_model
 from openhmr.lab.export.onnx_graph import GraphBuilder
 from openhmr.lab.models.checkpoint import load_average
 from openhmr.lab.models.pose2mesh.compact import (
@@ -127,11 +128,12 @@ def build_onnx(network: CompactPose2Mesh, body: Body) -> onnx.ModelProto:
     return g.model({"pose2d": (joints, 3)}, outputs)
 
 
-def export(network: CompactPose2Mesh, body: Body, path: Path, metadata: dict[str, object]) -> None:
-    """Write :func:`build_onnx`'s model to ``path``; ``metadata``: its ``joint_set`` by name, and training
-    facts."""
-    facts = {"family": "pose2mesh", "form": "compact", "level": "coarse", "body": body.content_hash()}
-    save_model(build_onnx(network.eval(), body), path, facts | metadata)
+def export(
+    network: CompactPose2Mesh, body: Body, joint_set: JointSet, path: Path, training: Mapping[str, object]
+) -> None:
+    """Write :func:`build_onnx`'s model to ``path`` with the facts of its ``training``."""
+    facts = dependencies("pose2mesh", "compact", joint_set, body) | {"training": training}
+    save_model(build_onnx(network.eval(), body), path, facts)
 
 
 def export_run(run: Path, out: Path) -> Path:
@@ -152,5 +154,5 @@ def export_run(run: Path, out: Path) -> Path:
         joint_set.flip_permutation, body, SMPL.flip_permutation, build(CompactConfig, config["model"])
     )
     facts = {"stage": state.parent.name, **load_average(state, network)}
-    export(network, body, out, {"joint_set": joint_set.name, "training": facts})
+    export(network, body, joint_set, out, facts)
     return out

@@ -18,7 +18,9 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from openhmr.bodies.body import Body
 from openhmr.io.atomic import atomic_path
+from openhmr.joints import JointSet
 
 OPSET = 17
 HALF_FROM = 4096
@@ -127,6 +129,23 @@ def halve(graph: onnx.GraphProto) -> None:
         helper.make_node("Cast", [name], [wide], to=TensorProto.FLOAT) for name, wide in widened.items()
     )
     graph.node.extend(nodes)
+
+
+def dependencies(family: str, form: str, joint_set: JointSet, body: Body) -> dict[str, object]:
+    """Metadata by which :func:`openhmr.load` knows what a file is and what it belongs to: ``family``
+    pose2mesh or i2l_meshnet, ``form`` compact or official, ``level`` of the mesh that it predicts
+    (``coarse``, or ``all`` for a body without one), joint set and body."""
+    # Files of before families were written are told apart by this key.
+    kind = {"kind": "i2l-body"} if family == "i2l_meshnet" else {}
+    level = "coarse" if "coarse" in body.levels else "all"
+    return {
+        "family": family,
+        "form": form,
+        "level": level,
+        "joint_set": joint_set.name,
+        "body": body.content_hash(),
+        **kind,
+    }
 
 
 def save_model(model: onnx.ModelProto, path: Path, metadata: Mapping[str, object]) -> None:

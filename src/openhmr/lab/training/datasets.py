@@ -17,7 +17,7 @@ from openhmr.lab.data.muco import MuCo, MuCoPoses
 from openhmr.lab.data.pw3d import PW3D, PW3DPoses
 from openhmr.lab.data.surreal import SURREAL
 from openhmr.lab.data.types import Samples
-from openhmr.lab.evaluation.i2l_official import OfficialTest
+from openhmr.lab.evaluation.official_i2l import OfficialTest
 from openhmr.lab.items.i2l_meshnet import I2LItems, Preparation
 from openhmr.lab.items.pose2mesh import PoseItems
 from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig

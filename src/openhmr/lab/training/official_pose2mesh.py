@@ -182,7 +182,7 @@ class Pose2MeshRecipe(OfficialRecipe):
     def errors(self) -> dict[str, float]:
         """The errors of an epoch (mm): ``joint``, and in stage 2 ``surface``, by the original's quick rules.
 
-        Roots are row 0 of the target joints; :mod:`openhmr.lab.evaluation.official` has the errors of the
+        Roots are row 0 of the target joints; :mod:`openhmr.lab.evaluation.official_reports` has the errors of the
         final test.
         """
         joint, surface = [], []

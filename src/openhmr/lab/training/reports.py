@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from openhmr.bodies.mano import mano_joint_regressor
 from openhmr.errors import InputError
 from openhmr.joints import HUMAN36
-from openhmr.lab.evaluation import official
-from openhmr.lab.evaluation.i2l_official import OfficialTest, write_hands
-from openhmr.lab.evaluation.official import Report
+from openhmr.lab.evaluation import official_reports as official
+from openhmr.lab.evaluation.official_i2l import OfficialTest, write_hands
+from openhmr.lab.evaluation.official_reports import Report
 from openhmr.lab.metrics import freihand
 from openhmr.lab.training.official_i2l import I2LRecipe
 from openhmr.lab.training.official_pose2mesh import Pose2MeshRecipe

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
-from openhmr.lab.evaluation.i2l_official import METRICS, lines
+from openhmr.lab.evaluation.official_i2l import METRICS, lines
 from openhmr.lab.metrics.errors import acceleration_error, mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
 from openhmr.sequence.one_euro import smooth_one_euro
 
