@@ -6,7 +6,7 @@ import torch
 from openhmr.bodies.body import Body
 from openhmr.lab.models.i2l_meshnet import official
 from openhmr.lab.models.i2l_meshnet.network import KINDS, I2LMeshNet
-from openhmr.lab.models.skinning import SkinningLayer
+from openhmr.lab.skinning import SkinningLayer
 from tests import pose2mesh_weights
 from tests.test_skinning import synthetic_body
 from tests.twins import plain_i2l_meshnet

@@ -7,7 +7,7 @@ from openhmr.errors import InputError
 from openhmr.lab.models.checkpoint import import_official_i2l, trained_epoch
 from openhmr.lab.models.i2l_meshnet import official
 from openhmr.lab.models.i2l_meshnet.network import KINDS
-from openhmr.lab.models.skinning import SkinningLayer
+from openhmr.lab.skinning import SkinningLayer
 from tests.pose2mesh_weights import fill
 
 

@@ -19,7 +19,7 @@ from openhmr.lab.models.i2l_meshnet.param import (
 )
 from openhmr.lab.models.i2l_meshnet.pose2feat import Pose2Feat, gaussian_profiles
 from openhmr.lab.models.i2l_meshnet.resnet import ResNet
-from openhmr.lab.models.skinning import SkinningLayer, axis_angle_to_matrix
+from openhmr.lab.skinning import SkinningLayer, axis_angle_to_matrix
 from tests.i2l_networks import recorded, recorded_body
 from tests.pose2mesh_weights import fill, scale_matrices
 from tests.twins import PlainLixelHead, PlainPose2Feat, PlainResNet, gaussian_volume

@@ -10,6 +10,31 @@ from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix
 
 
+def world_rotations(local: NDArray, parents: Sequence[int] | NDArray) -> NDArray:
+    """Rotations ``(..., J, 3, 3)`` of the joints in the root's frame from those relative to their parents."""
+    world = np.array(local)
+    for j, parent in enumerate(parents[1:], start=1):
+        world[..., j, :, :] = world[..., parent, :, :] @ local[..., j, :, :]
+    return world
+
+
+def local_rotations(world: NDArray, parents: Sequence[int] | NDArray) -> NDArray:
+    """The inverse of :func:`world_rotations`."""
+    local, above = np.array(world), list(parents[1:])
+    local[..., 1:, :, :] = world[..., above, :, :].swapaxes(-1, -2) @ world[..., 1:, :, :]
+    return local
+
+
+def posed_joints(world: NDArray, rest_joints: NDArray, parents: Sequence[int] | NDArray) -> NDArray:
+    """Joints ``(..., J, 3)`` of a tree whose ``world (..., J, 3, 3)`` rotations are given; the root stays at
+    rest."""
+    joints = np.array(rest_joints)
+    for j, parent in enumerate(parents[1:], start=1):
+        bone = rest_joints[..., j, :] - rest_joints[..., parent, :]
+        joints[..., j, :] = joints[..., parent, :] + (world[..., parent, :, :] @ bone[..., None])[..., 0]
+    return joints
+
+
 def forward_kinematics(
     rotations: NDArray, rest_joints: NDArray, parents: Sequence[int] | NDArray
 ) -> tuple[NDArray, NDArray]:
@@ -19,14 +44,11 @@ def forward_kinematics(
     is the root and stays where it rests. Batch axes broadcast.
     """
     batch = np.broadcast_shapes(rotations.shape[:-3], rest_joints.shape[:-2])
-    world = np.empty((*batch, *rotations.shape[-3:]), np.result_type(rotations, rest_joints))
-    joints = np.empty(world.shape[:-1], world.dtype)
-    world[..., 0, :, :], joints[..., 0, :] = rotations[..., 0, :, :], rest_joints[..., 0, :]
-    for j, parent in enumerate(parents[1:], start=1):
-        world[..., j, :, :] = world[..., parent, :, :] @ rotations[..., j, :, :]
-        bone = rest_joints[..., j, :] - rest_joints[..., parent, :]
-        joints[..., j, :] = joints[..., parent, :] + (world[..., parent, :, :] @ bone[..., None])[..., 0]
-    return world, joints
+    dtype = np.result_type(rotations, rest_joints)
+    local = np.broadcast_to(rotations, (*batch, *rotations.shape[-3:])).astype(dtype, copy=False)
+    rest = np.broadcast_to(rest_joints, (*batch, *rest_joints.shape[-2:])).astype(dtype, copy=False)
+    world = world_rotations(local, parents)
+    return world, posed_joints(world, rest, parents)
 
 
 def _offsets(coefficients: NDArray, directions: NDArray) -> NDArray:

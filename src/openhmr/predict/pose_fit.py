@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.bodies.body import Body
-from openhmr.bodies.skinning import forward_kinematics
+from openhmr.bodies.skinning import local_rotations, world_rotations
 from openhmr.predict.coarse_mesh import coarse_level
 
 PRIOR = 0.1
@@ -48,7 +48,5 @@ class PoseFit:
         size = weight @ (posed**2).sum(-1, keepdims=True) - (start**2).sum(-1, keepdims=True)
         u, _, vt = np.linalg.svd(spread + (PRIOR * size + TINY)[..., None] * np.eye(3))
         u[..., 2] *= np.linalg.det(u @ vt)[..., None]
-        world, _ = forward_kinematics(rotations, np.zeros((*rotations.shape[:2], 3)), self._parents)
-        world = u @ vt @ world
-        world[:, 1:] = world[:, self._parents[1:]].swapaxes(-1, -2) @ world[:, 1:]
-        return world
+        world = world_rotations(rotations, self._parents)
+        return local_rotations(u @ vt @ world, self._parents)

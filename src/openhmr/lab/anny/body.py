@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from openhmr.bodies.body import Body, Level
+from openhmr.bodies.skinning import world_rotations
 from openhmr.joints import SMPL
 from openhmr.lab.anny import source as anny_source
 from openhmr.lab.anny import tpose
@@ -148,10 +149,7 @@ def random_poses(count: int, rng: np.random.Generator) -> np.ndarray:
     scale = np.full(24, 0.25)
     scale[[1, 2, 4, 5, 16, 17, 18, 19]] = 0.6
     local = axis_angle_to_matrix(rng.normal(size=(count, 24, 3)) * scale[:, None])
-    out = local.copy()
-    for j in range(1, 24):
-        out[:, j] = out[:, tpose.PARENTS[j]] @ local[:, j]
-    return out
+    return world_rotations(local, tpose.PARENTS)
 
 
 def tpose_population(

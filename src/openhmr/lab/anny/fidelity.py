@@ -3,6 +3,7 @@
 import numpy as np
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.skinning import world_rotations
 from openhmr.lab.anny import source as anny_source
 from openhmr.lab.anny import tpose
 from openhmr.lab.anny.body import POPULATIONS, fold_skin
@@ -24,9 +25,7 @@ def measure(body: Body, rotations: np.ndarray, seed: int = 99) -> dict[str, floa
     gram = directions.T @ directions
     shape_errors, posed_errors = [], []
     for rest, centres, to_tpose, local in zip(vertices, joints, turn, rotations, strict=True):
-        world = local.copy()
-        for j in range(1, 24):
-            world[j] = world[tpose.PARENTS[j]] @ local[j]
+        world = world_rotations(local, tpose.PARENTS)
         # anny: each bone turns with the joint it folds onto, about that joint's centre, exactly as anny's own
         # linear skinning.
         anny_weights = np.zeros((len(ids), 24))

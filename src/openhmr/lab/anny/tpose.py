@@ -3,6 +3,7 @@ facing +Z."""
 
 import numpy as np
 
+from openhmr.bodies.skinning import posed_joints
 from openhmr.joints.smpl import SMPL_PARENTS
 
 PARENTS = np.array(SMPL_PARENTS)
@@ -64,11 +65,7 @@ def rest_to_tpose(joints: np.ndarray, heads: np.ndarray, bones: tuple[str, ...])
 def pose_joints(joints: np.ndarray, rotations: np.ndarray) -> np.ndarray:
     """Joint positions ``(N,24,3)`` after each joint's subtree is turned by its GLOBAL rotation
     ``(N,24,3,3)``; root at the origin."""
-    out = np.zeros_like(joints)
-    for j in range(1, len(PARENTS)):
-        p = PARENTS[j]
-        out[:, j] = out[:, p] + np.einsum("nab,nb->na", rotations[:, p], joints[:, j] - joints[:, p])
-    return out
+    return posed_joints(rotations, joints - joints[:, :1], PARENTS)
 
 
 def pose_vertices(

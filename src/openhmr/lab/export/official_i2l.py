@@ -17,6 +17,7 @@ from openhmr.lab.export.onnx_files import RECOVER_OUTPUTS, dependencies, save_mo
 from openhmr.lab.models.i2l_meshnet.heads import LixelHead
 from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet
 from openhmr.lab.models.i2l_meshnet.param import rotation_6d_to_matrix
+from openhmr.lab.skinning import forward_kinematics
 from openhmr.predict.coarse_mesh import coarse_level
 from openhmr.predict.person_crop import LIXELS
 
@@ -66,13 +67,7 @@ class _Recover(nn.Module):
     def _skeleton(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """Posed joints ``(B,P,3)`` in metres."""
         rest = self.rest + (betas @ self.rest_shapes.flatten(1)).reshape(-1, *self.rest.shape)
-        world, joints = [rotations[:, 0]], [rest[:, 0]]
-        for j, parent in enumerate(self.parents[1:], 1):
-            joints.append(
-                joints[parent] + (world[parent] @ (rest[:, j] - rest[:, parent])[..., None])[..., 0]
-            )
-            world.append(world[parent] @ rotations[:, j])
-        return torch.stack(joints, 1)
+        return forward_kinematics(rotations, rest, self.parents)[1]
 
 
 def _moments(head: LixelHead, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from openhmr.bodies.skinning import local_rotations, world_rotations
 from openhmr.errors import InputError
 from openhmr.lab.anny import tpose
 from openhmr.lab.anny.source import joint_heads, y_up
@@ -180,12 +181,10 @@ def _axis_rotation(axis: int, angle: np.ndarray) -> np.ndarray:
 
 def world(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     """World rotations ``(T,J,3,3)`` and rest positions ``(J,3)``."""
-    rotations, rest = clip.rotations.copy(), clip.offsets.copy()
-    for j, p in enumerate(clip.parents):
-        if p >= 0:
-            rotations[:, j] = rotations[:, p] @ clip.rotations[:, j]
-            rest[j] = rest[p] + clip.offsets[j]
-    return rotations, rest
+    rest = clip.offsets.copy()
+    for j, p in enumerate(clip.parents[1:], 1):
+        rest[j] += rest[p]
+    return world_rotations(clip.rotations, clip.parents), rest
 
 
 def _match(names: tuple[str, ...]) -> dict[str, int]:
@@ -240,8 +239,7 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
                 # A joint the file lacks moves with its parent and lies upon it (chest2 at zero offset marks
                 # such a trunk).
                 pack_world[:, k], position[k] = pack_world[:, parent], position[parent]
-        local = pack_world.copy()
-        local[:, 1:] = np.swapaxes(pack_world[:, PACK_PARENTS[1:]], -1, -2) @ pack_world[:, 1:]
+        local = local_rotations(pack_world, PACK_PARENTS)
         offset = position - position[np.maximum(PACK_PARENTS, 0)]
         tip = np.full((25, 3), np.nan)
         for name in ("lHand", "rHand"):
@@ -301,9 +299,7 @@ def makehuman_poses(folder: Path) -> np.ndarray:
             ]
         )
         globals_[22:24] = globals_[20:22]
-        local = globals_.copy()
-        local[1:] = np.swapaxes(globals_[tpose.PARENTS[1:]], -1, -2) @ globals_[1:]
-        out.append(local)
+        out.append(local_rotations(globals_, tpose.PARENTS))
     if not out:
         raise InputError(f"{folder} holds no .bvh poses; give the folder of single poses or leave it out")
     return np.array(out, np.float32)

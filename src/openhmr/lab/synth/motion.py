@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.skinning import local_rotations, world_rotations
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.lab.anny.tpose import PARENTS, shortest_arc
@@ -103,11 +104,9 @@ def retarget(pack: dict[str, np.ndarray], body: Body) -> Motion:
     feet keep their rotation relative to rest (ours, because joint placement there differs by anatomy and not
     by pose)."""
     names = [str(n) for n in pack["joint_names"]]
-    at, source_parents = {n: i for i, n in enumerate(names)}, pack["parents"]
+    at = {n: i for i, n in enumerate(names)}
     local = pack["local"] if "local" in pack else quaternion_to_matrix(pack["quat_wxyz"])
-    world = local.copy()
-    for j in range(1, len(names)):
-        world[:, j] = world[:, source_parents[j]] @ local[:, j]
+    world = world_rotations(local, pack["parents"])
     rest = body.J_regressor @ body.v_template
     lengths = pack["clip_len"].astype(int)
     clip_of = np.repeat(np.arange(len(lengths)), lengths)
@@ -128,8 +127,7 @@ def retarget(pack: dict[str, np.ndarray], body: Body) -> Motion:
     target[two, 6] = _halfway(world[two][:, at["abdomen"]], world[two][:, at["chest"]])
     target[two, 9] = world[two][:, at["chest"]]
     target[:, 22:24] = target[:, 20:22]
-    out = target.copy()
-    out[:, 1:] = np.swapaxes(target[:, PARENTS[1:]], -1, -2) @ target[:, 1:]
+    out = local_rotations(target, PARENTS)
     ok = pack["frame_ok"].astype(bool)
     subjects = np.array([str(n).split("_")[0] for n in pack["clip_names"]])[clip_of]
     return Motion(out[ok], subjects[ok], clip_of[ok])

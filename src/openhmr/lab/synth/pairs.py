@@ -15,6 +15,7 @@ from torch import Tensor
 from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, JointSet
+from openhmr.lab.skinning import forward_kinematics
 from openhmr.lab.synth.noise2d import NoiseLevel, add_noise, drop_joints
 from openhmr.lab.synth.poses import PoseSampler, exp_map
 
@@ -90,13 +91,8 @@ class Skeleton(torch.nn.Module):
         root joint at rest."""
         ones = torch.cat([torch.ones_like(betas[:, :1]), betas], 1)
         rest = torch.einsum("jcs,bs->bjc", self.rest_joints, ones)
-        rotations, positions = [local[:, 0]], [rest[:, 0]]
-        for j in range(1, len(self.parents)):
-            p = self.parents[j]
-            rotations.append(rotations[p] @ local[:, j])
-            positions.append(positions[p] + (rotations[p] @ (rest[:, j] - rest[:, p])[..., None])[..., 0])
-        r = torch.stack(rotations, 1)
-        return r, torch.stack(positions, 1) - (r @ rest[..., None])[..., 0]
+        r, posed = forward_kinematics(local, rest, self.parents)
+        return r, posed - (r @ rest[..., None])[..., 0]
 
     def joints(self, name: str, r: Tensor, t: Tensor, betas: Tensor) -> Tensor:
         """Joints ``(B,K,3)`` of set ``name`` (coco with Pelvis and Neck, human36) of the posed mesh."""

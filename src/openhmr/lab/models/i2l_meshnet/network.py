@@ -17,7 +17,7 @@ from openhmr.lab.models.i2l_meshnet.heads import HEAD_CHANNELS, LixelHead
 from openhmr.lab.models.i2l_meshnet.param import ParamRegressor
 from openhmr.lab.models.i2l_meshnet.pose2feat import Pose2Feat
 from openhmr.lab.models.i2l_meshnet.resnet import STEM_CHANNELS, ResNet
-from openhmr.lab.models.skinning import SkinningLayer
+from openhmr.lab.skinning import SkinningLayer
 
 STAGES = ("lixel", "param")
 

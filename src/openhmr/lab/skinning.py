@@ -1,6 +1,8 @@
 """Linear blend skinning of any :class:`Body` in PyTorch (SMPL, Loper et al. 2015), with gradients; twin of
 ``bodies.skinning``."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +27,19 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
         w * w - x * x - y * y + z * z,
     )
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def forward_kinematics(
+    rotations: Tensor, rest_joints: Tensor, parents: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """World rotations ``(B,J,3,3)`` and posed joints ``(B,J,3)`` of a tree whose rotations ``(B,J,3,3)`` are
+    relative to their parents; the root stays at rest."""
+    world, joints = [rotations[:, 0]], [rest_joints[:, 0]]
+    for j, parent in enumerate(parents[1:], 1):
+        bone = rest_joints[:, j] - rest_joints[:, parent]
+        joints.append(joints[parent] + (world[parent] @ bone[..., None])[..., 0])
+        world.append(world[parent] @ rotations[:, j])
+    return torch.stack(world, 1), torch.stack(joints, 1)
 
 
 class SkinningLayer(nn.Module):
@@ -60,13 +75,7 @@ class SkinningLayer(nn.Module):
         if self.posedirs.shape[-1]:
             features = (rotations[:, 1:] - torch.eye(3, dtype=pose.dtype, device=pose.device)).flatten(1)
             vertices = vertices + torch.einsum("vck,bk->bvc", self.posedirs, features)
-        world, joints = [rotations[:, 0]], [rest[:, 0]]
-        for j, parent in enumerate(self.parents[1:], 1):
-            joints.append(
-                joints[parent] + (world[parent] @ (rest[:, j] - rest[:, parent])[..., None])[..., 0]
-            )
-            world.append(world[parent] @ rotations[:, j])
-        turn, posed = torch.stack(world, 1), torch.stack(joints, 1)
+        turn, posed = forward_kinematics(rotations, rest, self.parents)
         shift = posed - (turn @ rest[..., None])[..., 0]
         blended = self.weights @ torch.cat([turn, shift[..., None]], -1).flatten(2)
         blended = blended.unflatten(-1, (3, 4))
