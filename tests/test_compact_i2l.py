@@ -25,8 +25,9 @@ from openhmr.lab.cli import main as lab
 from openhmr.lab.export.compact_i2l import Mirrored, export_run, shrink_betas, variance_line
 from openhmr.lab.export.onnx_files import RECOVER_OUTPUTS as OUTPUTS
 from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
-from openhmr.lab.models.i2l_meshnet.compact import UNUSED, CompactI2LConfig, six_d
+from openhmr.lab.models.i2l_meshnet.compact import UNUSED, CompactI2LConfig
 from openhmr.lab.models.i2l_meshnet.compact_parts import JointVolume, VertexHead, near
+from openhmr.lab.skinning import columns_to_rotation
 from openhmr.lab.synth.crops import Pictures
 from openhmr.lab.training.compact_i2l import CompactI2LRecipe, CompactI2LRun, untrained
 from openhmr.lab.training.compact_i2l_losses import restore
@@ -157,12 +158,11 @@ def test_points_outside_of_the_crop_stay_where_they_were_lifted_to() -> None:
     torch.testing.assert_close(same, spread)
 
 
-def test_six_d_gives_rotations_and_keeps_a_rotation() -> None:
-    x = torch.randn(50, 6, dtype=torch.float64)
-    matrix = six_d(x)
+def test_two_columns_give_a_rotation_and_those_of_a_rotation_itself() -> None:
+    matrix = columns_to_rotation(*torch.randn(2, 50, 3, dtype=torch.float64))
     torch.testing.assert_close(matrix.mT @ matrix, torch.eye(3, dtype=torch.float64).expand(50, 3, 3))
     torch.testing.assert_close(matrix.det(), torch.ones(50, dtype=torch.float64))
-    torch.testing.assert_close(six_d(torch.cat([matrix[..., 0], matrix[..., 1]], -1)), matrix)
+    torch.testing.assert_close(columns_to_rotation(matrix[..., 0], matrix[..., 1]), matrix)
 
 
 def test_lixel_targets_lead_back_to_the_mesh(training: CompactI2LRecipe) -> None:

@@ -12,12 +12,12 @@ from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
 from openhmr.lab.crops.pose2mesh import (
     CROP_SIZE,
     crop_affine,
-    get_bbox,
     j2d_processing,
     j3d_processing,
-    process_bbox,
     solve_affine,
-    standardise,
+    standardise_axes,
+    tight_box,
+    widened_box,
 )
 
 SETS = [HUMAN36, COCO, SMPL, MANO]
@@ -32,8 +32,8 @@ def reference(data: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("joint_set", SETS, ids=lambda s: s.name)
 def test_boxes_are_the_originals_to_the_bit(reference: dict, joint_set: JointSet) -> None:
     name = joint_set.name
-    box = get_bbox(reference[f"{name}_img"])
-    processed, square = process_bbox(box), process_bbox(box, aspect=1.0, scale=1.25)
+    box = tight_box(reference[f"{name}_img"])
+    processed, square = widened_box(box), widened_box(box, aspect=1.0, scale=1.25)
     assert processed is not None and square is not None
     assert box.dtype == processed.dtype == square.dtype == np.float32
     assert np.array_equal(box, reference[f"{name}_bbox"])
@@ -55,7 +55,7 @@ def test_normalisation_is_the_originals_to_the_bit(
     assert np.array_equal(transform, reference[f"{key}_trans"])
     joints[:, :2] /= CROP_SIZE
     assert np.array_equal(joints, reference[f"{key}_j2d"])
-    assert np.array_equal(standardise(joints[:, :2]), reference[f"{key}_norm"])
+    assert np.array_equal(standardise_axes(joints[:, :2]), reference[f"{key}_norm"])
     out = j3d_processing(reference[f"{name}_cam"], rotation, flip, pairs)
     # Products of three terms may be summed in another order by another BLAS: two units in the last place of
     # metres in mm.
@@ -64,7 +64,7 @@ def test_normalisation_is_the_originals_to_the_bit(
 
 def test_integer_poses_are_truncated(reference: dict) -> None:
     points = reference["int_in"]
-    box = process_bbox(get_bbox(points))
+    box = widened_box(tight_box(points))
     assert box is not None
     truncated, _ = j2d_processing(points, CROP_SIZE, box, 0, False, ())
     exact, _ = j2d_processing(points.astype(np.float64), CROP_SIZE, box, 0, False, ())
@@ -76,7 +76,7 @@ def test_integer_poses_are_truncated(reference: dict) -> None:
 
 @pytest.mark.parametrize("case", range(3))
 def test_empty_boxes(reference: dict, case: int) -> None:
-    out = process_bbox(reference[f"pb_n{case}_in"])
+    out = widened_box(reference[f"pb_n{case}_in"])
     assert (out is None) == bool(reference[f"pb_n{case}_none"])
     assert out is None or np.array_equal(out, reference[f"pb_n{case}"])
 
@@ -103,7 +103,7 @@ def test_affine_refuses_a_line() -> None:
 def test_crop_is_a_similarity_that_centres_the_box(
     x: float, y: float, w: float, h: float, angle: float
 ) -> None:
-    box = process_bbox(np.array([x, y, w, h], np.float32))
+    box = widened_box(np.array([x, y, w, h], np.float32))
     if box is None:
         return
     m = crop_affine(box, angle)
@@ -118,9 +118,9 @@ def test_crop_is_a_similarity_that_centres_the_box(
 @given(st.floats(0.1, 50), st.floats(-500, 500))
 def test_standardise_ignores_place_and_scale(scale: float, shift: float) -> None:
     pose = np.random.default_rng(3).random((17, 2))
-    out = standardise(pose)
+    out = standardise_axes(pose)
     np.testing.assert_allclose(
-        standardise(pose * scale + shift), out, atol=5e-3 + 1e-5 * abs(shift) / scale * 17
+        standardise_axes(pose * scale + shift), out, atol=5e-3 + 1e-5 * abs(shift) / scale * 17
     )
     np.testing.assert_allclose(out.mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(out.std(0), 1, atol=1e-6)
@@ -128,7 +128,7 @@ def test_standardise_ignores_place_and_scale(scale: float, shift: float) -> None
 
 def test_standardise_of_a_line_is_not_finite() -> None:
     pose = np.stack([np.arange(17.0), np.zeros(17)], -1)
-    assert np.isnan(standardise(pose)[:, 1]).all() and np.isfinite(standardise(pose)[:, 0]).all()
+    assert np.isnan(standardise_axes(pose)[:, 1]).all() and np.isfinite(standardise_axes(pose)[:, 0]).all()
 
 
 def test_camera(reference: dict) -> None:

@@ -12,9 +12,10 @@ from openhmr.lab.data.freihand import FreiHAND
 from openhmr.lab.data.human36m import Human36M
 from openhmr.lab.data.mscoco import MSCOCO
 from openhmr.lab.data.pw3d import PW3D
-from openhmr.lab.evaluation.official_i2l import METRICS, OfficialTest, lines, restore_mesh, write_hands
+from openhmr.lab.evaluation.official_i2l import METRICS, OfficialTest, lines, write_hands
 from openhmr.lab.items.i2l_augmentation import Augmentation
 from openhmr.lab.items.i2l_meshnet import Preparation
+from openhmr.lab.items.i2l_targets import lixels_to_camera
 from tests.test_data_recorded import MINI, gendered, recorded, smpl  # noqa: F401 (fixtures)
 from tests.test_skinning import synthetic_body
 
@@ -96,7 +97,7 @@ def test_truth_has_no_error(smpl: Body) -> None:
     samples, preparation = Human36M(MINI / "Human36M", "train", smpl), Preparation("body", smpl)
     sample = samples[0]
     _, targets, _ = preparation.train(sample, Augmentation())
-    mesh = restore_mesh(targets["fit_mesh_img"], sample, 2.0)
+    mesh = lixels_to_camera(targets["fit_mesh_img"], sample, 2.0)
     from openhmr.bodies.skinning import skin
 
     expected, joints = skin(smpl, sample.pose, sample.betas, sample.trans_m)

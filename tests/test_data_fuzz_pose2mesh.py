@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from openhmr.lab.data.freihand import FreiHANDPoses
 from openhmr.lab.data.human36m import Human36MPoses
-from openhmr.lab.data.mscoco import COCO
+from openhmr.lab.data.mscoco import CocoDataset
 from openhmr.lab.data.muco import MuCoPoses
 from openhmr.lab.data.pw3d import PW3DPoses
 from openhmr.lab.data.surreal import SURREAL
@@ -22,7 +22,7 @@ READERS = {
     "Human36M-train": lambda root: Human36MPoses(root, "train", BODY),
     "Human36M-test": lambda root: Human36MPoses(root, "test", BODY),
     "MuCo": MuCoPoses,
-    "COCO": COCO,
+    "COCO": CocoDataset,
     "PW3D": PW3DPoses,
     "SURREAL-train": lambda root: SURREAL(root, "train"),
     "FreiHAND-train": lambda root: FreiHANDPoses(root, "train"),

@@ -14,7 +14,7 @@ from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import cam2pixel
 from openhmr.joints import COCO18, HUMAN36_TOP, MUCO, SMPL29
-from openhmr.lab.crops.i2l_meshnet import process_bbox
+from openhmr.lab.crops.i2l_meshnet import crop_square
 from openhmr.lab.data.freihand import FreiHAND
 from openhmr.lab.data.human36m import Human36M
 from openhmr.lab.data.mscoco import MSCOCO
@@ -199,7 +199,7 @@ def test_boxes_over_the_border() -> None:
     """A person half out of the picture: the original looks further into the picture than where the person
     is."""
     box = np.array([-80.0, 20, 161, 161])
-    sample = replace(fitted(tiny()), box_xywh=box, crop_xywh=process_bbox(box, (240, 300)))
+    sample = replace(fitted(tiny()), box_xywh=box, crop_xywh=crop_square(box, (240, 300)))
     quirks = InputQuirks(), InputQuirks(shift_boxes=False)
     official, cut = (
         Preparation("body", tiny(), quirks=q).train(sample, Augmentation())[1]["orig_joint_img"]

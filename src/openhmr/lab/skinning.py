@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from openhmr.bodies.body import Body
 
@@ -27,6 +28,14 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
         w * w - x * x - y * y + z * z,
     )
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def columns_to_rotation(first: Tensor, second: Tensor) -> Tensor:
+    """Rotation matrices ``(...,3,3)`` whose first two columns are ``first, second (...,3)`` made orthonormal
+    (the 6D representation of Zhou et al., CVPR 2019)."""
+    a = F.normalize(first, dim=-1)
+    b = F.normalize(second - (a * second).sum(-1, keepdim=True) * a, dim=-1)
+    return torch.stack([a, b, torch.linalg.cross(a, b, dim=-1)], -1)
 
 
 def forward_kinematics(

@@ -10,20 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openhmr.lab.crops.pose2mesh import solve_affine
-
-PATCH_PX = 256
-"""Side of the square patch that the network sees."""
-
-ENLARGE = 1.25
+from openhmr.lab.crops.pose2mesh import solve_affine, widen
+from openhmr.predict.person_crop import ENLARGE, PATCH
 
 
-def process_bbox(box: ArrayLike, image_hw: tuple[int, int], shift: bool = True) -> NDArray[np.float64] | None:
-    """The square that is cut for an annotated ``box (4,)``: cut at the picture, widened to a square,
-    enlarged; ``None`` if empty.
+def crop_square(box: ArrayLike, image_hw: tuple[int, int], shift: bool = True) -> NDArray[np.float64] | None:
+    """The square that is cut for an annotated ``box (4,)``: clipped to the picture, widened to a square and
+    by :data:`ENLARGE`; ``None`` if empty.
 
     With ``shift`` a box that begins left of or above the picture is moved into it at full size, as the
-    original does; without, it is cut there too.
+    original does; without, it is clipped there too.
     """
     x, y, w, h = np.asarray(box, np.float64)
     x1, y1 = max(0.0, x), max(0.0, y)
@@ -32,18 +28,7 @@ def process_bbox(box: ArrayLike, image_hw: tuple[int, int], shift: bool = True) 
     y2 = min(image_hw[0] - 1.0, start_y + max(0.0, h - 1))
     if not (w * h > 0 and x2 >= x1 and y2 >= y1):
         return None
-    w, h = x2 - x1, y2 - y1
-    side = max(w, h) * ENLARGE
-    return np.array([x1 + w / 2 - side / 2, y1 + h / 2 - side / 2, side, side])
-
-
-def get_bbox(joints: NDArray, valid: NDArray, margin: float = 1.2) -> NDArray[np.float32]:
-    """Box ``(4,)`` around those ``joints (J, 2+)`` whose ``valid (J,)`` is 1, each side enlarged by
-    ``margin`` about its centre."""
-    chosen = joints[np.asarray(valid).reshape(-1) == 1, :2]
-    low, high = chosen.min(axis=0), chosen.max(axis=0)
-    centre, half = (low + high) / 2, (high - low) * margin / 2
-    return np.concatenate([centre - half, 2 * half]).astype(np.float32)
+    return widen(x1, y1, x2, y2, 1.0, ENLARGE)
 
 
 def patch_affines(
@@ -59,11 +44,11 @@ def patch_affines(
     if mirrored_width:
         centre_x = mirrored_width - centre_x - 1
     w, h, r = w * scale, h * scale, pi * rotation_deg / 180
-    src, dst = np.empty((3, 2), np.float32), np.full((3, 2), PATCH_PX / 2, np.float32)
+    src, dst = np.empty((3, 2), np.float32), np.full((3, 2), PATCH / 2, np.float32)
     src[0] = centre_x, centre_y
     src[1] = src[0] + np.array([-h / 2 * sin(r), h / 2 * cos(r)], np.float32)
     src[2] = src[0] + np.array([w / 2 * cos(r), w / 2 * sin(r)], np.float32)
-    dst[1, 1] = dst[2, 0] = PATCH_PX
+    dst[1, 1] = dst[2, 0] = PATCH
     return solve_affine(src, dst).astype(np.float32), solve_affine(dst, src).astype(np.float32)
 
 
@@ -73,9 +58,7 @@ def cut_patch(image: NDArray, affine: NDArray, mirror: bool = False) -> NDArray[
     The maps of OpenCV 4 round sample positions to 1/32 pixel, those of OpenCV 5 do not; both are right.
     """
     source = np.ascontiguousarray(image[:, ::-1] if mirror else image, np.float32)
-    patch = cv2.warpAffine(
-        source, np.asarray(affine, np.float64), (PATCH_PX, PATCH_PX), flags=cv2.INTER_LINEAR
-    )
+    patch = cv2.warpAffine(source, np.asarray(affine, np.float64), (PATCH, PATCH), flags=cv2.INTER_LINEAR)
     return np.asarray(patch, np.float32)
 
 

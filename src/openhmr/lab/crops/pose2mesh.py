@@ -18,7 +18,7 @@ CROP_SIZE = (288, 384)
 Pairs = tuple[tuple[int, int], ...]
 
 
-def get_bbox(points: NDArray) -> NDArray[np.float32]:
+def tight_box(points: NDArray) -> NDArray[np.float32]:
     """Tight box ``(4,)`` around all ``points (J, 2+)``, with no margin and no regard to visibility."""
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     centre, size = (low + high) / 2.0, high - low
@@ -27,10 +27,11 @@ def get_bbox(points: NDArray) -> NDArray[np.float32]:
     return np.concatenate([start, end - start]).astype(np.float32)
 
 
-def process_bbox(
+def widened_box(
     bbox: ArrayLike, aspect: float = CROP_SIZE[0] / CROP_SIZE[1], scale: float = 1.0
 ) -> NDArray | None:
-    """Widen a box around its centre to ``aspect`` = width / height and by ``scale``; ``None`` if it is empty.
+    """``bbox (4,)`` widened about its centre to ``aspect`` = width / height and by ``scale``; ``None`` if it
+    is empty.
 
     One pixel is first taken off width and height, as the original does. Floating types are kept.
     """
@@ -39,6 +40,11 @@ def process_bbox(
     x2, y2 = x + (w - 1), y + (h - 1)
     if not (w * h > 0 and x2 >= x and y2 >= y):
         return None
+    return widen(x, y, x2, y2, aspect, scale)
+
+
+def widen(x: float, y: float, x2: float, y2: float, aspect: float, scale: float) -> NDArray:
+    """The box ``(4,)`` from corner to corner, grown about its centre to ``aspect`` and by ``scale``."""
     w, h = x2 - x, y2 - y
     cx, cy = x + w / 2.0, y + h / 2.0
     if w > aspect * h:
@@ -138,10 +144,11 @@ def j3d_processing(
     return out.astype(np.float32)
 
 
-def standardise(keypoints: NDArray) -> NDArray[np.float32]:
+def standardise_axes(keypoints: NDArray) -> NDArray[np.float32]:
     """``(..., J, 2)`` to mean 0 and population standard deviation 1 per axis over all joints, present or not.
 
-    There is no epsilon: a pose without any width or height gives inf or nan, as in the original.
+    The compact network's input has one scale for both axes instead (``predict.lift.standardise``). There is
+    no epsilon: a pose without any width or height gives inf or nan, as in the original.
     """
     points = np.asarray(keypoints, np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):

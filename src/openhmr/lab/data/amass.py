@@ -1,7 +1,8 @@
-"""AMASS, for Pose2Mesh (spec pose2mesh 10.4): motion of SMPL bodies, seen by the four cameras of Human3.6M
-from ten metres."""
+"""AMASS, for Pose2Mesh: motion of SMPL bodies, seen by the four cameras of Human3.6M from ten metres.
 
-from collections.abc import Iterator
+Source: docs/originals/pose2mesh.md, "AMASS".
+"""
+
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.io.arrays import read_npz
 from openhmr.joints import SMPL
-from openhmr.lab.data.types import Sample
+from openhmr.lab.data.types import IndexedDataset, Sample
 
 CAMERAS = np.array(
     [
@@ -48,7 +49,7 @@ OTHERS_EVERY = 5
 MAX_NUMBERS = 200_000_000
 
 
-class AMASS:
+class AMASS(IndexedDataset):
     """Every n-th frame of ``root/data/<subset>/<sequence>/*_poses.npz``, once a camera. The body is neutral
     and stays in its place.
 
@@ -70,18 +71,18 @@ class AMASS:
         subsets = sorted(
             p for p in folder.glob("*") if p.is_dir() and any(part in fold(p.name) for part in wanted)
         )
-        self.frames: list[tuple[Path, int]] = []
-        self._poses: list[NDArray[np.float32]] = []
-        self._betas: list[NDArray[np.float32]] = []
+        self._frames: list[tuple[Path, NDArray[np.float32], NDArray[np.float32]]] = []
         for subset in subsets:
             for path in sorted(subset.glob("*/*_poses.npz")):
                 self._add(path, EVERY.get(subset.name.lower(), OTHERS_EVERY))
-        if not self.frames:
+        if not self._frames:
             raise InputError(
                 f"{folder} holds no motion of {' or '.join(wanted)}; unpack AMASS as "
                 f"data/CMU/<sequence>/*_poses.npz, "
                 "or set QUIRKS.amass_any_case if the folder's name is in lower case"
             )
+
+        self.rows = [(frame, camera) for frame in range(len(self._frames)) for camera in range(len(CAMERAS))]
 
     def _add(self, path: Path, every: int) -> None:
         arrays = read_npz(path, MAX_NUMBERS, names=("poses", "betas"))
@@ -95,22 +96,12 @@ class AMASS:
             )
         if not (np.isfinite(poses).all() and np.isfinite(betas).all()):
             raise InputError(f"{path} holds numbers that are not finite; remove it or download it again")
-        for frame in range(0, len(poses), every):
-            self.frames.append((path, frame))
-            self._poses.append(poses[frame, :72].reshape(24, 3))
-            self._betas.append(betas[:10])
-
-    def __len__(self) -> int:
-        return len(self.frames) * len(CAMERAS)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
+        self._frames += [(path, pose.reshape(24, 3), betas[:10]) for pose in poses[::every, :72]]
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        at, camera = divmod(index, len(CAMERAS))
-        pose, (path, _) = self._poses[at].copy(), self.frames[at]
+        frame, camera = self.rows[index]
+        path, stored, betas = self._frames[frame]
+        pose = stored.copy()
         pose[0] = matrix_to_axis_angle(CAMERAS[camera] @ axis_angle_to_matrix(pose[0].astype(np.float64)))
         return Sample(
             "AMASS",
@@ -128,7 +119,7 @@ class AMASS:
             np.zeros(24, np.float32),
             False,
             pose,
-            self._betas[at],
+            betas,
             np.array([0, 0, DISTANCE_M], np.float32),
             True,
             True,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.errors import InputError
-from openhmr.lab.crops.i2l_meshnet import process_bbox
+from openhmr.lab.crops.i2l_meshnet import crop_square
 
 MAX_BYTES = 4 << 30
 """The largest official file, Human3.6M's 3D joints of one subject, has a tenth of it."""
@@ -152,7 +152,7 @@ def size_of(image: Record, where: object) -> tuple[int, int]:
 def square_of(annotation: Record, image: Record, where: object) -> tuple[NDArray, NDArray | None]:
     """The annotated box, and the square that is cut for it (None: no such sample)."""
     box = numbers(annotation, "bbox", (4,), f"{where}: annotation {annotation['id']}")
-    return box, process_bbox(box, size_of(image, where))
+    return box, crop_square(box, size_of(image, where))
 
 
 class RootNetFile:

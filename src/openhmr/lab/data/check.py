@@ -21,13 +21,13 @@ from openhmr.joints.coco import COCO17
 from openhmr.lab.data.amass import AMASS
 from openhmr.lab.data.freihand import FreiHAND, FreiHANDPoses
 from openhmr.lab.data.human36m import Human36M, Human36MPoses
-from openhmr.lab.data.mscoco import COCO as COCOFits
-from openhmr.lab.data.mscoco import MSCOCO
+from openhmr.lab.data.mscoco import MSCOCO, CocoDataset
 from openhmr.lab.data.muco import MuCo, MuCoPoses
 from openhmr.lab.data.pw3d import PW3D, PW3DPoses
 from openhmr.lab.data.sources import I2L, NAMES, POSE2MESH, files_of
 from openhmr.lab.data.surreal import SURREAL
 from openhmr.lab.data.types import Sample, Samples
+from openhmr.predict.person_crop import ENLARGE
 
 COUNTS = {
     ("Human36M", "I2L-MeshNet test"): 2200,
@@ -38,7 +38,7 @@ COUNTS = {
 }
 """How many samples the originals' logs tell of, rounded to their batches."""
 COUNT_TOLERANCE = 0.03
-LEG_M, HAND_M, DEPTH_M = (0.5, 1.3), (0.1, 0.3), (0.1, 60.0)
+LEG_M, HAND_M, AWAY_M = (0.5, 1.3), (0.1, 0.3), (0.1, 60.0)
 """Plausible lengths of hip-knee-ankle and of wrist to middle fingertip, and distances from the camera."""
 PROJECTION = 0.02
 """Largest median distance of annotated joints from their own projection, as a share of the box."""
@@ -129,7 +129,7 @@ def readers(name: str, root: Path, body: Body, gendered: Mapping[str, Body]) -> 
     lift: dict[str, dict[str, Maker]] = {
         "Human36M": {s: partial(Human36MPoses, root, s, body) for s in both},
         "MuCo": {"train": partial(MuCoPoses, root)},
-        "COCO": {"train": partial(COCOFits, root)},
+        "COCO": {"train": partial(CocoDataset, root)},
         "PW3D": {"test": partial(PW3DPoses, root)},
         "AMASS": {"train": partial(AMASS, root)},
         "SURREAL": {s: partial(SURREAL, root, s) for s in both},
@@ -203,7 +203,7 @@ def _units(chosen: list[Sample], label: str, found: Findings) -> None:
             f"{low} to {high} m are plausible: check the unit",
         )
     if depths:
-        m, (low, high) = float(np.median(depths)), DEPTH_M
+        m, (low, high) = float(np.median(depths)), AWAY_M
         found.judge(
             low <= m <= high,
             f"{label}: roots are {m:.2f} m away (median)",
@@ -227,7 +227,7 @@ def _projection(chosen: list[Sample], label: str, found: Findings) -> None:
 
 
 def _side(sample: Sample) -> float:
-    return float(max(*sample.box_xywh[2:], *(sample.crop_xywh[2:] / 1.25), 1.0))
+    return float(max(*sample.box_xywh[2:], *(sample.crop_xywh[2:] / ENLARGE), 1.0))
 
 
 def _fits(chosen: list[Sample], label: str, bodies: Mapping[str, Body], found: Findings) -> None:

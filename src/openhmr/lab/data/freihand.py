@@ -1,4 +1,4 @@
-"""FreiHAND (spec i2l_meshnet 7.6, pose2mesh 10.7)."""
+"""FreiHAND (docs/originals, "FreiHAND")."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,7 +9,7 @@ from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import MANO
 from openhmr.joints.mano import MANO_PARENTS
-from openhmr.lab.crops.pose2mesh import process_bbox
+from openhmr.lab.crops.pose2mesh import widened_box
 from openhmr.lab.data.annotations import (
     CocoFile,
     Detections,
@@ -22,10 +22,10 @@ from openhmr.lab.data.annotations import (
     size_of,
     square_of,
 )
-from openhmr.lab.data.types import Rows, Sample
+from openhmr.lab.data.types import IndexedDataset, Sample
 
 
-class FreiHAND(Rows):
+class FreiHAND(IndexedDataset):
     """Samples of ``root`` (``data/``, ``rootnet_output/``); the annotated MANO hand is the truth, the test
     split has none.
 
@@ -92,7 +92,7 @@ class FreiHAND(Rows):
         )
 
 
-class FreiHANDPoses(Rows):
+class FreiHANDPoses(IndexedDataset):
     """The same as Pose2Mesh reads it, with HRNet's detections; its annotations hold the hand in world axes
     and the camera.
 
@@ -110,7 +110,7 @@ class FreiHANDPoses(Rows):
         self.rows = self.coco.annotations
         if self.train:
             box = lambda a: numbers(a, "bbox", (4,), f"FreiHAND annotation {a['id']}")
-            self.rows = [a for a in self.rows if process_bbox(box(a)) is not None]
+            self.rows = [a for a in self.rows if widened_box(box(a)) is not None]
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]

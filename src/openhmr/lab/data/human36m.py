@@ -1,4 +1,4 @@
-"""Human3.6M with the fits of SMPL that I2L-MeshNet's authors made (spec i2l_meshnet 7.2, pose2mesh 10.1)."""
+"""Human3.6M with the fits of SMPL that I2L-MeshNet's authors made (docs/originals, "Human3.6M")."""
 
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -12,7 +12,7 @@ from openhmr.errors import InputError
 from openhmr.geometry.pinhole import cam2pixel, world2cam
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import HUMAN36_TOP
-from openhmr.lab.crops.pose2mesh import process_bbox
+from openhmr.lab.crops.pose2mesh import widened_box
 from openhmr.lab.data.annotations import (
     CocoFile,
     Record,
@@ -29,7 +29,7 @@ from openhmr.lab.data.annotations import (
     square_of,
     whole,
 )
-from openhmr.lab.data.types import Rows, Sample
+from openhmr.lab.data.types import IndexedDataset, Sample
 
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 TRAIN_EVERY = 5
@@ -38,7 +38,7 @@ TEST_CAMERA = 4
 """The frontal camera, as in HMR and SPIN."""
 
 
-class Human36M(Rows):
+class Human36M(IndexedDataset):
     """Samples of ``root`` (``annotations/``, ``images/``, ``rootnet_output/``).
 
     ``body`` is the neutral SMPL body, whose rest pelvis brings the fits from world to camera axes. The test
@@ -183,7 +183,7 @@ class Human36MPoses(Human36M):
             self._without_fit.add(_name(image))
             return None
         box, _ = self._boxes(annotation, image, where)
-        return None if process_bbox(box) is None else (annotation, image)
+        return None if widened_box(box) is None else (annotation, image)
 
     def _match(self, path: Path, by_position: bool) -> list[tuple[str, object]]:
         content = read_json(path)

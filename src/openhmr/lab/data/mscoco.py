@@ -1,5 +1,7 @@
-"""MS COCO 2017 with fits of SMPL: SMPLify-X's for I2L-MeshNet (spec i2l_meshnet 7.4), SMPLify's for Pose2Mesh
-(pose2mesh 10.3)."""
+"""MS COCO 2017 with fits of SMPL: SMPLify-X's for I2L-MeshNet, SMPLify's for Pose2Mesh.
+
+Source: docs/originals, "MS COCO" and "COCO".
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from openhmr.joints import COCO18
 from openhmr.joints.coco import COCO17
-from openhmr.lab.crops.pose2mesh import process_bbox
+from openhmr.lab.crops.pose2mesh import widened_box
 from openhmr.lab.data.annotations import (
     CocoFile,
     Record,
@@ -23,13 +25,13 @@ from openhmr.lab.data.annotations import (
     size_of,
     square_of,
 )
-from openhmr.lab.data.types import Rows, Sample
+from openhmr.lab.data.types import IndexedDataset, Sample
 
 FOCAL_PX = 1500.0
 """Of every picture in tests, with the principal point in its middle."""
 
 
-class MSCOCO(Rows):
+class MSCOCO(IndexedDataset):
     """Samples of ``root`` (``annotations/``, ``images/``, ``rootnet_output/``).
 
     Training takes the annotated people, the test split RootNet's list on the validation pictures, which has
@@ -122,7 +124,7 @@ def _middle(image: Record, where: str) -> tuple[NDArray, NDArray]:
     return np.full(2, FOCAL_PX), np.array([width / 2, height / 2])
 
 
-class COCO(Rows):
+class CocoDataset(IndexedDataset):
     """The people of ``root/annotations`` whom SMPLify fitted, as Pose2Mesh reads them: always the training
     split.
 
@@ -139,7 +141,7 @@ class COCO(Rows):
         if annotation.get("iscrowd") or not entry(annotation, "num_keypoints", self.coco.name):
             return False
         box = numbers(annotation, "bbox", (4,), f"{self.coco.name}: annotation {annotation['id']}")
-        return process_bbox(box) is not None and str(annotation["id"]) in self.fits
+        return widened_box(box) is not None and str(annotation["id"]) in self.fits
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]

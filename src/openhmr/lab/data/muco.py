@@ -1,4 +1,4 @@
-"""MuCo-3DHP, for training only (spec i2l_meshnet 7.3, pose2mesh 10.2)."""
+"""MuCo-3DHP, for training only (docs/originals, "MuCo")."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from openhmr.errors import InputError
 from openhmr.joints import MUCO
-from openhmr.lab.crops.pose2mesh import process_bbox
+from openhmr.lab.crops.pose2mesh import widened_box
 from openhmr.lab.data.annotations import (
     CocoFile,
     Record,
@@ -20,10 +20,10 @@ from openhmr.lab.data.annotations import (
     size_of,
     square_of,
 )
-from openhmr.lab.data.types import Rows, Sample
+from openhmr.lab.data.types import IndexedDataset, Sample
 
 
-class MuCo(Rows):
+class MuCo(IndexedDataset):
     """Samples of ``root/data``: in each picture the person whose pelvis is nearest. Raises
     :class:`InputError` for wrong files."""
 
@@ -88,9 +88,7 @@ class MuCoPoses(MuCo):
         if fit is None or not _finite(fit, f"MuCo annotation {annotation['id']}"):
             return False
         return (
-            process_bbox(
-                numbers(annotation, "bbox", (4,), f"{self.coco.name}: annotation {annotation['id']}")
-            )
+            widened_box(numbers(annotation, "bbox", (4,), f"{self.coco.name}: annotation {annotation['id']}"))
             is not None
         )
 

@@ -1,4 +1,4 @@
-"""3DPW, for tests only (spec i2l_meshnet 7.5, pose2mesh 10.5)."""
+"""3DPW, for tests only (docs/originals, "3DPW")."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.joints import HUMAN36_TOP
-from openhmr.lab.crops.pose2mesh import process_bbox
+from openhmr.lab.crops.pose2mesh import widened_box
 from openhmr.lab.data.annotations import (
     CocoFile,
     Detections,
@@ -22,12 +22,12 @@ from openhmr.lab.data.annotations import (
     square_of,
     whole,
 )
-from openhmr.lab.data.types import Rows, Sample
+from openhmr.lab.data.types import IndexedDataset, Sample
 
 GENDERS = ("neutral", "male", "female")
 
 
-class PW3D(Rows):
+class PW3D(IndexedDataset):
     """Samples of ``root`` (``data/3DPW_test.json``, ``data/imageFiles/``, ``rootnet_output/``); the truth is
     their body model.
 
@@ -100,7 +100,7 @@ class PW3D(Rows):
         )
 
 
-class PW3DPoses(Rows):
+class PW3DPoses(IndexedDataset):
     """The same as Pose2Mesh reads it: ``root/data/3DPW_latest_test.json``, in the order of people and
     pictures.
 
@@ -117,7 +117,7 @@ class PW3DPoses(Rows):
         usable = [
             a
             for a in self.coco.annotations
-            if process_bbox(numbers(a, "bbox", (4,), f"3DPW annotation {a['id']}")) is not None
+            if widened_box(numbers(a, "bbox", (4,), f"3DPW annotation {a['id']}")) is not None
         ]
         self.rows = sorted(
             usable, key=lambda a: (whole(a, "person_id", f"3DPW annotation {a['id']}"), str(self._path(a)))

@@ -1,5 +1,7 @@
-"""SURREAL, for Pose2Mesh (spec pose2mesh 10.6): the rendered bodies themselves are the truth. I2L-MeshNet has
-no loader of it."""
+"""SURREAL, for Pose2Mesh: the rendered bodies themselves are the truth. I2L-MeshNet does not train on it.
+
+Source: docs/originals/pose2mesh.md, "SURREAL".
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -19,10 +21,10 @@ from openhmr.lab.data.annotations import (
     read_rows,
     size_of,
 )
-from openhmr.lab.data.types import Rows, Sample
+from openhmr.lab.data.types import IndexedDataset, Sample
 
 
-class SURREAL(Rows):
+class SURREAL(IndexedDataset):
     """The first person of each picture of ``root/data/{train,val}.json``, in the order of picture numbers.
 
     HRNet's detections are matched by position in their file, and must be of the same picture. In training the

@@ -68,7 +68,7 @@ class Samples(Protocol):
     def __iter__(self) -> Iterator[Sample]: ...
 
 
-class Rows:
+class IndexedDataset:
     """Base of the data sets: one sample of each of ``rows``, in the official order."""
 
     rows: list[Any]

@@ -1,7 +1,7 @@
-"""The original evaluation of I2L-MeshNet (spec i2l_meshnet section 8): its errors, its printed lines, its
-file for FreiHAND.
+"""The original evaluation of I2L-MeshNet: its errors, its printed lines, its file for FreiHAND.
 
 Lengths are metres until they are reported in millimetres.
+Source: docs/originals/i2l_meshnet.md, "Evaluation".
 """
 
 import json
@@ -16,25 +16,14 @@ from numpy.typing import NDArray
 
 from openhmr.bodies.mano import mano_joint_regressor
 from openhmr.errors import InputError
-from openhmr.geometry.pinhole import pixel2cam
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import HUMAN36_TOP
-from openhmr.lab.crops.i2l_meshnet import PATCH_PX, apply_affine, patch_affines
-from openhmr.lab.data.types import Sample, Samples
+from openhmr.lab.data.types import Samples
 from openhmr.lab.items.i2l_meshnet import BOX_M, Arrays, Preparation
-from openhmr.lab.items.i2l_targets import LIXELS, regressor
+from openhmr.lab.items.i2l_targets import lixels_to_camera, regressor
 from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
 
 METRICS = ("mpjpe_lixel", "pa_mpjpe_lixel", "mpjpe_param", "pa_mpjpe_param")
-
-
-def restore_mesh(mesh_lixel: NDArray, sample: Sample, box_m: float) -> NDArray[np.float64]:
-    """A mesh in lixels ``(V,3)`` in metres of the sample's camera, at the sample's root depth."""
-    _, back = patch_affines(sample.crop_xywh)
-    mesh = np.asarray(mesh_lixel, np.float64)
-    pixels = apply_affine(back, mesh[:, :2] / LIXELS * PATCH_PX)
-    depth = (mesh[:, 2:] / LIXELS * 2 - 1) * (box_m / 2) + sample.root_depth_m
-    return pixel2cam(np.concatenate([pixels, depth], axis=1), sample.focal_px, sample.principal_px)
 
 
 @dataclass(frozen=True)
@@ -73,7 +62,7 @@ class OfficialTest:
                 else self.preparation.truth(sample)["fit_mesh_coord_cam"]
             )
             truth = to_joints @ mesh
-        meshes = {"lixel": restore_mesh(prediction["mesh_coord_img"], sample, BOX_M["body"])}
+        meshes = {"lixel": lixels_to_camera(prediction["mesh_coord_img"], sample, BOX_M["body"])}
         if "mesh_coord_cam" in prediction:
             meshes["param"] = prediction["mesh_coord_cam"]
         out = {}
@@ -96,7 +85,7 @@ class OfficialTest:
             self.samples[index],
             mano_joint_regressor(self.preparation.body).astype(np.float64),
         )
-        mesh = restore_mesh(prediction["mesh_coord_img"], sample, BOX_M["hand"])
+        mesh = lixels_to_camera(prediction["mesh_coord_img"], sample, BOX_M["hand"])
         if "mesh_coord_cam" in prediction:
             own = prediction["mesh_coord_cam"].astype(np.float64)
             mesh = own if param_mm else own / 1000 + (to_joints @ mesh)[0] - (to_joints @ own)[0] / 1000

@@ -21,8 +21,9 @@ from openhmr.lab.export.onnx_files import (
     traced,
 )
 from openhmr.lab.models.checkpoint import load_average
-from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig, six_d
+from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig
 from openhmr.lab.run_folder import read_run
+from openhmr.lab.skinning import columns_to_rotation
 from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l import untrained
@@ -137,7 +138,7 @@ class Mirrored(nn.Module):
             out[lixel] = mean(plain[lixel], back(mirror[lixel][:, self.across[name]]))
             out[sigma] = mean(plain[sigma].square(), mirror[sigma][:, self.across[name]].square()).sqrt()
         turns = mean(plain["rotations"], mirror["rotations"][:, self.across["parts"]] * self.signs)
-        out["rotations"] = six_d(torch.cat([turns[..., 0], turns[..., 1]], -1))
+        out["rotations"] = columns_to_rotation(turns[..., 0], turns[..., 1])
         return tuple(out[name] for name in RECOVER_OUTPUTS)
 
 

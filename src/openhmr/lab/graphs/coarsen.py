@@ -1,9 +1,9 @@
 """Heavy-edge coarsening of a mesh graph into a binary tree of clusters, as Pose2Mesh does it, quirks
 included.
 
-Source: Pose2Mesh spec section 6.1-6.3 (after Graclus; Dhillon, Guan, Kulis 2007; Defferrard et al. 2016). A
-checkpoint's weights are tied to the node order found here, so every tie and every quirk of the original is
-kept.
+Source: docs/originals/pose2mesh.md, "Graph coarsening" (after Graclus; Dhillon, Guan, Kulis 2007; Defferrard
+et al. 2016). A checkpoint's weights are tied to the node order found here, so every tie and every quirk of
+the original is kept.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 def mesh_adjacency(faces: NDArray[np.integer]) -> sparse.csr_matrix:
     """Symmetric ``(V,V)`` adjacency of ``faces (T,3)``, 0 or 1 on a manifold mesh, V = the largest index + 1.
 
-    Edges used by n > 1 faces in one direction count n - 1 (spec 6.1). Raises :class:`InputError` if a vertex
+    Edges used by n > 1 faces in one direction count n - 1. Raises :class:`InputError` if a vertex
     is in no face.
     """
     faces = np.asarray(faces)
@@ -43,8 +43,8 @@ def mesh_adjacency(faces: NDArray[np.integer]) -> sparse.csr_matrix:
 
 
 def match(weights: sparse.csr_matrix, degree: NDArray[np.float64]) -> Ints:
-    """Pair each node with its best unpaired neighbour: the cluster of every node, numbered in visiting order
-    (spec 6.2)."""
+    """Pair each node with its best unpaired neighbour: the cluster of every node, numbered in visiting
+    order."""
     weights.sort_indices()
     order = introsort_indices(np.asarray(weights.sum(axis=0)).ravel().tolist())
     count = weights.shape[0]
@@ -102,7 +102,7 @@ def coarsen(weights: sparse.csr_matrix, levels: int) -> tuple[list[sparse.csr_ma
 
 def tree_order(parents: list[Ints]) -> list[Ints]:
     """Orders of the nodes of each graph, fine to coarse, such that nodes 2n and 2n+1 are the children of node
-    n (spec 6.3).
+    n.
 
     Where a cluster has one node or none, fake ids (from the real count upwards) fill the pair.
     """

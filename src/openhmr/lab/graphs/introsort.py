@@ -10,8 +10,8 @@ def introsort_indices(keys: Sequence[float]) -> list[int]:
     """Indices that sort ``keys`` ascending, ties in the order in which classic NumPy (introsort, not stable)
     leaves them.
 
-    Source: spec section 6.4, checked against NumPy 1.23.5. ``numpy.argsort`` itself answers differently from
-    CPU to CPU.
+    ``numpy.argsort`` itself answers differently from CPU to CPU. Source: docs/originals/pose2mesh.md, "Graph
+    coarsening"; checked against NumPy 1.23.5.
     """
     v, t = list(keys), list(range(len(keys)))
     lo, hi, budget = 0, len(t) - 1, 2 * (max(len(t), 1).bit_length() - 1)

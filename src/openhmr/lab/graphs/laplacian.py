@@ -1,4 +1,4 @@
-"""Graph Laplacians of Pose2Mesh (spec section 6.5)."""
+"""Graph Laplacians of Pose2Mesh (docs/originals/pose2mesh.md, "Laplacians")."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,8 @@ def rescaled(laplacian: sparse.csr_matrix, lmax: float) -> sparse.csr_matrix:
 
 
 def joint_adjacency(size: int, edges: tuple[tuple[int, int], ...]) -> sparse.csr_matrix:
-    """``(J,J)``: undirected ``edges`` and the identity. Its Laplacian is used as it is, not rescaled (spec 3
-    and 6.5)."""
+    """``(J,J)``: undirected ``edges`` and the identity. Its Laplacian is used as it is, not
+    rescaled."""
     adjacency: NDArray[np.float64] = np.identity(size)
     for i, j in edges:
         adjacency[i, j] = adjacency[j, i] = 1

@@ -1,12 +1,14 @@
-"""How far a fitted body lies from a data set's own joints, by which Pose2Mesh masks samples (spec pose2mesh
-10.1 to 10.3)."""
+"""How far a fitted body lies from a data set's own joints, by which Pose2Mesh masks samples.
+
+Source: docs/originals/pose2mesh.md, "Data sets".
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.joints import HUMAN36, MUCO
 from openhmr.lab.crops.i2l_meshnet import apply_affine
-from openhmr.lab.crops.pose2mesh import crop_affine, process_bbox
+from openhmr.lab.crops.pose2mesh import crop_affine, widened_box
 
 FRAME_PX = 64
 LIMITS = {"Human36M": 25.0, "MuCo": 45.0, "COCO": 3.0}
@@ -36,7 +38,7 @@ def pixel_error(box: NDArray, annotated: NDArray, fitted: NDArray, visible: NDAr
     """Mean distance of ``annotated, fitted (J,2)`` pixels in a 64 x 64 frame around the tight ``box (4,)``;
     nan if none is visible."""
     chosen = np.asarray(visible, bool).reshape(-1)
-    square = process_bbox(box, aspect=1.0)
+    square = widened_box(box, aspect=1.0)
     if square is None or not chosen.any():
         return float("nan")
     affine = crop_affine(square, 0, (FRAME_PX, FRAME_PX))

@@ -1,4 +1,7 @@
-"""The random draws of I2L-MeshNet's training, call for call as the original makes them (spec 3.5)."""
+"""The random draws of I2L-MeshNet's training, call for call as the original makes them.
+
+Source: docs/originals/i2l_meshnet.md, "Augmentation".
+"""
 
 import random
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""From a sample to what the official I2L-MeshNet is fed and trained on (spec i2l_meshnet sections 3, 6, 7).
+"""From a sample to what the official I2L-MeshNet is fed and trained on.
+
+Source: docs/originals/i2l_meshnet.md, "Boxes and crops", "Augmentation" and "Targets".
 
 Targets bear the official names: ``orig_*`` come from the data set's own joints, ``fit_*`` from the body model
 fitted to them.
@@ -21,13 +23,14 @@ from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angl
 from openhmr.io.images import read_image
 from openhmr.joints import MANO, SMPL29, JointSet
 from openhmr.joints.joint_set import transfer
-from openhmr.lab.crops.i2l_meshnet import cut_patch, patch_affines, process_bbox
+from openhmr.lab.crops.i2l_meshnet import crop_square, cut_patch, patch_affines
 from openhmr.lab.data.types import Sample, Samples
 from openhmr.lab.items.i2l_augmentation import Augmentation, draw
 from openhmr.lab.items.i2l_targets import fit_agrees, fit_targets, fitted_pose, joint_targets, no_fit
+from openhmr.predict.person_crop import DEPTH_M
 
-BOX_M = {"body": 2.0, "hand": 0.3}
-"""What the 64 lixels of depth span."""
+BOX_M = {"body": DEPTH_M, "hand": 0.3}
+"""Metres that the 64 lixels of depth span."""
 BETA_LIMIT = 3.0
 
 Arrays = dict[str, NDArray]
@@ -118,7 +121,7 @@ class Preparation:
 
     def _square(self, sample: Sample) -> NDArray:
         # A box wholly outside has no square of its own; the official one is somewhere, and as good.
-        cut = None if self.quirks.shift_boxes else process_bbox(sample.box_xywh, sample.image_hw, shift=False)
+        cut = None if self.quirks.shift_boxes else crop_square(sample.box_xywh, sample.image_hw, shift=False)
         return sample.crop_xywh if cut is None else cut
 
     def test(self, sample: Sample) -> Triple:

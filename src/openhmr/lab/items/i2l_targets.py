@@ -1,5 +1,6 @@
-"""Where a sample's joints and its fitted body lie in the lixel grid, and whether the two agree (spec
-i2l_meshnet 1.1, 7).
+"""Where a sample's joints and its fitted body lie in the lixel grid, and whether the two agree.
+
+Source: docs/originals/i2l_meshnet.md, "Coordinates" and "Targets".
 
 Lixels ``(x, y, z)`` lie in [0, 64): x and y are patch pixels over 4, z spans ``box_m`` metres about the root.
 """
@@ -14,12 +15,12 @@ from openhmr.bodies.mano import mano_joints21
 from openhmr.bodies.skinning import skin
 from openhmr.bodies.smpl import face_regressor
 from openhmr.errors import InputError
-from openhmr.geometry.pinhole import cam2pixel
+from openhmr.geometry.pinhole import cam2pixel, pixel2cam
 from openhmr.joints import HUMAN36_TOP, SMPL
-from openhmr.lab.crops.i2l_meshnet import PATCH_PX, apply_affine
+from openhmr.lab.crops.i2l_meshnet import apply_affine, patch_affines
 from openhmr.lab.data.types import Sample
+from openhmr.predict.person_crop import LIXELS, PATCH
 
-LIXELS = 64
 FIT_LIMIT_MM, FIT_LIMIT_LIXELS = 25.0, 3.0
 """A fit that lies further than this from the annotated joints is masked out (sets with and without 3D
 joints)."""
@@ -52,8 +53,18 @@ class FitTargets:
 def lixels(pixels: NDArray, depth_m: NDArray, affine: NDArray, box_m: float) -> NDArray:
     """``(N,3)`` from image ``pixels (N,2)``, depths relative to the root ``(N,)`` and the ``(2,3)`` map into
     the patch."""
-    xy = apply_affine(affine, pixels) / PATCH_PX * LIXELS
+    xy = apply_affine(affine, pixels) / PATCH * LIXELS
     return np.concatenate([xy, (depth_m[:, None] / (box_m / 2) + 1) / 2 * LIXELS], axis=1)
+
+
+def lixels_to_camera(points: NDArray, sample: Sample, box_m: float) -> NDArray[np.float64]:
+    """The inverse of :func:`lixels` for a test sample: ``points (N,3)`` in metres of its camera, at its root
+    depth."""
+    _, back = patch_affines(sample.crop_xywh)
+    points = np.asarray(points, np.float64)
+    pixels = apply_affine(back, points[:, :2] / LIXELS * PATCH)
+    depth = (points[:, 2:] / LIXELS * 2 - 1) * (box_m / 2) + sample.root_depth_m
+    return pixel2cam(np.concatenate([pixels, depth], axis=1), sample.focal_px, sample.principal_px)
 
 
 def inside(points: NDArray) -> NDArray[np.float32]:
@@ -134,7 +145,7 @@ def fit_agrees(
     if pelvis_product:
         pelvis[0, 2] = hips[0, 2] * hips[1, 2]
     pixels = cam2pixel(np.concatenate([joints, pelvis]), sample.focal_px, sample.principal_px)[:, :2]
-    distance = np.linalg.norm(apply_affine(affine, pixels) / PATCH_PX * LIXELS - given.lixel[:, :2], axis=1)
+    distance = np.linalg.norm(apply_affine(affine, pixels) / PATCH * LIXELS - given.lixel[:, :2], axis=1)
     chosen = given.valid[:, 0] > 0
     return bool(chosen.any() and distance[chosen].mean() <= FIT_LIMIT_LIXELS)
 

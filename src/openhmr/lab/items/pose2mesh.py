@@ -1,4 +1,7 @@
-"""From a sample to what the official Pose2Mesh is fed and trained on (spec pose2mesh sections 2, 8, 10)."""
+"""From a sample to what the official Pose2Mesh is fed and trained on.
+
+Source: docs/originals/pose2mesh.md, "2D normalisation", "Augmentation" and "Data sets".
+"""
 
 import random
 from collections.abc import Mapping
@@ -18,11 +21,11 @@ from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
 from openhmr.joints.coco import COCO17
 from openhmr.lab.crops.pose2mesh import (
     CROP_SIZE,
-    get_bbox,
     j2d_processing,
     j3d_processing,
-    process_bbox,
-    standardise,
+    standardise_axes,
+    tight_box,
+    widened_box,
 )
 from openhmr.lab.data.noise import ERROR_FRAME_PX, box_area, human36_error, synthesize_pose
 from openhmr.lab.data.types import Sample, Samples
@@ -182,7 +185,7 @@ class PoseItems:
         if sample.dataset == "COCO":
             fitted = _project(sample, self._regressor("coco") @ mesh)
             keypoints, visible = sample.joints_px[: len(COCO17)], sample.joints_valid[: len(COCO17)]
-            if pixel_error(get_bbox(pixels), keypoints, fitted, visible) > limit:
+            if pixel_error(tight_box(pixels), keypoints, fitted, visible) > limit:
                 return 0, 0, 0
         return 1, 1, 1
 
@@ -192,8 +195,8 @@ class PoseItems:
         points, boxed = self._detected(sample, truth), None
         if sample.dataset == "Human36M" and self.quirks.truth_box:
             boxed = truth.pixels
-        tight = get_bbox(points if boxed is None else boxed)
-        box = process_bbox(tight)
+        tight = tight_box(points if boxed is None else boxed)
+        box = widened_box(tight)
         if box is None:
             raise InputError(
                 f"{sample.dataset} sample {sample.sample_id}: the 2D pose has no extent; correct or remove "
@@ -207,7 +210,7 @@ class PoseItems:
         if flip and not first:
             xy[:, 0] = CROP_SIZE[0] - xy[:, 0] - 1
             xy = xy[self.joint_set.flip_permutation]
-        return standardise(xy / np.array(CROP_SIZE, np.float32))
+        return standardise_axes(xy / np.array(CROP_SIZE, np.float32))
 
     def _detected(self, sample: Sample, truth: Truth) -> NDArray:
         found = sample.detected_px

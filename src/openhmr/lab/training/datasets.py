@@ -12,7 +12,7 @@ from openhmr.joints import get_joint_set
 from openhmr.lab.data.amass import AMASS
 from openhmr.lab.data.freihand import FreiHAND, FreiHANDPoses
 from openhmr.lab.data.human36m import Human36M, Human36MPoses
-from openhmr.lab.data.mscoco import COCO, MSCOCO
+from openhmr.lab.data.mscoco import MSCOCO, CocoDataset
 from openhmr.lab.data.muco import MuCo, MuCoPoses
 from openhmr.lab.data.pw3d import PW3D, PW3DPoses
 from openhmr.lab.data.surreal import SURREAL
@@ -59,7 +59,7 @@ POSE2MESH_READERS: dict[str, Callable[[Path, Split, Sources, Pose2MeshConfig], S
         at, split, s.body, c.DATASET.use_gt_input, c.QUIRKS.detections_by_position
     ),
     "MuCo": lambda at, *_: MuCoPoses(at),
-    "COCO": lambda at, *_: COCO(at),
+    "COCO": lambda at, *_: CocoDataset(at),
     "AMASS": lambda at, split, s, c: AMASS(at, c.MODEL.name, c.QUIRKS.amass_any_case),
     "PW3D": lambda at, split, s, c: PW3DPoses(at, c.DATASET.use_gt_input, split),
     "SURREAL": lambda at, split, s, c: SURREAL(

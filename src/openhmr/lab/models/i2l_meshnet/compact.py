@@ -37,6 +37,7 @@ from openhmr.lab.models.i2l_meshnet.compact_parts import (
 )
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.lab.precision import FLOAT32, Precision
+from openhmr.lab.skinning import columns_to_rotation
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import DEPTH_M, LIXELS
 
@@ -267,17 +268,5 @@ class CompactI2L(nn.Module):
         seen = torch.cat([points[:, :1] - 32, points[:, 1:] - points[:, :1]], 1).flatten(1) / 16
         # 3.4: a person of 1.7 m is about 51 lixels long.
         out = self.param(torch.cat([seen, log_scale[:, None] + 3.4, turns], 1))
-        return six_d(out[:, : 6 * self.parts].view(-1, self.parts, 6)), out[:, 6 * self.parts :]
-
-
-def six_d(x: Tensor) -> Tensor:
-    """Rotation matrices ``(...,3,3)`` whose first two columns are ``x (...,6)`` made orthonormal (Zhou et
-    al., CVPR 2019)."""
-    a, b = x[..., :3], x[..., 3:]
-    first = a / a.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    b = b - (first * b).sum(-1, keepdim=True) * first
-    second = b / b.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    ax, ay, az = first.unbind(-1)
-    bx, by, bz = second.unbind(-1)
-    third = torch.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], -1)
-    return torch.stack([first, second, third], -1)
+        first, second = out[:, : 6 * self.parts].unflatten(1, (self.parts, 2, 3)).unbind(2)
+        return columns_to_rotation(first, second), out[:, 6 * self.parts :]

@@ -262,7 +262,7 @@ class JointVolume(nn.Module):
     """The 3x3 convolution over the joints' Gaussian volume (J x 32 depth channels), without the volume.
 
     A Gaussian volume is a product of three profiles, so the weights meet the depth profile first and the two
-    others after (spec of the original, Pose2Feat): ``forward(joints (B,J,3) lixels) -> (B,channels,32,32)``.
+    others after, as in Pose2Feat: ``forward(joints (B,J,3) lixels) -> (B,channels,32,32)``.
     """
 
     def __init__(self, joints: int, channels: int, size: int, sigma: float) -> None:

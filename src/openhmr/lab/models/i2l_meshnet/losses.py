@@ -1,5 +1,6 @@
-"""The losses of I2L-MeshNet (spec section 5): element-wise tensors, of which training takes the means and
-their sum.
+"""The losses of I2L-MeshNet: element-wise tensors, of which training takes the means and their sum.
+
+Source: docs/originals/i2l_meshnet.md, "Losses".
 
 Targets and masks bear the official names: ``fit_*`` belongs to the fitted body model, ``orig_*`` to the data
 set's own joints.

@@ -1,19 +1,19 @@
-"""ParamRegressor of I2L-MeshNet (spec 4.6): joints in lixels -> pose and shape parameters."""
+"""ParamRegressor of I2L-MeshNet: joints in lixels -> pose and shape parameters.
+
+Source: docs/originals/i2l_meshnet.md, "ParamRegressor".
+"""
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from openhmr.lab.skinning import columns_to_rotation
 
 WIDTHS = (1024, 512)
 
 
 def rotation_6d_to_matrix(x: Tensor) -> Tensor:
-    """``(n,6)``, the first two columns interleaved (x0, x1, y0, y1, z0, z1), made orthonormal -> ``(n,3,3)``
-    (Zhou et al. 2019)."""
-    first, second = x.view(-1, 3, 2).unbind(-1)
-    first = F.normalize(first, dim=-1)
-    second = F.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
-    return torch.stack([first, second, torch.linalg.cross(first, second, dim=-1)], -1)
+    """``(n,6)``, the first two columns interleaved (x0, x1, y0, y1, z0, z1) -> ``(n,3,3)``."""
+    return columns_to_rotation(*x.view(-1, 3, 2).unbind(-1))
 
 
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:

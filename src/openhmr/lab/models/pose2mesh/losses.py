@@ -1,4 +1,4 @@
-"""The loss of Pose2Mesh (spec section 7), official weights and quirks."""
+"""The loss of Pose2Mesh with its official weights and quirks (docs/originals/pose2mesh.md, "Losses")."""
 
 from dataclasses import dataclass
 

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from openhmr.errors import InputError
-from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
+from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet, get_joint_set
 from openhmr.lab.graphs.mesh_graph import MeshGraph, load_or_build
 from openhmr.lab.models.pose2mesh.meshnet import BLOCKS, MeshNet
 from openhmr.lab.models.pose2mesh.posenet import HIDDEN, PoseNet
 
-JOINT_SETS: dict[str, JointSet] = {s.name: s for s in (HUMAN36, COCO, SMPL, MANO)}
-"""The joint sets that official networks exist for."""
+OFFICIAL_SETS = tuple(s.name for s in (HUMAN36, COCO, SMPL, MANO))
+"""Names of the joint sets that official networks exist for."""
 
 
 class Pose2Mesh(nn.Module):
@@ -76,10 +76,7 @@ def official(
     ``hidden`` is the width of PoseNet; official weights need the default. Raises :class:`InputError` for
     other joint sets, levels and widths, and for meshes with unused vertices.
     """
-    if isinstance(joint_set, str):
-        if joint_set not in JOINT_SETS:
-            raise InputError(f"joint set {joint_set!r} is unknown; choose one of {', '.join(JOINT_SETS)}")
-        joint_set = JOINT_SETS[joint_set]
+    joint_set = get_joint_set(joint_set, OFFICIAL_SETS)
     if levels is None:
         levels = 6 if joint_set == MANO else 9
     if levels not in BLOCKS:
