@@ -106,7 +106,7 @@ def training_child(kind: str, backbone: int, batch: int, repeats: int, plain: bo
     image, target, faces = (
         torch.rand(batch, 3, 256, 256),
         targets(network, body, batch),
-        torch.as_tensor(body.faces).long(),
+        torch.tensor(body.faces).long(),
     )
 
     def step() -> None:

@@ -45,8 +45,8 @@ def pose2mesh() -> tuple[ItemSet, torch.optim.Optimizer, Step]:
     person = body()
     network = official_pose2mesh(COCO, person.faces, cache_dir=".cache").train()
     faces, regressor = (
-        torch.as_tensor(person.faces).long(),
-        torch.as_tensor(person.joint_regressors["human36"]),
+        torch.tensor(person.faces).long(),
+        torch.tensor(person.joint_regressors["human36"]),
     )
 
     def loss(batch: dict[str, Tensor]) -> Tensor:
@@ -66,7 +66,7 @@ def pose2mesh() -> tuple[ItemSet, torch.optim.Optimizer, Step]:
 def i2l() -> tuple[ItemSet, torch.optim.Optimizer, Step]:
     person = body()
     network = official_i2l("body", "lixel", person, 50).train()
-    faces = torch.as_tensor(person.faces).long()
+    faces = torch.tensor(person.faces).long()
     items = I2LItems(Human36M(MINI / "Human36M", "train", person), Preparation("body", person))
     optimizer = torch.optim.Adam(network.trainable_parameters(), 1e-4)
     return items, optimizer, lambda batch: total_loss(lixel_losses(network(batch["img"]), batch, faces))

@@ -184,7 +184,7 @@ def test_recorded_lixel_step(data, case, restore):
     expected = json.loads((data / "i2l" / f"train_step_{kind}.json").read_text())["lixel"]
     network.stage = "lixel"
     target = step_targets(data, kind, len(network.joint_regressor), body.num_vertices, 3 * body.num_joints)
-    terms = lixel_losses(network.train()(image), target, torch.as_tensor(body.faces).long())
+    terms = lixel_losses(network.train()(image), target, torch.tensor(body.faces).long())
     assert {k: list(v.shape) for k, v in terms.items()} == expected["loss_shapes"]
     total = total_loss(terms)
     for name, value in expected["losses"].items():

@@ -117,7 +117,7 @@ def test_dataset_joints_can_be_left_out(tiny_body):
         for k, n in (("fit_joint_trunc", 29), ("orig_joint_trunc", 29), ("fit_mesh_trunc", 42))
     }
     target |= {"is_valid_fit": torch.ones(2), "is_3D": torch.ones(2)}
-    faces = torch.as_tensor(tiny_body.faces).long()
+    faces = torch.tensor(tiny_body.faces).long()
     every, some = (
         losses.lixel_losses(out, target, faces),
         losses.lixel_losses(out, target, faces, dataset_joints=False),

@@ -8,6 +8,7 @@ import torch
 
 from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
+from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import COCO, HUMAN36, SMPL
@@ -184,7 +185,7 @@ def test_pairs_are_consistent(body, skeleton, joint_set) -> None:
     # Through the runtime: the same picture is the same input, turned to the same virtual camera.
     pixels = torch.cat([batch.clean_px * 900 + 500, torch.ones(32, joint_set.size, 1)], -1)
     pixels = (pelvis_and_neck(pixels) if joint_set is COCO else pixels).numpy()
-    turned, _ = look_at(pixels, np.array([[900.0, 0, 500], [0, 900, 500], [0, 0, 1]]))
+    turned, _ = look_at(pixels, Camera(np.array([[900.0, 0, 500], [0, 900, 500], [0, 0, 1]]), (1000, 1000)))
     assert np.abs(standardise(turned) - batch.pose2d.numpy()).max() < 2e-3
     # Upright people are upright: heads above feet in the picture (y down) in nearly all poses.
     head, feet = batch.human36[:, 10, 1], batch.human36[:, [3, 6], 1].mean(1)
