@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from openhmr.bodies.body import Body
 from openhmr.cli import main
 from openhmr.errors import InputError
 from openhmr.joints import MUCO
+from openhmr.lab.data import regressors
 from openhmr.lab.data.check import check
 from openhmr.lab.data.sources import NAMES, files_of
 from tests import pose_trees as trees
@@ -126,3 +128,37 @@ def test_every_data_set_has_files() -> None:
     assert all(files_of(name) for name in NAMES)
     with pytest.raises(InputError, match="known are Human36M"):
         check("Human", ".", None, {})
+
+
+def test_genders_as_letters(tmp_path: Path) -> None:
+    """Some copies write m and f; what they are is not guessed from unknown words."""
+    trees.pw3d(tmp_path)
+    path = tmp_path / "data" / "3DPW_latest_test.json"
+    original = path.read_text()
+    path.write_text(original.replace('"male"', '"m"').replace('"female"', '"F"'))
+    found = [line for line in check("PW3D", tmp_path, BODY, {}).lines if "Pose2Mesh" in line]
+    assert not any("broken" in line for line in found)
+    assert any("need the SMPL bodies of the genders female, male; give them too" in line for line in found)
+    path.write_text(original.replace('"male"', '"--force"'))
+    found = lines("PW3D", tmp_path, "Pose2Mesh")
+    assert any("gender is '--force'; neutral, male, female or their first letters" in line for line in found)
+
+
+def test_another_model_than_was_fitted_is_named(tmp_path: Path) -> None:
+    trees.muco(tmp_path, BODY)
+    joints = 55
+    other = replace(
+        BODY,
+        posedirs=BODY.posedirs[..., :0],
+        J_regressor=BODY.J_regressor[[0] * joints],
+        weights=BODY.weights[:, [0] * joints],
+        parents=np.arange(joints, dtype=np.int32) - 1,
+    )
+    found = check("MuCo", tmp_path, other, {}).lines
+    assert any(
+        "fits have 24 joints, but the body 55; give the model that was fitted" in line for line in found
+    )
+    with pytest.raises(
+        InputError, match="55 joints, so it is another model; SMPL with its 24 joints is needed"
+    ):
+        regressors.add(other)

@@ -207,3 +207,19 @@ def test_wrong_shapes(tiny_body: Body) -> None:
         mano_joints21(np.zeros((42, 3)), np.zeros((16, 3)))
     with pytest.raises(InputError, match="778"):
         mano_joint_regressor(tiny_body)
+
+
+@pytest.mark.parametrize(
+    ("pose", "betas", "trans"),
+    [((3, 24, 3), (2, 10), None), ((24, 3), (2, 10), (3, 3)), ((4, 1, 24, 3), (3, 10), (2, 1, 3))],
+)
+def test_batches_of_other_sizes_are_refused(
+    tiny_body: Body, pose: tuple[int, ...], betas: tuple[int, ...], trans: tuple[int, ...] | None
+) -> None:
+    with pytest.raises(InputError, match="differ in their batch axes, .* give as many of each, or one"):
+        skin(tiny_body, np.zeros(pose), np.zeros(betas), None if trans is None else np.zeros(trans))
+
+
+def test_translation_needs_three_numbers(tiny_body: Body) -> None:
+    with pytest.raises(InputError, match=r"trans has shape \(2,\)"):
+        skin(tiny_body, np.zeros((24, 3)), np.zeros(10), np.zeros(2))

@@ -6,55 +6,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from openhmr.bodies.content import first_version, same_body, second_version
+from openhmr.bodies.level import Array, IntArray, Level, check_range, read_only
 from openhmr.bodies.mano import is_mano, mano_joint_regressor
+from openhmr.bodies.storage import read_parts, to_arrays
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
-
-FORMAT = "openhmr-body-1"
-MAX_ELEMENTS = 20_000_000
-"""No array of a body file may hold more numbers than this (a header can claim any size)."""
-
-Array = NDArray[np.float32]
-IntArray = NDArray[np.int32]
-
-
-def read_only(value: ArrayLike, dtype: DTypeLike) -> NDArray:
-    """``value`` as an array that nobody can write into: copied where somebody still could."""
-    out = np.ascontiguousarray(value, dtype)
-    owner: object = out
-    while isinstance(owner, np.ndarray):
-        if owner.flags.writeable:
-            out = out.copy() if out is value or out.base is not None else out
-            out.flags.writeable = False
-            break
-        owner = owner.base
-    return out
-
-
-@dataclass(frozen=True, eq=False)
-class Level:
-    """A mesh level whose vertices are a subset of the body's own.
-
-    ``vertex_ids (n,)`` index the body's vertices, ``faces (f,3)`` index the level. ``upsample`` holds
-    ``(rows, cols, values)`` of the fixed sparse matrix ``(V, n)`` that carries level vertices to the body's
-    vertices; ``None`` where none is defined.
-    """
-
-    vertex_ids: IntArray
-    faces: IntArray
-    upsample: tuple[IntArray, IntArray, Array] | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "vertex_ids", read_only(self.vertex_ids, np.int32))
-        object.__setattr__(self, "faces", read_only(self.faces, np.int32))
-        if self.upsample is not None:
-            rows, cols, values = self.upsample
-            frozen = read_only(rows, np.int32), read_only(cols, np.int32), read_only(values, np.float32)
-            object.__setattr__(self, "upsample", frozen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,10 +87,13 @@ class Body:
                 f"body parents {self.parents.tolist()} must start with -1 and name only earlier joints; "
                 f"reorder the joints"
             )
-        if self.faces.size and (self.faces.min() < 0 or self.faces.max() >= v):
+        check_range("faces", self.faces, v)
+        if self.hands_mean is not None and self.hands_mean.shape != (3 * (j - 1),):
             raise InputError(
-                f"body faces index {int(self.faces.max())}, but there are {v} vertices; check the faces array"
+                f"body array hands_mean has shape {self.hands_mean.shape}; {j} joints need {(3 * (j - 1),)}"
             )
+        for name, level in self.levels.items():
+            level.check(name, v)
 
     @property
     def num_vertices(self) -> int:
@@ -241,73 +204,11 @@ class Body:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write one compressed ``.npz`` without pickles; mostly-zero matrices are stored as (rows, cols,
-        values)."""
-        out: dict[str, np.ndarray] = {"format": np.array(FORMAT)}
-        for name in (
-            "v_template",
-            "shapedirs",
-            "posedirs",
-            "parents",
-            "faces",
-            "hands_mean",
-            "uv",
-            "face_uv",
-        ):
-            if getattr(self, name) is not None:
-                out[name] = getattr(self, name)
-        matrices = {"J_regressor": self.J_regressor, "weights": self.weights}
-        matrices |= {f"joint_regressors/{k}": v for k, v in self.joint_regressors.items()}
-        for name, dense in matrices.items():
-            rows, cols = np.nonzero(dense)
-            out |= {f"{name}.shape": np.array(dense.shape), f"{name}.rows": rows.astype(np.int32)}
-            out |= {
-                f"{name}.cols": cols.astype(np.int32),
-                f"{name}.values": dense[rows, cols].astype(np.float32),
-            }
-        for name, level in self.levels.items():
-            out |= {f"levels/{name}.vertex_ids": level.vertex_ids, f"levels/{name}.faces": level.faces}
-            if level.upsample is not None:
-                out |= {
-                    f"levels/{name}.{k}": v
-                    for k, v in zip(("rows", "cols", "values"), level.upsample, strict=True)
-                }
+        """Write one compressed ``.npz`` without pickles, atomically; :meth:`load` reads it."""
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **out)  # type: ignore[arg-type]
+            np.savez_compressed(file, **to_arrays(self))  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> "Body":
         """Read what :meth:`save` wrote. Raises :class:`InputError` for anything else."""
-        from openhmr.io.arrays import read_npz
-
-        arrays = read_npz(path, MAX_ELEMENTS)
-        for array in arrays.values():
-            array.flags.writeable = False  # so that nothing is copied
-        if str(arrays.get("format")) != FORMAT:
-            raise InputError(
-                f"{path} is not an openhmr body; convert SMPL or MANO files with `openhmr bodies convert IN "
-                f"OUT.npz`"
-            )
-
-        def dense(name: str) -> Array:
-            out = np.zeros([int(n) for n in arrays[f"{name}.shape"]], np.float32)
-            out[arrays[f"{name}.rows"], arrays[f"{name}.cols"]] = arrays[f"{name}.values"]
-            out.flags.writeable = False
-            return out
-
-        names = lambda prefix: sorted(
-            {k[len(prefix) :].split(".")[0] for k in arrays if k.startswith(prefix)}
-        )
-        levels = {}
-        for n in names("levels/"):
-            up = [arrays.get(f"levels/{n}.{k}") for k in ("rows", "cols", "values")]
-            upsample = None if up[0] is None else (up[0], up[1], up[2])
-            levels[n] = Level(arrays[f"levels/{n}.vertex_ids"], arrays[f"levels/{n}.faces"], upsample)  # type: ignore[arg-type]
-        plain = ("v_template", "shapedirs", "posedirs", "parents", "faces", "hands_mean", "uv", "face_uv")
-        return cls(
-            **{k: arrays[k] for k in plain if k in arrays},
-            J_regressor=dense("J_regressor"),
-            weights=dense("weights"),
-            joint_regressors={n: dense(f"joint_regressors/{n}") for n in names("joint_regressors/")},
-            levels=levels,
-        )
+        return cls(**read_parts(path))

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.bodies.body import FORMAT, MAX_ELEMENTS, Body
-from openhmr.bodies.unpickle import record_pickle, to_array
+from openhmr.bodies.body import Body
+from openhmr.bodies.storage import FORMAT, MAX_NUMBERS, check_unpacked
+from openhmr.bodies.unpickle import NotAPickle, record_pickle, to_array
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 
@@ -38,11 +39,13 @@ def read_body(path: str | Path) -> Body:
                 f"{path} has {size:,} bytes; body models of at most {MAX_BYTES:,} bytes are read"
             )
         if zipfile.is_zipfile(path):
-            arrays = read_npz(path, MAX_ELEMENTS, names=("format", "hands_mean", *_NAMES))
-            if str(arrays.get("format")) == FORMAT:
-                return Body.load(path)
-            return _to_body(arrays.__getitem__, set(arrays))
-        records = record_pickle(path.read_bytes())
+            return _read_zip(path)
+        content = path.read_bytes()
+        try:
+            records = record_pickle(content)
+        except NotAPickle:
+            _refuse_other_kinds(content)
+            raise
         return _to_body(lambda name: to_array(records[name]), set(records))
     except OSError as error:
         raise InputError(
@@ -54,6 +57,47 @@ def read_body(path: str | Path) -> Body:
         raise InputError(
             f"{path} is no valid body model ({type(error).__name__}: {str(error)[:100]}); download it again"
         ) from None
+
+
+def _read_zip(path: Path) -> Body:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
+    names = {name.removesuffix(".npy") for name in members if name.endswith(".npy")}
+    if not names:
+        raise InputError(
+            f"it is a zip archive of {', '.join(members[:3]) or 'nothing'} and holds no arrays; unpack it "
+            f"and give the model file inside"
+        )
+    wanted = ("format", "hands_mean", *_NAMES)
+    if "format" in names and str(read_npz(path, 1000, names=("format",)).get("format")) == FORMAT:
+        return Body.load(path)
+    check_unpacked(path, wanted)
+    # One at a time: single precision is kept of what may be double.
+    return _to_body(lambda name: read_npz(path, MAX_NUMBERS, names=(name,))[name], names)
+
+
+def _refuse_other_kinds(content: bytes) -> None:
+    """Say what a file is that is not a pickle, where that is plain to see."""
+    start = content[:512].lstrip(b"\xef\xbb\xbf\r\n\t ")
+    kinds = ((b"\x1f\x8b", "a gzip"), (b"7z\xbc\xaf", "a 7z"), (b"Rar!", "a rar"))
+    for magic, kind in kinds:
+        if start.startswith(magic):
+            raise InputError(f"it is {kind} archive; unpack it and give the model file inside")
+    if start.startswith(b"\x93NUMPY"):
+        raise InputError("it is a single .npy array; a body model is a .npz or .pkl of several")
+    if start[:15].lower().startswith((b"<!doctype", b"<html")):
+        raise InputError(
+            "it is a web page, not a model; log in at the publisher's site and download it again"
+        )
+    try:
+        text = content[:512].decode()
+    except UnicodeDecodeError:
+        return
+    if start and all(c.isprintable() or c.isspace() for c in text) and not start.startswith((b"(dp", b"(lp")):
+        raise InputError(
+            f"it is a text file that begins with {text.split(chr(10))[0][:40]!r}; give a SMPL or MANO file "
+            f"(.pkl or .npz) as downloaded"
+        )
 
 
 def convert(source: str | Path, target: str | Path) -> Body:
@@ -70,51 +114,79 @@ def _to_body(get: Callable[[str], NDArray], names: set[str]) -> Body:
     missing = [name for name in _NAMES if name not in names]
     if missing:
         raise InputError(
-            f"the file lacks {', '.join(missing)}; it must hold SMPL's arrays: {', '.join(_NAMES)}"
+            f"the file lacks {', '.join(missing)} (it holds {', '.join(sorted(names)[:8]) or 'nothing'}); a "
+            f"body model has the arrays {', '.join(_NAMES)}"
         )
-    parents = _integers(get("kintree_table"), "kintree_table", 2)[0]
+    read = _Reader(get)
+    parents = read.integers("kintree_table", 2)[0]
     # The root's parent is written as the largest unsigned integer.
     parents[parents >= 2**31 - 1] = -1
-    hands_mean = _floats(get("hands_mean"), "hands_mean", 1) if "hands_mean" in names else None
-    body = Body(
-        v_template=_floats(get("v_template"), "v_template", 2),
-        shapedirs=_floats(get("shapedirs"), "shapedirs", 3),
-        posedirs=_floats(get("posedirs"), "posedirs", 3),
-        J_regressor=_floats(get("J_regressor"), "J_regressor", 2),
-        weights=_floats(get("weights"), "weights", 2),
+    v_template = read.floats("v_template", 2)
+    return Body(
+        v_template=v_template,
+        shapedirs=read.floats("shapedirs", 3),
+        posedirs=_posedirs(read.floats("posedirs", 2, 3), len(v_template), len(parents)),
+        J_regressor=read.floats("J_regressor", 2),
+        weights=read.floats("weights", 2),
         parents=parents.astype(np.int32),
-        faces=_integers(get("f"), "f", 2).astype(np.int32),
-        hands_mean=hands_mean,
+        faces=read.integers("f", 2).astype(np.int32),
+        hands_mean=read.floats("hands_mean", 1) if "hands_mean" in names else None,
     )
-    if hands_mean is not None and hands_mean.shape != (3 * (body.num_joints - 1),):
+
+
+def _posedirs(array: NDArray[np.float32], vertices: int, joints: int) -> NDArray[np.float32]:
+    """``(V,3,P)`` from that, or from the flat forms ``(P,3V)`` and ``(3V,P)`` of other programs."""
+    flat, features = 3 * vertices, 9 * (joints - 1)
+    if array.ndim == 3:
+        return array
+    if flat == features or array.shape not in ((features, flat), (flat, features)):
         raise InputError(
-            f"hands_mean has shape {hands_mean.shape}; {body.num_joints} joints need "
-            f"{(3 * (body.num_joints - 1),)}"
+            f"posedirs has shape {array.shape}; {vertices} vertices and {joints} joints need "
+            f"{(vertices, 3, features)}, or unambiguously {(features, flat)} or {(flat, features)}: reshape "
+            f"it to the first"
         )
-    return body
+    array = array.T if array.shape == (features, flat) else array
+    return array.reshape(vertices, 3, features)
 
 
-def _check(array: NDArray, name: str, axes: int) -> None:
-    if array.dtype.kind not in "fiu" or array.ndim != axes or (array.size == 0 and name != "posedirs"):
-        raise InputError(
-            f"{name} is an array of {array.dtype} with shape {array.shape}; {axes} axes of numbers are needed"
-        )
+class _Reader:
+    """Arrays by name, each of the right kind, and together no more than a body can have."""
 
+    def __init__(self, get: Callable[[str], NDArray]) -> None:
+        self._get, self._left = get, MAX_NUMBERS
 
-def _floats(array: NDArray, name: str, axes: int) -> NDArray[np.float32]:
-    _check(array, name, axes)
-    with np.errstate(over="ignore", invalid="ignore"):
-        out = array.astype(np.float32)
-    if not np.isfinite(out).all():
-        raise InputError(f"{name} holds numbers that are not finite; the file is damaged: download it again")
-    return out
+    def _array(self, name: str, axes: tuple[int, ...]) -> NDArray:
+        array = self._get(name)
+        if (
+            array.dtype.kind not in "fiu"
+            or array.ndim not in axes
+            or (array.size == 0 and name != "posedirs")
+        ):
+            allowed = " or ".join(map(str, axes))
+            raise InputError(
+                f"{name} is an array of {array.dtype} with shape {array.shape}; {allowed} axes of numbers "
+                f"are needed"
+            )
+        self._left -= array.size
+        if self._left < 0:
+            raise InputError(f"its arrays hold more than {MAX_NUMBERS:,} numbers; no body model has as many")
+        return array
 
+    def floats(self, name: str, *axes: int) -> NDArray[np.float32]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            out = self._array(name, axes).astype(np.float32)
+        if not np.isfinite(out).all():
+            raise InputError(
+                f"{name} holds numbers that are not finite; the file is damaged: download it again"
+            )
+        out.flags.writeable = False  # so that the body need not copy it
+        return out
 
-def _integers(array: NDArray, name: str, axes: int) -> NDArray[np.int64]:
-    _check(array, name, axes)
-    if array.dtype.kind == "f" or array.min() < -1 or array.max() >= 2**32:
-        raise InputError(
-            f"{name} must hold vertex or joint numbers, but it holds {array.dtype} from {array.min()} to "
-            f"{array.max()}"
-        )
-    return array.astype(np.int64)
+    def integers(self, name: str, *axes: int) -> NDArray[np.int64]:
+        array = self._array(name, axes)
+        if array.dtype.kind == "f" or array.min() < -1 or array.max() >= 2**32:
+            raise InputError(
+                f"{name} must hold vertex or joint numbers, but it holds {array.dtype} from {array.min()} to "
+                f"{array.max()}"
+            )
+        return array.astype(np.int64)

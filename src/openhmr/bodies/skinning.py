@@ -65,7 +65,7 @@ def skin(
     the body's shape coefficients (missing ones are 0), ``trans (..., 3)`` metres, added to both. Batch axes
     broadcast. The root turns about the root joint, not about the origin. ``hands_mean`` of a MANO body is
     added to the non-root pose (``flat_hand_mean=False``). The work is done in float32, in float64 if an
-    argument is float64. Raises :class:`InputError` on wrong shapes.
+    argument is float64. Raises :class:`InputError` on wrong shapes and on batches of different sizes.
     """
     dtype = np.result_type(np.float32, np.asarray(pose), np.asarray(betas))
     pose, betas = np.array(pose, dtype), np.asarray(betas, dtype)
@@ -77,6 +77,16 @@ def skin(
         raise InputError(
             f"betas have shape {betas.shape}; this body takes (..., up to {body.num_betas}): drop the rest"
         )
+    shift = np.zeros(3, dtype) if trans is None else np.asarray(trans, dtype)
+    if shift.shape[-1:] != (3,):
+        raise InputError(f"trans has shape {shift.shape}; (..., 3) metres are needed")
+    try:
+        np.broadcast_shapes(pose.shape[:-2], betas.shape[:-1], shift.shape[:-1])
+    except ValueError:
+        raise InputError(
+            f"pose {pose.shape}, betas {betas.shape} and trans {shift.shape} differ in their batch axes, "
+            f"{pose.shape[:-2]}, {betas.shape[:-1]} and {shift.shape[:-1]}; give as many of each, or one"
+        ) from None
     if body.hands_mean is not None:
         pose[..., 1:, :] += body.hands_mean.reshape(-1, 3)
     rotations = axis_angle_to_matrix(pose)
@@ -97,6 +107,5 @@ def skin(
     blended = blended.reshape(*blended.shape[:-1], 3, 4)
     vertices = np.einsum("...vij,...vj->...vi", blended[..., :3], posed) + blended[..., 3]
     if trans is not None:
-        shift = np.asarray(trans, dtype)[..., None, :]
-        vertices, joints = vertices + shift, joints + shift
+        vertices, joints = vertices + shift[..., None, :], joints + shift[..., None, :]
     return vertices, joints

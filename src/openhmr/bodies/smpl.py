@@ -1,4 +1,5 @@
-"""What I2L-MeshNet adds to SMPL's joints: five points of the face, which are vertices."""
+"""What is particular to SMPL: its relatives, and the five points of the face that I2L-MeshNet adds to its
+joints."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,21 @@ FACE_VERTICES = (331, 2802, 6262, 3489, 3990)
 """Nose, left and right eye, left and right ear on SMPL's mesh."""
 
 _VERTICES = 6890
+_JOINTS = 24
+_RELATIVES = {(6890, 52): "SMPL+H", (10475, 55): "SMPL-X", (5023, 5): "FLAME", (778, 16): "MANO"}
+"""Vertices and joints of models that come in SMPL's arrays, too."""
+
+
+def check_smpl(body: Body) -> None:
+    """Raises :class:`InputError` for a body with other joints than SMPL's 24, whose parameters mean another
+    mesh."""
+    if body.num_joints == _JOINTS:
+        return
+    kind = _RELATIVES.get((body.num_vertices, body.num_joints), "another model")
+    raise InputError(
+        f"the body has {body.num_vertices:,} vertices and {body.num_joints} joints, so it is {kind}; SMPL "
+        f"with its {_JOINTS} joints is needed: give SMPL_NEUTRAL, as .pkl or .npz"
+    )
 
 
 def face_regressor(body: Body) -> NDArray[np.float32]:

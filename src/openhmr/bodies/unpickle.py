@@ -14,12 +14,14 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from openhmr.bodies.storage import MAX_MATRIX, MAX_NUMBERS
 from openhmr.errors import InputError
 
-MAX_ELEMENTS = 20_000_000
-"""No matrix of a body may have more entries than this; a sparse one can claim any shape in a few bytes."""
-
 _DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
+
+
+class NotAPickle(InputError):
+    """The content is something else than a pickle, or part of one."""
 
 
 class Node:
@@ -104,9 +106,8 @@ _KNOWN: dict[tuple[str, str], type[Node]] = {
 }
 
 
-class _Recorder(
-    pickle._Unpickler
-):  # the one written in Python: its instructions can be chosen and replaced one by one
+# The unpickler that is written in Python: its instructions can be chosen and replaced one by one.
+class _Recorder(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Any]] = {}
     # Members of the class in the standard library.
     stack: list[Any]
@@ -121,6 +122,8 @@ class _Recorder(
             return _KNOWN[module, name]
         except KeyError:
             full = f"{module}.{name}"[:80]
+            if not all(part.isidentifier() for part in full.split(".")):
+                raise pickle.UnpicklingError("a name that is none") from None
             raise InputError(
                 f"the file asks for {full!r}, which no body model needs and which may run code; "
                 "only NumPy, SciPy sparse and chumpy arrays are read: get the file from its publisher"
@@ -210,7 +213,7 @@ def record_pickle(content: bytes) -> dict[str, Any]:
         raise
     except Exception as error:  # random bytes can raise nearly anything here
         reason = f"{type(error).__name__} {error}"[:100]
-        raise InputError(
+        raise NotAPickle(
             f"the file is no whole pickle and no .npz ({reason}); give the SMPL or MANO file as downloaded"
         ) from None
     if type(top) is not dict:
@@ -254,10 +257,10 @@ def _shape(value: Any) -> tuple[int, ...]:
     if (
         type(value) is not tuple
         or len(value) > 8
-        or not all(type(n) is int and 0 <= n <= MAX_ELEMENTS for n in value)
+        or not all(type(n) is int and 0 <= n <= MAX_NUMBERS for n in value)
     ):
         _refuse("an array has no valid shape")
-    if np.prod([float(n) for n in value]) > MAX_ELEMENTS:
+    if np.prod([float(n) for n in value]) > MAX_NUMBERS:
         _refuse(f"an array claims the shape {value}")
     return value
 
@@ -272,7 +275,7 @@ def _plain(raw: Any, dtype: Any, shape: Any, fortran: bool) -> NDArray:
 def _sparse(node: Node, depth: int) -> NDArray:
     state = node.state
     rows_cols = _shape(state.get("_shape", state.get("shape")))
-    if len(rows_cols) != 2:
+    if len(rows_cols) != 2 or rows_cols[0] * rows_cols[1] > MAX_MATRIX:
         _refuse(f"a sparse matrix has the shape {rows_cols}")
     data = to_array(state.get("data"), depth).ravel()
     if type(node) is Coo:

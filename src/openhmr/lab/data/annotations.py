@@ -104,6 +104,21 @@ def body_parameters(record: Any, joints: int, where: object) -> tuple[NDArray, N
     return pose.reshape(joints, 3), betas, trans
 
 
+GENDERS = ("neutral", "male", "female")
+
+
+def gender_of(record: Any, where: object) -> str:
+    """``record["gender"]``: neutral, male or female, whole or as a letter, in any case."""
+    value = str(entry(record, "gender", where))
+    for gender in GENDERS:
+        if value.lower() in (gender, gender[0]):
+            return gender
+    raise InputError(
+        f"{where}: gender is {value[:40]!r}; {', '.join(GENDERS)} or their first letters are known: correct "
+        f"this annotation"
+    )
+
+
 def limited(betas: NDArray) -> NDArray:
     """``betas``, or zeros if any coefficient lies beyond 3: such fits have failed (Pose2Mesh)."""
     return np.zeros_like(betas) if np.any(np.abs(betas) > BETA_LIMIT) else betas

@@ -90,7 +90,9 @@ def check(
             at is not None, f"{needed.path} ({needed.system})", f"missing: it comes from {needed.source}"
         )
     if body is None:
-        found.lines.append("note     give --body (and --male, --female) to look at the samples too")
+        found.lines.append(
+            "note     with a body model (and the male and female ones) the samples are looked at, too"
+        )
         return found
     for label, make in readers(name, root, body, gendered).items():
         try:
@@ -231,12 +233,20 @@ def _side(sample: Sample) -> float:
 
 
 def _fits(chosen: list[Sample], label: str, bodies: Mapping[str, Body], found: Findings) -> None:
-    pairs = [_fit_errors(s, bodies[s.gender]) for s in chosen if s.has_fit and s.gender in bodies]
-    absent = sorted({s.gender for s in chosen if s.has_fit} - set(bodies))
+    fitted = [s for s in chosen if s.has_fit]
+    absent = sorted({s.gender for s in fitted} - set(bodies))
     if absent:
+        found.bad(f"{label}: samples need the SMPL bodies of the genders {', '.join(absent)}; give them too")
+    fitted = [s for s in fitted if s.gender in bodies]
+    other = sorted(
+        {bodies[s.gender].num_joints for s in fitted if len(s.pose) != bodies[s.gender].num_joints}
+    )
+    if other:
         found.bad(
-            f"{label}: samples need the SMPL bodies {', '.join(absent)}; give --{' and --'.join(absent)}"
+            f"{label}: fits have {len(fitted[0].pose)} joints, but the body {other[0]}; give the model that "
+            f"was fitted"
         )
+    pairs = [_fit_errors(s, bodies[s.gender]) for s in fitted]
     errors = np.array([p for p in pairs if p is not None]).reshape(-1, 2)
     if not len(errors):
         return

@@ -11,20 +11,20 @@ from openhmr.errors import InputError
 from openhmr.joints import HUMAN36_TOP
 from openhmr.lab.crops.pose2mesh import widened_box
 from openhmr.lab.data.annotations import (
+    GENDERS,
     CocoFile,
     Detections,
     Record,
     RootNetFile,
     body_parameters,
     entry,
+    gender_of,
     numbers,
     size_of,
     square_of,
     whole,
 )
 from openhmr.lab.data.types import IndexedDataset, Sample
-
-GENDERS = ("neutral", "male", "female")
 
 
 class PW3D(IndexedDataset):
@@ -55,7 +55,7 @@ class PW3D(IndexedDataset):
         where = f"3DPW annotation {annotation['id']}"
         camera, fit = entry(image, "cam_param", where), entry(annotation, "smpl_param", where)
         pose, betas, trans = body_parameters(fit, 24, where)
-        gender = str(entry(fit, "gender", where))
+        gender = gender_of(fit, where)
         if gender not in self.gendered:
             raise InputError(
                 f"{where} needs the {gender} SMPL body, there are {sorted(self.gendered)}; give all of "
@@ -157,7 +157,7 @@ class PW3DPoses(IndexedDataset):
             *body_parameters(fit, 24, where),
             True,
             True,
-            str(entry(fit, "gender", where)),
+            gender_of(fit, where),
             detected_px=detected,
             video=f"{image['sequence']}{annotation['person_id']}",
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.smpl import check_smpl
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npy
 
@@ -18,8 +19,9 @@ def add(body: Body, **paths: str | Path) -> Body:
     """``body`` with joint regressors by name, ``human36=path, coco=path``: ``.npy`` matrices ``(17, V)`` of
     its own mesh.
 
-    Raises :class:`InputError` for other names, shapes or numbers.
+    Raises :class:`InputError` for other names, shapes or numbers, and for a body that is not SMPL.
     """
+    check_smpl(body)
     known = dict(body.joint_regressors)
     for name, path in paths.items():
         if name not in FILES:

@@ -15,6 +15,7 @@ from openhmr.lab.data.annotations import (
     Record,
     body_parameters,
     entry,
+    gender_of,
     numbers,
     pixels_of,
     read_json,
@@ -87,6 +88,6 @@ class SURREAL(IndexedDataset):
             *body_parameters(fit, 24, where),
             True,
             True,
-            str(entry(fit, "gender", where)),
+            gender_of(fit, where),
             detected_px=detected,
         )
