@@ -1,7 +1,11 @@
 """Checkpoints of this package and official ones, honest and hostile."""
 
+import ast
+import os
 import zipfile
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +19,22 @@ from openhmr.lab.graphs.mesh_graph import build
 from openhmr.lab.models import checkpoint
 from openhmr.lab.models.checkpoint import (
     CheckpointInfo,
-    import_official,
+    is_official,
     load_checkpoint,
     read_checkpoint,
     save_checkpoint,
 )
+from openhmr.lab.models.official_files import (
+    describe_official,
+    import_official,
+    plain_name,
+    read_official,
+    read_torchvision,
+    trained_epoch,
+)
 from openhmr.lab.models.pose2mesh.meshnet import MeshNet
+from openhmr.lab.run_folder import weights_file
+from tests.conftest import make_tiny_body
 
 INFO = CheckpointInfo("pose2mesh", "human36", "b0d4", "96a7", {"levels": 9, "hidden": 4096})
 
@@ -122,16 +136,80 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
             read_checkpoint(path)
 
 
-@pytest.mark.parametrize("prefix", ["", "module."])
+def test_bodies_are_compared_by_what_their_hashes_say(tmp_path):
+    """A checkpoint of an older version knows template and faces alone; a regressor may be missing."""
+    body = make_tiny_body()
+    now = replace(INFO, body=body.content_hash())
+    for saved, fits in (
+        (now.body.split(":")[1], True),
+        (replace(body, joint_regressors={}).content_hash(), True),
+        (replace(body, shapedirs=body.shapedirs + 1).content_hash(), False),
+        ("", False),
+    ):
+        save_checkpoint(tmp_path / "a.safetensors", nn.Linear(2, 2), replace(INFO, body=saved))
+        if fits:
+            load_checkpoint(tmp_path / "a.safetensors", nn.Linear(2, 2), now)
+        else:
+            with pytest.raises(InputError, match="made for body"):
+                load_checkpoint(tmp_path / "a.safetensors", nn.Linear(2, 2), now)
+
+
+PREFIXES = ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.module."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("zipped", [True, False])
 def test_official_import(tmp_path, data, wrapped, prefix, zipped):
-    """In today's file format and in that of 2020."""
+    """In today's file format and in that of 2020; wrapped by DataParallel, by torch.compile, or by both."""
     torch.save(
         official_content(wrapped, prefix), tmp_path / "final.pth.tar", _use_new_zipfile_serialization=zipped
     )
     other = Wrapped(data)
     import_official(tmp_path / "final.pth.tar", other)
     assert_equal_states(wrapped, other)
+
+
+def test_only_wrappers_are_taken_off_names():
+    assert plain_name("module.net._orig_mod.fc.module.weight") == "net.fc.module.weight"
+    assert plain_name("modules.fc") == "modules.fc" and plain_name("fc.weight") == "fc.weight"
+
+
+def test_the_same_weights_twice_are_refused(tmp_path):
+    state = {"module.fc.weight": torch.zeros(1), "fc.weight": torch.ones(1)}
+    torch.save({"model_state_dict": state}, tmp_path / "final.pth.tar")
+    with pytest.raises(InputError, match="the same weights twice"):
+        read_official(tmp_path / "final.pth.tar", "model_state_dict")
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.pt", "x.TAR", "x.safetensors", "x"])
+def test_content_decides_not_the_name(tmp_path, name):
+    path = tmp_path / name
+    for zipped in (True, False):
+        torch.save(
+            {"epoch": 3, "model_state_dict": nn.Linear(2, 2).state_dict()},
+            path,
+            _use_new_zipfile_serialization=zipped,
+        )
+        assert is_official(path) and trained_epoch(path) == 3
+        with pytest.raises(InputError, match=f"{name} is a file that PyTorch saved, not a .safetensors"):
+            read_checkpoint(path)
+    save_checkpoint(path, nn.Linear(2, 2), INFO, epoch=5)
+    assert not is_official(path) and trained_epoch(path) == 5
+
+
+def test_an_unpacked_checkpoint_is_named(tmp_path):
+    torch.save({"model_state_dict": {}}, tmp_path / "final.pth.tar")
+    with zipfile.ZipFile(tmp_path / "final.pth.tar") as archive:
+        archive.extractall(tmp_path / "final")
+    with pytest.raises(
+        InputError, match=r"an unpacked checkpoint \(it holds .*data\.pkl\); give the .pth.tar"
+    ):
+        describe_official(tmp_path / "final")
+    with pytest.raises(InputError, match="is an unpacked checkpoint; give the .pth.tar file"):
+        weights_file(tmp_path / "final")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty is a folder; give the .pth.tar"):
+        describe_official(tmp_path / "empty")
 
 
 def test_official_import_refuses_another_graph_or_joint_set(tmp_path, data, wrapped):
@@ -149,27 +227,74 @@ class Evil:
         return print, ("executed",)
 
 
-@pytest.mark.parametrize(
-    "content", [{"model_state_dict": Evil()}, {"state_dict": {}}, [1], {"model_state_dict": {"a": 1}}]
-)
-def test_hostile_and_foreign_official_files_are_refused(tmp_path, wrapped, capsys, content):
+class Command:
+    def __reduce__(self):
+        return os.system, ("echo executed",)
+
+
+HOSTILE = {
+    "code": ({"model_state_dict": Evil()}, "it holds 'print', an object that could run code"),
+    "a command": ({"args": Command()}, r"it holds '(posix|nt)\.system', an object that could run code"),
+    "an object": (
+        {"model_state_dict": {}, "args": Path("x")},
+        r"it holds 'pathlib\.\w+', an object that could",
+    ),
+    "other keys": (
+        {"state_dict": {}, "lr": 1},
+        "no weights under 'model_state_dict' \\(it holds state_dict, lr",
+    ),
+    "a list": ([1], r"\(it holds a list\)"),
+    "a number": (
+        {"model_state_dict": {"fc.weight": 1}},
+        "holds a int as 'fc.weight', where only tensors belong",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_and_foreign_official_files_are_refused(tmp_path, wrapped, capsys, kind):
+    content, cause = HOSTILE[kind]
     torch.save(content, tmp_path / "final.pth.tar")
-    with pytest.raises(InputError, match=r"unchanged \.pth\.tar") as caught:
+    with pytest.raises(InputError, match=f"{cause}.*unchanged \\.pth\\.tar") as caught:
         import_official(tmp_path / "final.pth.tar", wrapped)
     assert "weights_only" not in str(caught.value), "no advice to run it"
     assert "executed" not in capsys.readouterr().out
 
 
-def test_other_files_are_refused(tmp_path, wrapped, monkeypatch):
+def test_files_of_torchvision(tmp_path):
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "resnet.pth")
+    assert set(read_torchvision(tmp_path / "resnet.pth")) == {"weight", "bias"}
+    torch.save({"weight": torch.zeros(1), "epoch": 3}, tmp_path / "resnet.pth")
+    with pytest.raises(InputError, match="holds a int as 'epoch', .* weights file of torchvision's ResNet"):
+        read_torchvision(tmp_path / "resnet.pth")
+
+
+def test_other_files_are_refused(tmp_path, wrapped):
     path = tmp_path / "final.pth.tar"
     with pytest.raises(InputError, match="does not exist"):
         import_official(path, wrapped)
     for content in (b"", b"hello", b"\x80\x02}q\x00."):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="no official checkpoint"):
+        with pytest.raises(InputError, match="no official checkpoint: it is damaged or of another kind"):
             import_official(path, wrapped)
-    monkeypatch.setattr(checkpoint, "MAX_BYTES", 10_000)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bomb", b"0" * 10_001)
-    with pytest.raises(InputError, match="at most 10,000"):
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(3):
+            archive.writestr(f"bomb{i}", b"0")
+        for entry in archive.filelist:
+            entry.file_size = 2**32 - 2
+    with pytest.raises(InputError, match="unpacks to 12,884,901,882 bytes; at most 8,589,934,592"):
         import_official(path, wrapped)
+
+
+def test_nothing_loads_pickles_of_code():
+    """Every call of torch.load in the package says weights_only=True."""
+    source = Path(checkpoint.__file__).parents[2]
+    calls = [
+        call
+        for path in source.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "torch.load"
+    ]
+    assert calls
+    for call in calls:
+        assert any(k.arg == "weights_only" and ast.literal_eval(k.value) is True for k in call.keywords)

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from openhmr.errors import InputError
-from openhmr.lab.models.checkpoint import import_official_i2l, trained_epoch
+from openhmr.lab.cli.weights import config_of
 from openhmr.lab.models.i2l_meshnet import official
 from openhmr.lab.models.i2l_meshnet.network import KINDS
+from openhmr.lab.models.official_files import describe_official, import_official_i2l, trained_epoch
 from openhmr.lab.skinning import SkinningLayer
 from tests.pose2mesh_weights import fill
 
@@ -52,3 +53,25 @@ def test_official_import(tmp_path, network):
     torch.save(content(network, **{"module.pose_net.other": torch.zeros(1)}), path)
     with pytest.raises(InputError, match="unknown"):
         import_official_i2l(path, network)
+
+
+def test_the_stage_follows_from_the_weights(tmp_path, network, caplog):
+    """A snapshot of the lixel stage holds a regressor of parameters too, whose statistics never moved."""
+    path = tmp_path / "snapshot_12.pth.tar"
+    torch.save(content(network), path)
+    found = describe_official(path)
+    assert (found.family, found.stage, found.backbone, found.joints) == ("i2l_meshnet", "param", 18, 29)
+    import_official_i2l(path, network)
+    assert not caplog.messages
+    untrained = {}
+    for key, value in network.state_dict().items():
+        if key.startswith("param_regressor.") and key.endswith(("num_batches_tracked", "running_mean")):
+            untrained[f"module.{key}"] = torch.zeros_like(value)
+    assert len(untrained) == 4
+    torch.save(content(network, **untrained), path)
+    assert describe_official(path).stage == "lixel"
+    import_official_i2l(path, network)
+    assert "trained to the lixel stage" in caplog.messages[0]
+    with pytest.raises(InputError, match="trained to the lixel stage: .* import it as lixel"):
+        config_of(describe_official(path), str(path), "param", None)
+    assert config_of(describe_official(path), str(path), None, None)["stage"] == "lixel"

@@ -9,7 +9,7 @@ import torch
 
 from openhmr.errors import InputError
 from openhmr.lab.config import build, override, read_yaml
-from openhmr.lab.models.checkpoint import I2L_KEY, export_official, trained_epoch
+from openhmr.lab.models.official_files import I2L_KEY, export_official, trained_epoch
 from openhmr.lab.training.official_configs import I2LConfig
 from openhmr.lab.training.official_i2l import I2LRecipe
 from openhmr.lab.training.schedule import EpochPlan

@@ -140,6 +140,8 @@ def weights_file(path: str | Path, names: Sequence[str] = WEIGHTS) -> Path:
         return path
     found = next((path / name for name in names if (path / name).is_file()), None)
     if found is None:
+        if (path / "data.pkl").is_file() or any(path.glob("*/data.pkl")):
+            raise InputError(f"{path} is an unpacked checkpoint; give the .pth.tar file that it came from")
         raise InputError(
             f"run folder {path} holds none of {', '.join(names)}; train to the end of an epoch, or give a "
             f"checkpoint file"

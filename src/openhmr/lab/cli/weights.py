@@ -12,12 +12,12 @@ from openhmr.lab.run_folder import begin_run, read_run, weights_file
 from openhmr.lab.training.datasets import Sources
 
 if TYPE_CHECKING:
-    from openhmr.lab.models.checkpoint import OfficialFile
+    from openhmr.lab.models.official_files import OfficialFile
 
 
 def import_weights(args: argparse.Namespace) -> None:
     """Official weights into a run folder that train, test and export take."""
-    from openhmr.lab.models.checkpoint import describe_official
+    from openhmr.lab.models.official_files import describe_official
     from openhmr.lab.training.systems import official_recipe, read_config
 
     found = describe_official(args.file)
@@ -29,12 +29,22 @@ def import_weights(args: argparse.Namespace) -> None:
     print(f"wrote {args.out}: {found.family}, {found.joints} joints, epoch {found.epoch}")
 
 
-def config_of(found: "OfficialFile", file: str, stage: str, joints: str | None) -> dict[str, Any]:
+def config_of(found: "OfficialFile", file: str, stage: str | None, joints: str | None) -> dict[str, Any]:
     """The settings that follow from a file's own tensors."""
     if found.family == "i2l_meshnet":
         hands = {"trainset_3d": ["FreiHAND"], "trainset_2d": [], "testset": "FreiHAND"}
         data = hands if found.joints == 21 else {}
-        return {"stage": stage, "resnet_type": found.backbone, "head_channels": found.width, **data}
+        if stage == "param" and found.stage == "lixel":
+            raise InputError(
+                f"{file} was trained to the lixel stage: its regressor of parameters is as it was drawn; "
+                f"import it as lixel, or give a snapshot of the param stage"
+            )
+        return {
+            "stage": stage or found.stage,
+            "resnet_type": found.backbone,
+            "head_channels": found.width,
+            **data,
+        }
     known = next((s.name for s in JOINT_SETS.values() if s.size == found.joints), None)
     if known is None or joints not in (None, known):
         sizes = ", ".join(f"{s.name} {s.size}" for s in JOINT_SETS.values())
@@ -51,8 +61,8 @@ def config_of(found: "OfficialFile", file: str, stage: str, joints: str | None) 
 
 def export_official(args: argparse.Namespace) -> None:
     """A run folder's weights in the format of the original."""
-    from openhmr.lab.models.checkpoint import I2L_KEY, POSE2MESH_KEY, trained_epoch
-    from openhmr.lab.models.checkpoint import export_official as write
+    from openhmr.lab.models.official_files import I2L_KEY, POSE2MESH_KEY, trained_epoch
+    from openhmr.lab.models.official_files import export_official as write
     from openhmr.lab.training.systems import trained_recipe
 
     check_file(args.out)
@@ -107,8 +117,7 @@ def add_commands(commands: Any) -> None:
     one.add_argument(
         "--stage",
         choices=("lixel", "param"),
-        default="param",
-        help="I2L-MeshNet: what the weights were trained to",
+        help="I2L-MeshNet: which stage's network to load them into (default: what they were trained to)",
     )
     one.add_argument("--out", type=Path, required=True, metavar="RUN")
     add_bodies(one)

@@ -1,25 +1,20 @@
-"""Checkpoints: our own format, and a reader of the two official ones."""
+"""Checkpoints in our own format: safetensors, with what the weights belong to."""
 
 import json
-import zipfile
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from openhmr.bodies.content import same_body
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 
 FORMAT = "openhmr-checkpoint-1"
-MAX_BYTES = 8 * 2**30
-"""Official files hold at most 0.7 GB; a compressed file can claim any size."""
 
 
 @dataclass(frozen=True)
@@ -46,25 +41,10 @@ def save_checkpoint(path: str | Path, module: nn.Module, info: CheckpointInfo, e
         )
 
 
-def trained_epoch(path: str | Path) -> int:
-    """The epoch (from 0) that a checkpoint, ours or an official I2L-MeshNet one, was trained to; -1 if it
-    does not say."""
-    if Path(path).suffix == ".tar":
-        epoch = _content(Path(path)).get("epoch", -1)
-        return epoch if isinstance(epoch, int) else -1
-    read_checkpoint(path)  # for its errors
-    with safe_open(path, "pt") as file:
-        epoch = (file.metadata() or {}).get("epoch", "-1")
-    if not epoch.removeprefix("-").isdecimal():
-        raise InputError(f"{path} is no readable checkpoint (its epoch is {epoch!r}); copy it again")
-    return int(epoch)
-
-
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
     """Tensors and what they belong to. Raises :class:`InputError` if the file is missing, damaged or of
     another format."""
-    if not Path(path).is_file():
-        raise InputError(f"{path} does not exist; give the path of a .safetensors checkpoint")
+    _check_file(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -78,209 +58,55 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], CheckpointInfo
         raise InputError(f"{path} is no readable checkpoint ({error}); copy or download it again") from None
 
 
+def read_epoch(path: str | Path) -> int:
+    """The epoch (from 0) that a checkpoint was trained to, -1 if it does not say. Raises :class:`InputError`
+    like :func:`read_checkpoint`."""
+    read_checkpoint(path)  # for its errors
+    with safe_open(path, "pt") as file:
+        epoch = (file.metadata() or {}).get("epoch", "-1")
+    if not epoch.removeprefix("-").isdecimal():
+        raise InputError(f"{path} is no readable checkpoint (its epoch is {epoch!r}); copy it again")
+    return int(epoch)
+
+
+def _check_file(path: str | Path) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist; give the path of a .safetensors checkpoint")
+    if is_official(path):
+        raise InputError(
+            f"{path} is a file that PyTorch saved, not a .safetensors checkpoint; import it first, or give "
+            f"it where official weights are taken"
+        )
+
+
+def is_official(path: str | Path) -> bool:
+    """Whether a file was saved by PyTorch, as the originals' are: its first bytes decide, not its name."""
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False
+    # A safetensors file begins with the length of its header and a brace; PyTorch's with a zip or a pickle.
+    return start[8:] != b"{" and start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04"))
+
+
 def load_checkpoint(path: str | Path, module: nn.Module, expected: CheckpointInfo) -> None:
     """Load a file into ``module`` strictly. Raises :class:`InputError` where its info or its tensors are not
     those expected."""
     state, info = read_checkpoint(path)
     for f in fields(CheckpointInfo):
         found, wanted = getattr(info, f.name), getattr(expected, f.name)
-        if found != wanted:
+        if not (found == wanted or (f.name == "body" and same_body(found, wanted))):
             raise InputError(
                 f"{path} was made for {f.name} {found}, not {wanted}; use the checkpoint that belongs to "
                 f"it, or train one"
             )
-    _load_strictly(path, module, state)
+    load_strictly(path, module, state)
 
 
-def import_official(path: str | Path, module: nn.Module) -> None:
-    """Load an official Pose2Mesh ``.pth.tar`` file into the network (or the PoseNet) of the same joint set
-    and mesh.
-
-    The file says nothing of its graph but the number of coarse nodes: an equal number in another order loads
-    and predicts garbage, so the mesh must be the very one of the official training. Raises
-    :class:`InputError`.
-    """
-    take_state(path, module, read_official(path, POSE2MESH_KEY))
-
-
-@dataclass(frozen=True)
-class OfficialFile:
-    """What an official file tells by its tensors: ``family`` posenet, pose2mesh or i2l_meshnet; ``width`` of
-    PoseNet or of the lixel heads; ``backbone`` of the last."""
-
-    family: str
-    joints: int
-    epoch: int
-    width: int
-    backbone: int = 0
-
-
-BACKBONES: dict[tuple[int, ...], int] = {
-    (2, 2, 2, 2): 18,
-    (3, 4, 6, 3): 50,
-    (3, 4, 23, 3): 101,
-    (3, 8, 36, 3): 152,
-}
-"""Blocks of a ResNet's stages; 34 has those of 50, in blocks of two convolutions."""
-
-
-def describe_official(path: str | Path) -> OfficialFile:
-    """Look at an official file before its network exists. Raises :class:`InputError` for anything else."""
-    content = _content(Path(path))
-    epoch = content.get("epoch", -1)
-    epoch = epoch if isinstance(epoch, int) else -1
-    if I2L_KEY in content:
-        state = read_official(path, I2L_KEY)
-        if "pose_net.conv_x.0.weight" in state:
-            stages = tuple(
-                len({k.split(".")[2] for k in state if k.startswith(f"pose_backbone.layer{i}.")})
-                for i in (1, 2, 3, 4)
-            )
-            deep = "pose_backbone.layer1.0.conv3.weight" in state
-            depth = 34 if stages == (3, 4, 6, 3) and not deep else BACKBONES.get(stages, 0)
-            points, width, _ = state["pose_net.conv_x.0.weight"].shape
-            return OfficialFile("i2l_meshnet", points, epoch, width, depth)
-    else:
-        state = read_official(path, POSE2MESH_KEY)
-        for prefix, family in (("pose_lifter.", "pose2mesh"), ("", "posenet")):
-            if f"{prefix}w2.weight" in state:
-                rows, width = state[f"{prefix}w2.weight"].shape
-                return OfficialFile(family, rows // 3, epoch, width)
-    raise InputError(
-        f"{path} holds the weights of neither Pose2Mesh nor I2L-MeshNet; give an unchanged .pth.tar file of "
-        f"one of them"
-    )
-
-
-def import_official_i2l(path: str | Path, module: nn.Module) -> None:
-    """Load an official I2L-MeshNet ``snapshot_N.pth.tar`` into the network of the same body.
-
-    The body model's arrays that the file carries are dropped. Raises :class:`InputError`.
-    """
-    state = {k: v for k, v in read_official(path, I2L_KEY).items() if not k.startswith(BODY_ARRAYS)}
-    take_state(path, module, state)
-
-
-def export_official(path: str | Path, module: nn.Module, key: str, epoch: int) -> None:
-    """Write the official format: weights under ``key`` (I2L-MeshNet's with ``module.`` before each name) and
-    the epoch.
-
-    Optimiser, schedule and logs are left empty: the originals read them only to go on training, which neither
-    can.
-    """
-    rest: dict[str, Any]
-    prefix, rest = (
-        ("module.", {"optimizer": {}})
-        if key == I2L_KEY
-        else ("", {"optim_state_dict": {}, "scheduler_state_dict": {}})
-    )
-    state = {prefix + k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
-    with atomic_path(path) as temporary:
-        torch.save({"epoch": epoch, key: state, **rest}, temporary)
-
-
-POSE2MESH_KEY, I2L_KEY = "model_state_dict", "network"
-"""Where the two originals keep their weights in a file."""
-
-BODY_ARRAYS = "human_model_layer."
-"""Prefix of the (licensed) body model in official I2L-MeshNet files."""
-
-
-def take_state(path: str | Path, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load ``state``, which came from ``path``, strictly. Raises :class:`InputError`, with both sizes if the
-    mesh is another."""
-    own = module.state_dict()
-    weight, key = state.get("pose2mesh.fc.weight"), "pose2mesh.fc.weight"
-    if weight is not None and key in own and weight.ndim == 2 and weight.shape != own[key].shape:
-        features = own["pose2mesh.cl.3.weight"].shape[1] // 3
-        (found, found_joints), (wanted, joints) = (
-            [n // features for n in w.shape] for w in (weight, own[key])
-        )
-        if found_joints != joints:
-            raise InputError(
-                f"{path} is for {found_joints} joints, this network for {joints}; choose the joint set it "
-                f"was trained with"
-            )
-        raise InputError(
-            f"{path} belongs to a mesh graph of {found} coarse nodes, this body's graph has {wanted}; use "
-            f"the body it was trained with"
-        )
-    weight, key = state.get("mesh_net.conv_x.0.weight"), "mesh_net.conv_x.0.weight"
-    if weight is not None and key in own and weight.shape != own[key].shape:
-        raise InputError(
-            f"{path} is for a mesh of {len(weight)} vertices, this body has {len(own[key])}; use the body "
-            f"it was trained with"
-        )
-    _load_strictly(path, module, state)
-
-
-def read_torchvision(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a weights file of torchvision (a plain state_dict). Raises :class:`InputError`."""
-    state = _content(Path(path))
-    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise InputError(
-            f"{path} is no state_dict of tensors; give an unchanged weights file of torchvision's ResNet"
-        )
-    return dict(state)
-
-
-def read_official(path: str | Path, key: str) -> dict[str, Tensor]:
-    """The weights under ``key`` of an official file, without ``module.`` before their names. Raises
-    :class:`InputError`."""
-    state = _content(Path(path)).get(key)
-    if not isinstance(state, Mapping) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
-    ):
-        raise InputError(
-            f"{path} holds no state_dict of tensors under {key}; give an unchanged .pth.tar file"
-        )
-    return {k.removeprefix("module."): v for k, v in state.items()}
-
-
-def _content(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; give the path of an official .pth.tar checkpoint")
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise InputError(
-                f"{path} unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read: give an official "
-                f"checkpoint"
-            )
-    try:
-        with torch.serialization.safe_globals(_harmless()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ):  # damaged files fail in every way there is, and what torch advises for the others would run their code
-        raise InputError(
-            f"{path} is no official checkpoint: it is damaged, or holds objects that could run code; give "
-            f"an unchanged .pth.tar file"
-        ) from None
-    if not isinstance(content, Mapping):
-        raise InputError(
-            f"{path} is no official checkpoint (it holds {type(content).__name__}); give an unchanged "
-            f".pth.tar file"
-        )
-    return content
-
-
-def _harmless() -> list[Any]:
-    """What official files hold besides tensors: the scheduler's Counter and NumPy numbers of the logs, under
-    old and new names."""
-    scalar = np.float64(0).__reduce__()[0]
-    types = [type(np.dtype(t)) for t in (np.float64, np.float32, np.int64)]
-    return [
-        Counter,
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        *types,
-    ]
-
-
-def _load_strictly(path: str | Path, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+def load_strictly(path: str | Path, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load ``state``, which came from ``path``: the module's own tensors and no others. Raises
+    :class:`InputError` that names the first that is missing, unknown or of another shape."""
     own = module.state_dict()
     missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
     if missing or unknown:
@@ -323,5 +149,5 @@ def read_average(state: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
 def load_average(state: Path, module: nn.Module) -> dict[str, int]:
     """Load :func:`read_average` into ``module`` strictly; returns the facts."""
     weights, facts = read_average(state)
-    _load_strictly(state, module, weights)
+    load_strictly(state, module, weights)
     return facts

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
 from openhmr.errors import InputError
-from openhmr.lab.models.checkpoint import (
-    CheckpointInfo,
+from openhmr.lab.models.checkpoint import CheckpointInfo
+from openhmr.lab.models.i2l_meshnet.losses import NORMAL_WEIGHT, lixel_losses, param_losses
+from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet, official
+from openhmr.lab.models.official_files import (
     import_official_i2l,
     read_torchvision,
     trained_epoch,
 )
-from openhmr.lab.models.i2l_meshnet.losses import NORMAL_WEIGHT, lixel_losses, param_losses
-from openhmr.lab.models.i2l_meshnet.network import I2LMeshNet, official
 from openhmr.lab.run_folder import weights_file
 from openhmr.lab.training.batches import Batches, GroupMix, Item, ItemSet, seeded
 from openhmr.lab.training.datasets import Sources, i2l_datasets, training_sources

@@ -18,13 +18,8 @@ from openhmr.errors import InputError
 from openhmr.joints import get_joint_set
 from openhmr.lab.device import rank_and_world
 from openhmr.lab.metrics.errors import mean_distance, mpjpe, root_relative
-from openhmr.lab.models.checkpoint import (
-    POSE2MESH_KEY,
-    CheckpointInfo,
-    read_checkpoint,
-    read_official,
-    take_state,
-)
+from openhmr.lab.models.checkpoint import CheckpointInfo, is_official, read_checkpoint
+from openhmr.lab.models.official_files import POSE2MESH_KEY, read_official, take_state
 from openhmr.lab.models.pose2mesh.losses import LossConfig, coordinate_loss, pose2mesh_loss
 from openhmr.lab.models.pose2mesh.network import Pose2Mesh, official
 from openhmr.lab.models.pose2mesh.posenet import PoseNet
@@ -127,7 +122,7 @@ class Pose2MeshRecipe(OfficialRecipe):
         """Put a stage 1 network (run folder, checkpoint or official file) into this stage 2 network."""
         assert isinstance(self.network, Pose2Mesh)
         file = weights_file(path)
-        if file.suffix == ".tar":
+        if is_official(file):
             state = read_official(file, POSE2MESH_KEY)
         else:
             state, info = read_checkpoint(file)

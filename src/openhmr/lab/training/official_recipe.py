@@ -12,7 +12,7 @@ from torch import Tensor
 
 from openhmr.bodies.body import Body
 from openhmr.lab.device import is_first
-from openhmr.lab.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from openhmr.lab.models.checkpoint import CheckpointInfo, is_official, load_checkpoint, save_checkpoint
 from openhmr.lab.precision import choose_precision
 from openhmr.lab.run_folder import weights_file
 from openhmr.lab.training.batches import Batches, ItemSet
@@ -93,7 +93,7 @@ class OfficialRecipe(Recipe):
     def load(self, path: str | Path) -> None:
         """Weights of a run folder, a checkpoint or an official file, strictly."""
         file = weights_file(path)
-        if file.suffix == ".tar":
+        if is_official(file):
             self.take_official(file)
         else:
             load_checkpoint(file, self.network, self.info)
