@@ -1,15 +1,18 @@
 """Reading ``.npy`` and ``.npz`` files from strangers: no pickles, and no allocation that the file's own size
 cannot justify."""
 
+import struct
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 
 from openhmr.errors import InputError
 
+MAX_HEADER = 10_000
 MAX_BYTES = 1 << 32
 """Largest file that is read, whatever its headers say."""
 
@@ -26,14 +29,23 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _read_header(file, name: str, max_elements: int) -> None:  # type: ignore[no-untyped-def]
+def _read_header(file: BinaryIO, name: str, max_elements: int) -> int:
+    """The number of elements that the header at the start of ``file`` claims, once that is within bounds."""
+    start = file.read(12)
+    if len(start) == 12 and start[:6] == b"\x93NUMPY":
+        size = struct.unpack("<H", start[8:10])[0] if start[6] == 1 else struct.unpack("<I", start[8:12])[0]
+        if size > MAX_HEADER:
+            raise InputError(
+                f"{name} claims a header of {size:,} bytes; at most {MAX_HEADER:,} are read: save it again"
+            )
+    file.seek(0)
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise InputError(
             f"{name} has .npy format version {version}; write it with numpy.save of any current NumPy"
         )
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(file, max_header_size=10_000)
+    shape, _, dtype = read(file, max_header_size=MAX_HEADER)
     if dtype.hasobject:
         raise InputError(
             f"{name} holds Python objects, which may run code when read; save a plain numeric array instead"
@@ -41,10 +53,14 @@ def _read_header(file, name: str, max_elements: int) -> None:  # type: ignore[no
     count = 1
     for n in shape:
         count *= int(n)
-    if count > max_elements:
+    # A number has at most 16 bytes; names may be longer.
+    if count > max_elements or count * dtype.itemsize > 16 * max_elements:
         raise InputError(
-            f"{name} claims {count:,} numbers (shape {shape}); at most {max_elements:,} are read: pass fewer"
+            f"{name} claims {count:,} numbers (shape {shape}, {dtype.itemsize} bytes each); at most "
+            f"{max_elements:,} are "
+            "read: pass fewer"
         )
+    return count
 
 
 def read_npy(path: str | Path, max_elements: int) -> np.ndarray:
@@ -79,12 +95,17 @@ def read_npz(
     try:
         _check_file(path)
         with zipfile.ZipFile(path) as archive:
+            total = 0
             for info in archive.infolist():
                 name = info.filename.removesuffix(".npy")
                 if names is not None and name not in names:
                     continue
                 with archive.open(info) as file:
-                    _read_header(file, f"{path}[{name}]", max_elements)
+                    total += _read_header(file, f"{path}[{name}]", max_elements)  # type: ignore[arg-type]
+                if total > 2 * max_elements:
+                    raise InputError(
+                        f"{path} claims {total:,} numbers in all; at most {2 * max_elements:,} are read"
+                    )
                 with archive.open(info) as file:
                     out[name] = np.asarray(npy.read_array(file, allow_pickle=False))
     except FileNotFoundError:
