@@ -2,6 +2,8 @@
 
 import io
 import json
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -399,3 +401,27 @@ def test_a_picture_size_that_is_none_is_named(tmp_path: Path, size: dict[str, ob
     path.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg", **size}], "annotations": people}))
     with pytest.raises(InputError, match="says its picture is"):
         read_poses(path, COCO)
+
+
+def test_claims_of_headers_are_not_believed(tmp_path: Path) -> None:
+    """A few kilobytes that claim a header of 400 MB, numbers of 1 GB each, or many arrays."""
+    long = b"\x93NUMPY\x02\x00" + (400 << 20).to_bytes(4, "little") + b" " * (1 << 20)
+    wide = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        wide, {"descr": "|V1000000000", "fortran_order": False, "shape": (1,)}
+    )
+    many = {f"a{i}.npy": claiming((900_000,)) for i in range(3)}
+    for members, cause in (
+        ({"a.npy": long}, "claims a header of 419,430,400 bytes"),
+        ({"a.npy": wide.getvalue()}, "1000000000 bytes each"),
+        (many, "numbers in all|not a readable"),
+    ):
+        with zipfile.ZipFile(tmp_path / "p.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        tracemalloc.start()
+        with pytest.raises(InputError, match=cause):
+            read_poses(tmp_path / "p.npz", COCO)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 50e6

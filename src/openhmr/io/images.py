@@ -110,7 +110,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         return InputError(f"{path} cannot be read ({refused.strerror}); give the path of a readable picture")
     kind = next((k for at, marks, k in _UNREAD if head[at:].startswith(marks)), None)
     if kind is not None:
-        return InputError(f"{path} is a {kind} file, which is not read; convert it to JPEG or PNG")
+        return InputError(f"{path} is in the format {kind}, which is not read; convert it to JPEG or PNG")
     reason = "" if "cannot identify" in str(error) or not str(error) else f" ({str(error)[:80]})"
     return InputError(
         f"{path} is not a readable picture{reason}; give a complete JPEG, PNG, WebP, BMP, TIFF, GIF or PPM "
