@@ -69,7 +69,8 @@ def human36m(root: Path, body: Body, off_mm: dict[int, float] | None = None) -> 
             person = people[subject * 1000 + frame] = Person.drawn(subject * 1000 + frame, depth=0.3)
             # Listed backwards, so that the order of names is another one.
             number = subject * 1000 - i
-            name = f"s_{subject:02d}_act_02_subact_01_ca_01/s_{subject:02d}_act_02_subact_01_ca_01_{frame:06d}.jpg"
+            stem = f"s_{subject:02d}_act_02_subact_01_ca_01"
+            name = f"{stem}/{stem}_{frame:06d}.jpg"
             facts = {
                 "subject": subject,
                 "action_idx": 2,

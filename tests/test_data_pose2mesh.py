@@ -105,7 +105,10 @@ def test_human36m_large_shape_is_forgotten(tmp_path: Path) -> None:
 
 def test_human36m_detections(tmp_path: Path) -> None:
     trees.human36m(tmp_path, BODY)
-    found = lambda f: np.arange(34).reshape(17, 2) ** 1.5 + f
+
+    def found(f):
+        return np.arange(34).reshape(17, 2) ** 1.5 + f
+
     samples = Human36MPoses(tmp_path, "test", BODY)
     # Frame 50 has no fit, so it is neither a sample nor one of the detections.
     assert [int(s.image_path.stem[-6:]) for s in samples] == [0, 100]
@@ -366,7 +369,10 @@ def test_freihand(tmp_path: Path) -> None:
     assert [s.sample_id for s in samples] == [1, 2]
     mesh, own = skin(hand, people[1].pose, people[1].shape)
     joints = mano_joints21(mesh, own)
-    turned = lambda x: (x - joints[0]) @ trees.R.T
+
+    def turned(x):
+        return (x - joints[0]) @ trees.R.T
+
     found = np.random.default_rng(1).uniform(0, 200, (21, 2))
     items = PoseItems(samples, MANO, hand, flip=True, rotate_factor=30.0)
     check(get(items, 0), turned(mesh), np.zeros(3), turned(joints), turned(joints), found)

@@ -149,7 +149,9 @@ def symmetric_body() -> Body:
     from openhmr.joints import HUMAN36, SMPL
     from openhmr.joints.coco import COCO17
 
-    both = lambda matrix, swap: (matrix + matrix[swap][:, twin]) / 2
+    def both(matrix, swap):
+        return (matrix + matrix[swap][:, twin]) / 2
+
     sides = [
         COCO17.index({"L": "R", "R": "L"}[n[0]] + n[1:]) if n[:2] in ("L_", "R_") else i
         for i, n in enumerate(COCO17)

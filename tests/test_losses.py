@@ -75,7 +75,10 @@ def test_edge_of_length_zero_has_a_finite_gradient():
 
 def test_total_loss_starts_the_edge_term_after_its_epoch():
     rng = torch.Generator().manual_seed(0)
-    random = lambda *shape: torch.rand(*shape, generator=rng)
+
+    def random(*shape):
+        return torch.rand(*shape, generator=rng)
+
     target = {"mesh": random(2, 4, 3), "reg_pose3d": random(2, 2, 3), "lift_pose3d": random(2, 5, 3)}
     target |= {f"{k}_valid": torch.ones(2, v.shape[1], 1) for k, v in list(target.items())}
     vertices, pose, faces, regressor = (

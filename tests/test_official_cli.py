@@ -25,7 +25,7 @@ from tests.test_skinning import synthetic_body
 
 
 @pytest.fixture(scope="module")
-def bodies(smpl: Body, gendered: dict, tmp_path_factory: pytest.TempPathFactory) -> list[str]:  # noqa: F811
+def bodies(smpl: Body, gendered: dict, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options that name the body models; the regressors are in the files."""
     folder, options = tmp_path_factory.mktemp("bodies"), []
     for option, gender in (("--body", "neutral"), ("--female", "female"), ("--male", "male")):

@@ -102,7 +102,7 @@ def test_a_bad_sample_is_skipped_if_asked_to(data: Path, caplog: pytest.LogCaptu
     assert "Human36M annotation 998" in caplog.text and "another sample takes its place" in caplog.text
 
 
-def test_a_missing_picture_is_named_and_skipped_if_asked_to(tmp_path: Path, smpl, caplog) -> None:  # noqa: F811
+def test_a_missing_picture_is_named_and_skipped_if_asked_to(tmp_path: Path, smpl, caplog) -> None:
     shutil.copytree(MINI / "Human36M", tmp_path / "Human36M", copy_function=shutil.copyfile)
     items = I2LItems(Human36M(tmp_path / "Human36M", "train", smpl), Preparation("body", smpl))
     gone = items.samples[1]

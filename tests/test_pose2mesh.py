@@ -173,7 +173,10 @@ def test_operations_gradcheck(float64):
     level = graph_levels(graph, fakes=False)[1]
     n = len(level.counts)
     rng = torch.Generator().manual_seed(0)
-    random = lambda *shape: torch.randn(*shape, generator=rng, requires_grad=True)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=rng, requires_grad=True)
+
     assert torch.autograd.gradcheck(
         lambda x, w, b: graph_conv(x, w, b, level.conv), (random(2, n, 3), random(6, 3), random(6))
     )

@@ -246,7 +246,10 @@ class Reduced:
 def hostile_arrays() -> dict[str, Any]:
     reconstruct = np.zeros(1).__reduce__()[0]
     f8 = np.dtype("f8")
-    made = lambda *state: Reduced(reconstruct, (np.ndarray, (0,), b"b"), state)
+
+    def made(*state):
+        return Reduced(reconstruct, (np.ndarray, (0,), b"b"), state)
+
     return {
         "shape too large for its bytes": made(1, (10**6, 10**6), f8, False, b"1234"),
         "bytes that do not fit": made(1, (3,), f8, False, b"1" * 23),

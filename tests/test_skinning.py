@@ -170,7 +170,10 @@ def test_bones_keep_their_length(tiny_body: Body) -> None:
     world, joints = forward_kinematics(
         axis_angle_to_matrix(rng.normal(size=(5, 24, 3))), rest, tiny_body.parents
     )
-    length = lambda x: np.linalg.norm(x[..., 1:, :] - x[..., tiny_body.parents[1:], :], axis=-1)
+
+    def length(x):
+        return np.linalg.norm(x[..., 1:, :] - x[..., tiny_body.parents[1:], :], axis=-1)
+
     np.testing.assert_allclose(length(joints), np.broadcast_to(length(rest), (5, 23)), rtol=1e-12)
     np.testing.assert_allclose(np.linalg.det(world), 1)
 

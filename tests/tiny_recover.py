@@ -17,8 +17,9 @@ SIGMA = 0.4
 # variance h^2 / 12.
 GRAPH = """
 <ir_version: 8, opset_import: ["" : 17]>
-tiny (float[n,3,256,256] image) => (float[n,J,3] joints_lixel, float[n,J,3] joints_sigma, float[n,V,3] vertices_lixel,
-    float[n,V,3] vertices_sigma, float[n] scale_m, float[n,24,3,3] rotations, float[n,10] betas)
+tiny (float[n,3,256,256] image) => (float[n,J,3] joints_lixel, float[n,J,3] joints_sigma,
+    float[n,V,3] vertices_lixel, float[n,V,3] vertices_sigma, float[n] scale_m,
+    float[n,24,3,3] rotations, float[n,10] betas)
 {
     grey = ReduceMean <axes = [1], keepdims = 0> (image)
     over = Sub (grey, half)

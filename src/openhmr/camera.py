@@ -116,7 +116,7 @@ class Camera:
         # OpenCV's few rounds leave tenths of a pixel at the edge of wide lenses; the same steps, further on.
         for _ in range(_UNDISTORT_ROUNDS):
             seen, _ = cv2.projectPoints(cv2.convertPointsToHomogeneous(rays), none, none, self.K, self.dist)
-            rays += (flat - seen) / self.focal_px
+            rays = rays + (flat - seen) / self.focal_px
         return (rays * self.focal_px + self.principal_px).reshape(points.shape)
 
     def undistort_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

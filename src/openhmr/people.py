@@ -45,7 +45,7 @@ class Keypoints:
 
     def __getitem__(self, rows: Rows) -> "Keypoints":
         picked = _several(rows)
-        optional = {
+        optional: Any = {
             k: v if v is None else v[picked] for k, v in (("boxes", self.boxes), ("scores", self.scores))
         }
         return replace(self, points=self.points[picked], **optional)
@@ -103,7 +103,7 @@ class People:
         """Some of the people: by number, slice, mask or list of numbers; always :class:`People`."""
         try:
             picked = _several(rows)
-            chosen = {
+            chosen: Any = {
                 name: None if (value := getattr(self, name)) is None else value[picked]
                 for name in ("keypoints", "vertices", "rig", "sigma", "track_ids")
             }

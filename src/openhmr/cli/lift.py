@@ -23,8 +23,8 @@ _EXAMPLES = """examples:
   openhmr lift photo.jpg --detect --out out/detected
 
 POSE is an array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y and an optional confidence (0 = missing) as
-.npy or .npz, or COCO keypoint JSON. OUT receives mesh.obj, mesh.glb (metres, y up), result.npz (metres, camera
-axes), pose2d.png and overlay.png."""
+.npy or .npz, or COCO keypoint JSON. OUT receives mesh.obj, mesh.glb (metres, y up), result.npz (metres,
+camera axes), pose2d.png and overlay.png."""
 
 
 def add_command(commands: Any) -> None:

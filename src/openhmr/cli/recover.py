@@ -23,10 +23,11 @@ _EXAMPLES = """examples:
   openhmr recover photo.jpg --camera Calib.toml --camera-name cam01 --out out/calibrated
   openhmr recover holiday/ --no-pictures --out out/holiday
 
-Without --box and --detect the one most certain person is searched. The focal length comes from --camera, --focal,
-the photo's EXIF data, or a field of view of 52 degrees. OUT receives the same files as from `openhmr lift`;
-result.npz also holds the uncertainty of every vertex and joint, and the pose and shape parameters with their own
-mesh (shown in its place with --param). Of a folder of photos each gets a folder of its own below OUT."""
+Without --box and --detect the one most certain person is searched. The focal length comes from --camera,
+--focal, the photo's EXIF data, or a field of view of 52 degrees. OUT receives the same files as from
+`openhmr lift`; result.npz also holds the uncertainty of every vertex and joint, and the pose and shape
+parameters with their own mesh (shown in its place with --param). Of a folder of photos each gets a folder of
+its own below OUT."""
 
 
 def add_command(commands: Any) -> None:

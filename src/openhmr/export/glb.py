@@ -43,8 +43,8 @@ class _Buffer:
 
 
 def write_glb(path: str | Path, people: People) -> None:
-    """Write N people as the nodes ``person_0`` ... of one scene: positions, normals and the colours of a plain suit, metres, y up, camera
-    at the origin.
+    """Write N people as the nodes ``person_0`` ... of one scene: positions, normals and the colours of a
+    plain suit, metres, y up, camera at the origin.
 
     A node's translation places its root joint, so that viewers can move people singly. Atomic.
     """

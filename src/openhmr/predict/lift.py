@@ -127,8 +127,8 @@ def _warn_of_bad_fits(seen_px: NDArray, keypoints: Keypoints) -> None:
         extent = np.ptp(points[present, :2], axis=0).max()
         if error > BAD_FIT * extent:
             log.warning(
-                "the mesh of person %d lies %.0f px from its 2D pose (median), %.0f %% of its extent: are missing "
-                "joints marked by confidence 0, and are the joints 2D pixels in the order of %s?",
+                "the mesh of person %d lies %.0f px from its 2D pose (median), %.0f %% of its extent: are "
+                "missing joints marked by confidence 0, and are the joints 2D pixels in the order of %s?",
                 i,
                 error,
                 100 * error / extent,

@@ -105,7 +105,7 @@ def _resolve(ids: NDArray, table: NDArray, boxes: NDArray, size: tuple[int, int]
     winner[pixel[last]] = last  # shared edges win twice: one of them stays
     last = winner[winner >= 0]
     barycentric = np.clip(weights[last] / inverse[last, None], 0, 1)
-    return Fragments(pixel[last], ids[tri[last]], barycentric, 1 / inverse[last])
+    return Fragments(pixel[last], ids[tri[last]], barycentric, (1 / inverse[last]).astype(np.float32))
 
 
 def _candidates(counts: NDArray, boxes: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

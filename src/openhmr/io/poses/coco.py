@@ -57,8 +57,8 @@ def read_coco(
         )
     if len({len(p) for p in kept}) > 1:
         raise InputError(f"{path} mixes people with 17 and with 19 keypoints; give all the same number")
-    points = check_pose2d(np.stack(kept), joint_set, str(path))
-    return Keypoints(joint_set, points, size, scores=np.array(scores) if np.isfinite(scores).all() else None)
+    poses = check_pose2d(np.stack(kept), joint_set, str(path))
+    return Keypoints(joint_set, poses, size, scores=np.array(scores) if np.isfinite(scores).all() else None)
 
 
 def _records(path: Path) -> tuple[list[Record], list[Record]]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from openhmr.errors import InputError
 from openhmr.io.atomic import check_file
+from openhmr.joints import JOINT_SETS
 from openhmr.lab.cli.options import add_bodies, sources
-from openhmr.lab.models.pose2mesh.network import JOINT_SETS
 from openhmr.lab.run_folder import begin_run, read_run, weights_file
 from openhmr.lab.training.datasets import Sources
 

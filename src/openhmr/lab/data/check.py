@@ -278,7 +278,10 @@ def _fit_errors(sample: Sample, body: Body) -> tuple[float, float] | None:
         pixels = joints[:, :2] * sample.weak_camera[0] + sample.weak_camera[1]
     else:
         pixels = cam2pixel(joints, sample.focal_px, sample.principal_px)[:, :2]
-    distance = lambda a: float(np.linalg.norm(a - known, axis=1)[used].mean()) / _side(sample)
+
+    def distance(a):
+        return float(np.linalg.norm(a - known, axis=1)[used].mean()) / _side(sample)
+
     return distance(pixels), distance(pixels[joint_set.flip_permutation]) if joint_set.flip_pairs else np.nan
 
 

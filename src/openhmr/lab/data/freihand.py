@@ -109,7 +109,10 @@ class FreiHANDPoses(IndexedDataset):
         self.detections = Detections(self.folder / f"hrnet_output_on_{split}set.json", 21)
         self.rows = self.coco.annotations
         if self.train:
-            box = lambda a: numbers(a, "bbox", (4,), f"FreiHAND annotation {a['id']}")
+
+            def box(a):
+                return numbers(a, "bbox", (4,), f"FreiHAND annotation {a['id']}")
+
             self.rows = [a for a in self.rows if widened_box(box(a)) is not None]
 
     def __getitem__(self, index: int) -> Sample:

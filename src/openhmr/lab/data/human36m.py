@@ -54,7 +54,10 @@ class Human36M(IndexedDataset):
     ) -> None:
         self.root, self.split, self.body = Path(root), split, body
         subjects, folder = SUBJECTS[split], self.root / "annotations"
-        name = lambda s, what: folder / f"Human36M_subject{s}_{what}.json"
+
+        def name(s, what):
+            return folder / f"Human36M_subject{s}_{what}.json"
+
         self.coco = CocoFile([name(s, "data") for s in subjects])
         self.cameras, self.joints, self.fits = (
             {s: read_table(name(s, what)) for s in subjects} for what in ("camera", "joint_3d", "smpl_param")

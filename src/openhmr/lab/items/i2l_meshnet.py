@@ -99,7 +99,10 @@ class Preparation:
         turn, pose = _about_z(-a.rotation_deg), fitted_pose(sample, a.flip).copy()
         pose[0] = matrix_to_axis_angle(turn @ axis_angle_to_matrix(pose[0].astype(np.float64)))
         used = 0 if self.kind == "hand" and self.quirks.ignore_hand_joints else 1
-        to_set = lambda values: transfer(values * used, sample.joint_set, self.joint_set)
+
+        def to_set(values):
+            return transfer(values * used, sample.joint_set, self.joint_set)
+
         targets = {
             "orig_joint_img": to_set(given.lixel),
             "fit_joint_img": fit.joints_lixel,

@@ -127,7 +127,10 @@ class PoseItems:
         if not self.quirks.turn_lift_only:
             mesh = j3d_processing(self._mirrored(sample, mesh) if flip else mesh, turn, False, ())
             joints = j3d_processing(joints, turn, flip, (MEASURED.get(sample.dataset) or HUMAN36).flip_pairs)
-        mask = lambda count, value: np.full((count, 1), value, np.float32)
+
+        def mask(count, value):
+            return np.full((count, 1), value, np.float32)
+
         return {
             "pose2d": pose2d,
             "mesh": np.asarray(mesh, np.float32),

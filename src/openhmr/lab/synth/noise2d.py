@@ -44,7 +44,10 @@ def _coco_offsets(pose2d: Tensor, strength: Tensor, generator: torch.Generator) 
     """Noisy positions ``(B,17,2)`` and which of them are good ``(B,17)``."""
     device = pose2d.device
     xy = pose2d[:, :17, :2]
-    rand = lambda: torch.rand(xy.shape[:2], generator=generator, device=device)
+
+    def rand():
+        return torch.rand(xy.shape[:2], generator=generator, device=device)
+
     side = _box(xy).prod(-1).clamp(min=1e-12).sqrt()[:, None]
     r10, r50, r85 = (
         side * torch.as_tensor(keypoint_radius(k, 1.0), dtype=side.dtype, device=device)

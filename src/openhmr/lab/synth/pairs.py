@@ -38,8 +38,13 @@ class Cameras:
     def sample(self, n: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
         """Rotations ``(n,3,3)`` (camera from body) and positions ``(n,3)`` metres of the person in camera
         axes."""
-        uniform = lambda: torch.rand(n, generator=generator, device=device)
-        normal = lambda: torch.randn(n, generator=generator, device=device)
+
+        def uniform():
+            return torch.rand(n, generator=generator, device=device)
+
+        def normal():
+            return torch.randn(n, generator=generator, device=device)
+
         zero = torch.zeros(n, device=device)
         yaw = exp_map(torch.stack([zero, 2 * torch.pi * (uniform() - 0.5), zero], -1))
         mean, std = self.elevation_deg
@@ -68,7 +73,10 @@ class Skeleton(torch.nn.Module):
 
     def __init__(self, body: Body) -> None:
         super().__init__()
-        tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)
+
+        def tensor(a):
+            return torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)
+
         self.parents = [int(p) for p in body.parents]
         shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2)
         self.register_buffer("rest_joints", tensor(np.einsum("jv,vcs->jcs", body.J_regressor, shape)))
@@ -161,8 +169,8 @@ def standardise(pose2d: Tensor) -> Tensor:
 
 
 def pelvis_and_neck(pose2d: Tensor) -> Tensor:
-    """Recompute the derived joints of coco poses ``(B,19,3)`` from hips and shoulders; absent unless both of a
-    pair are present."""
+    """Recompute the derived joints of coco poses ``(B,19,3)`` from hips and shoulders; absent unless both of
+    a pair are present."""
     out = pose2d.clone()
     for name, sources in COCO.derived.items():
         row, both = COCO.names.index(name), pose2d[:, [COCO.names.index(n) for n in sources]]
@@ -214,7 +222,10 @@ class PairSource:
         if name == COCO.name:
             pose2d = pelvis_and_neck(pose2d)
         turn = gaze(pose2d)
-        seen = lambda points: points @ turn.mT
+
+        def seen(points):
+            return points @ turn.mT
+
         return Batch(
             standardise(look(pose2d, turn)),
             seen(pose3d - root),

@@ -328,9 +328,10 @@ class Renderer:
         self.draw_item("skin", rest, f"skins/{outfit.skin}.jpg", plain, factor=outfit.skin_tint, faces=bare)
         eyes = "eyes/low-poly"
         self.draw_item(eyes, self.wardrobe.items[eyes].rest(person.betas), f"eyes/{outfit.eyes}.png", plain)
-        draw = lambda name, looks, **more: self.draw_item(
-            name, self.wardrobe.items[name].rest(person.betas), name, looks, **more
-        )
+
+        def draw(name, looks, **more):
+            return self.draw_item(name, self.wardrobe.items[name].rest(person.betas), name, looks, **more)
+
         draw(shoes, (outfit.shoe, outfit.shoe), bias=SHOE_BIAS_M)
         logo = (outfit.logo, joints[CHEST, 1] + LOGO_ABOVE_M, outfit.logo_size_m, 0)
         folds = (PATTERNS, outfit.crease, outfit.crease_scale)

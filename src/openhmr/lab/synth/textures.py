@@ -85,7 +85,9 @@ def draw_patterns(side: int = 128, seed: int = 5) -> np.ndarray:
     creases."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side] / side
-    wave = lambda t, n: 0.5 + 0.5 * np.sin(2 * np.pi * n * t)
+
+    def wave(t, n):
+        return 0.5 + 0.5 * np.sin(2 * np.pi * n * t)
 
     def blotches(size: float) -> np.ndarray:
         spectrum = np.fft.fft2(rng.normal(size=(side, side)))

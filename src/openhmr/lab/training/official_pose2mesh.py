@@ -177,8 +177,8 @@ class Pose2MeshRecipe(OfficialRecipe):
     def errors(self) -> dict[str, float]:
         """The errors of an epoch (mm): ``joint``, and in stage 2 ``surface``, by the original's quick rules.
 
-        Roots are row 0 of the target joints; :mod:`openhmr.lab.evaluation.official_reports` has the errors of the
-        final test.
+        Roots are row 0 of the target joints; :mod:`openhmr.lab.evaluation.official_reports` has the errors of
+        the final test.
         """
         joint, surface = [], []
         for items, vertices, pose3d in self.predictions(self.config.TEST.batch_size):

@@ -200,7 +200,10 @@ class CompactI2L(nn.Module):
         vertices, vertices_spread = self.mesh_head(features, pooled, lifted)
         scale = self.rescale(pooled)[:, 0] - per_metre.log()
         rotations, betas = self.parameters_of(vertices.detach(), scale.detach(), turns)
-        calibrated = lambda spread, c: (c[:, 0] * spread * spread + c[:, 1]).sqrt()
+
+        def calibrated(spread, c):
+            return (c[:, 0] * spread * spread + c[:, 1]).sqrt()
+
         return {
             "joints_lixel": joints,
             "joints_sigma": calibrated(joints_spread, self.calibration[0]),
@@ -249,7 +252,10 @@ class CompactI2L(nn.Module):
         weight = confidence.square() / confidence.square().sum(1, keepdim=True)
         lifted = self.coco(vertices)[:, :17, :2]
         centre, target = (weight * lifted).sum(1, keepdim=True), (weight * xy).sum(1, keepdim=True)
-        spread2 = lambda x: (weight * x * x).sum((1, 2), keepdim=True)
+
+        def spread2(x):
+            return (weight * x * x).sum((1, 2), keepdim=True)
+
         per_metre = (
             (spread2(xy - target) / spread2(lifted - centre).clamp(min=1e-4))
             .clamp(min=1e-4)

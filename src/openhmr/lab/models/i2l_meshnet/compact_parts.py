@@ -278,7 +278,10 @@ class JointVolume(nn.Module):
         profile = torch.exp(-0.5 * ((self.centres - joints[..., None]) / self.sigma) ** 2)
         gx, gy, gz = profile.unbind(2)
         kernel = (gz.transpose(0, 1) @ self.weight).view(count, batch, self.channels, 3, 3)
-        shifted = lambda g: torch.stack([F.pad(g, (1, 1))[..., i : i + g.shape[-1]] for i in range(3)], -2)
+
+        def shifted(g):
+            return torch.stack([F.pad(g, (1, 1))[..., i : i + g.shape[-1]] for i in range(3)], -2)
+
         # v first: (B,J,O*3,3) @ (B,J,3,X); then one product over joint and u.
         rows = kernel.transpose(0, 1).reshape(batch, count, self.channels * 3, 3) @ shifted(gx)
         rows = rows.view(batch, count, self.channels, 3, -1).permute(0, 2, 4, 1, 3).flatten(3).flatten(1, 2)

@@ -100,7 +100,10 @@ class GraphConv(nn.Module):
 
     def forward(self, x: Tensor, graph: Graph) -> Tensor:
         a, b, c = self.project(x).split(self.out, -1)
-        product = lambda y: graph(y.flatten(1)).view_as(a)
+
+        def product(y):
+            return graph(y.flatten(1)).view_as(a)
+
         return a - c + product(b + 2 * product(c))
 
 
@@ -178,7 +181,10 @@ class Girth(nn.Module):
         axes = bone_axes(rest, np.asarray(body.parents))
         along = axes[:, :, None] * axes[:, None]
         along[np.abs(axes).sum(1) == 0] = np.eye(3)
-        tensor = lambda a: torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)
+
+        def tensor(a):
+            return torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)
+
         self.register_buffer("rest", tensor(rest[:, :, None]), persistent=False)
         self.register_buffer("along", tensor(along), persistent=False)
         self.register_buffer("across", tensor(np.eye(3) - along), persistent=False)
