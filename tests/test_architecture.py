@@ -1,53 +1,130 @@
-"""The two halves: what imports what, and what an installed wheel can do without torch."""
+"""The rooms of the house: who may import whom, and how large a file may get."""
 
 import ast
-import os
+import statistics
 import subprocess
 import sys
-import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "openhmr"
-RUNTIME = {"numpy", "onnxruntime", "PIL", "cv2", "openhmr"}
+RUNTIME = {"numpy", "onnxruntime", "PIL", "cv2", "tqdm", "openhmr"}
+
+ROOMS = (
+    "errors", "arguments", "joints", "geometry", "camera", "io", "bodies", "render", "people", "io.poses", "sequence",
+    "predict", "models", "pipeline", "export", "openhmr",
+    "lab.config", "lab.device", "lab.precision", "lab.skinning", "lab.run_folder",
+    "lab.graphs", "lab.crops", "lab.metrics", "lab.anny", "lab.data", "lab.synth", "lab.items", "lab.models",
+    "lab.evaluation", "lab.training", "lab.export", "lab.cli",
+    "cli", "__main__",
+)  # fmt: skip
+"""From the ground up: a module imports its own room and those below. "openhmr" is the package's front door,
+``__init__.py``; a single file beside the folders is a room of its own."""
+
+
+def is_below(name: str, room: str) -> bool:
+    return name == room or name.startswith(room + ".")
+
+
+def room_of(module: str) -> str:
+    """The room of ``openhmr.a.b.c``; raises KeyError for a folder that has no place in :data:`ROOMS`."""
+    inside = module.removeprefix("openhmr").removeprefix(".")
+    if (
+        inside in ("", "lab")
+        or not (SOURCE / inside.split(".")[0]).with_suffix("").exists()
+        and not (SOURCE / f"{inside.split('.')[0]}.py").exists()
+    ):
+        return "openhmr"
+    found = [room for room in ROOMS if is_below(inside, room)]
+    if not found:
+        raise KeyError(f"{module} lies in no room of ROOMS")
+    return max(found, key=len)
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(SOURCE.rglob("*.py"))}
 
 
 def imports(path: Path) -> set[str]:
+    """Modules that a file imports, in functions too; of ``from package import module`` the module."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {a.name for a in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add(node.module or "")
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{path} imports relatively"
+            names |= {m if (m := f"{node.module}.{a.name}") in MODULES else node.module for a in node.names}
     return names
 
 
+def own_imports(module: str) -> Iterator[str]:
+    """Of those, the package's own modules; the packages that hold it count as imported by nobody."""
+    for name in imports(MODULES[module]):
+        if name.split(".")[0] == "openhmr" and name != module:
+            yield name
+
+
+def test_rooms_import_only_rooms_below() -> None:
+    """So there is no circle between rooms, and no arrow runs back up."""
+    wrong = [
+        f"{module} ({room_of(module)}) imports {name} ({room_of(name)})"
+        for module in MODULES
+        for name in own_imports(module)
+        if ROOMS.index(room_of(name)) > ROOMS.index(room_of(module))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_circle_between_files() -> None:
+    done: set[str] = set()
+
+    def walk(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, " -> ".join((*above, module))
+        if module not in done:
+            for name in own_imports(module):
+                walk(name, (*above, module))
+            done.add(module)
+
+    for module in MODULES:
+        walk(module, ())
+
+
+def test_networks_and_datasets_do_not_know_each_other() -> None:
+    """What joins them lives in ``items``."""
+    data, networks = ("lab.data", "lab.synth", "lab.items"), ("lab.models",)
+    for module in MODULES:
+        for some, others in ((data, networks), (networks, data)):
+            if room_of(module) in some:
+                assert not {room_of(n) for n in own_imports(module)} & set(others), module
+
+
 def test_runtime_imports_only_the_runtime() -> None:
-    for path in SOURCE.rglob("*.py"):
-        if "lab" in path.relative_to(SOURCE).parts:
+    for module, path in MODULES.items():
+        if is_below(module, "openhmr.lab"):
             continue
         for name in imports(path):
             top = name.split(".")[0]
             assert top in RUNTIME or top in sys.stdlib_module_names, f"{path} imports {name}"
-            # Only the command line may reach for the laboratory, lazily.
-            assert not name.startswith("openhmr.lab") or path.name == "cli.py", f"{path} imports {name}"
+            # Only the commands may reach for the laboratory, lazily.
+            assert not is_below(name, "openhmr.lab") or is_below(module, "openhmr.cli"), (
+                f"{path} imports {name}"
+            )
 
 
-def test_networks_and_datasets_do_not_know_each_other() -> None:
-    for path in (SOURCE / "lab" / "models").rglob("*.py"):
-        # What a sample is and how noisy a 2D pose is they may know (design: data.types -> models), where it
-        # comes from not.
-        known = imports(path) - {"openhmr.lab.data.types", "openhmr.lab.data.noise"}
-        assert not any(
-            n.startswith(("openhmr.lab.data", "openhmr.lab.synth", "openhmr.lab.training")) for n in known
-        ), path
-    for folder in ("data", "synth"):
-        for path in (SOURCE / "lab" / folder).rglob("*.py"):
-            assert not any(
-                n.startswith(("openhmr.lab.models", "openhmr.lab.training")) for n in imports(path)
-            ), path
+def test_files_are_short() -> None:
+    """Files that one can hold in mind; the empty ones do not count."""
+    for folder in ("src", "benchmarks", "examples"):
+        lines = {p: len(p.read_text().splitlines()) for p in (ROOT / folder).rglob("*.py")}
+        assert not {p: n for p, n in lines.items() if n > 400}
+        if folder == "src":
+            assert statistics.median(n for n in lines.values() if n) < 120
 
 
 def test_importing_has_no_effect() -> None:
@@ -56,79 +133,3 @@ def test_importing_has_no_effect() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd="/"
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(out),
-        str(ROOT),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return next(out.glob("openhmr-*.whl"))
-
-
-def test_wheel_is_small_and_runs_the_demo_without_torch(wheel: Path, tmp_path: Path) -> None:
-    """Installed in an environment that holds the runtime's dependencies and nothing of the laboratory."""
-    assert wheel.stat().st_size < 80e6
-    venv.create(tmp_path / "env", with_pip=False)
-    python = tmp_path / "env" / "bin" / "python"
-    site = next((tmp_path / "env" / "lib").glob("python*/site-packages"))
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        str(site),
-        str(wheel),
-    ]
-    subprocess.run(install, check=True, capture_output=True)
-    # The dependencies themselves are linked in from this environment, so that the test needs no network.
-    own = Path(os.path.dirname(os.path.dirname(__import__("numpy").__file__)))
-    for name in (
-        "numpy",
-        "numpy.libs",
-        "onnxruntime",
-        "PIL",
-        "pillow.libs",
-        "cv2",
-        "opencv_python_headless.libs",
-        "flatbuffers",
-    ):
-        if (own / name).exists():
-            (site / name).symlink_to(own / name)
-    pose = ROOT / "examples" / "coco_skier.json"
-    code = (
-        "import sys; from openhmr.cli import main; code = main(sys.argv[1:]);"
-        "assert 'torch' not in sys.modules and 'scipy' not in sys.modules; sys.exit(code)"
-    )
-    out = tmp_path / "out"
-    command = [str(python), "-I", "-c", code, "lift", str(pose), "--joints", "coco", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert {p.name for p in out.iterdir()} == {
-        "mesh.obj",
-        "mesh.glb",
-        "result.npz",
-        "pose2d.png",
-        "overlay.png",
-    }
-    missing = subprocess.run([*command[:4], "lab", "test"], capture_output=True, text=True)
-    assert (
-        missing.returncode == 2
-        and missing.stderr.startswith("error: ")
-        and "openhmr[train]" in missing.stderr
-    )

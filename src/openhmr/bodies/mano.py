@@ -1,14 +1,19 @@
 """What is particular to MANO: 16 joints of its own, 21 of the data sets, and fingertips that are vertices."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.errors import InputError
 
-if TYPE_CHECKING:
-    from openhmr.bodies.body import Body
+
+class Hand(Protocol):
+    """What is asked of :class:`openhmr.bodies.Body` here."""
+
+    @property
+    def J_regressor(self) -> NDArray[np.float32]: ...
+
 
 TIP_VERTICES = (745, 317, 444, 556, 673)
 """Tips of thumb, index, middle, ring and pinky of the right hand, as the MANO layer of FreiHAND's data
@@ -36,12 +41,12 @@ def mano_joints21(vertices: NDArray, joints: NDArray) -> NDArray:
     return np.concatenate([joints, vertices[..., TIP_VERTICES, :]], axis=-2)[..., _ORDER, :]
 
 
-def is_mano(body: "Body") -> bool:
+def is_mano(body: Hand) -> bool:
     """Whether ``body`` has the mesh and the joints of MANO."""
     return body.J_regressor.shape == (16, _VERTICES)
 
 
-def mano_joint_regressor(body: "Body") -> NDArray[np.float32]:
+def mano_joint_regressor(body: Hand) -> NDArray[np.float32]:
     """Matrix ``(21, 778)`` from MANO's vertices to the 21 joints, as the two networks regress them."""
     if not is_mano(body):
         raise InputError(

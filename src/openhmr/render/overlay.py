@@ -2,12 +2,15 @@
 the side."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.people import People
+from openhmr.bodies.body import Body
+from openhmr.camera import Camera
+from openhmr.joints import JointSet
 from openhmr.render.compose import blank, over, scaling
 from openhmr.render.figure import dress
 from openhmr.render.raster import NEAR_M
@@ -22,6 +25,30 @@ SMALLEST_SIDE = 640
 """The longer side of a picture is at least this: smaller photographs are enlarged."""
 
 _BLANK_SIZE = (720, 1280)
+
+
+class Pose2D(Protocol):
+    """What :class:`openhmr.Keypoints` has: ``points (N,J,3)`` (x, y, confidence) of a joint set."""
+
+    @property
+    def points(self) -> NDArray: ...
+    @property
+    def joint_set(self) -> JointSet: ...
+
+
+class Drawn(Protocol):
+    """What :class:`openhmr.People` has: meshes ``vertices (N,V,3)`` of one body in one camera, and 2D
+    joints."""
+
+    @property
+    def vertices(self) -> NDArray: ...
+    @property
+    def body(self) -> Body: ...
+    @property
+    def camera(self) -> Camera: ...
+    @property
+    def keypoints(self) -> Pose2D: ...
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +66,7 @@ class Canvas:
         return np.concatenate([xy, points[..., 2:]], -1)
 
 
-def canvas_for(people: People, image: NDArray[np.uint8] | None) -> Canvas:
+def canvas_for(people: Drawn, image: NDArray[np.uint8] | None) -> Canvas:
     """The photograph ``(height, width, 3)`` at its own size within limits, or blank paper around the
     people."""
     if image is None:
@@ -54,7 +81,7 @@ def canvas_for(people: People, image: NDArray[np.uint8] | None) -> Canvas:
     return Canvas(picture, scaling(size[0] / width, size[1] / height), True)
 
 
-def _paper_around(people: People) -> Canvas:
+def _paper_around(people: Drawn) -> Canvas:
     points = people.keypoints.points
     seen = people.vertices.reshape(-1, 3)
     shown = np.concatenate([_projected(seen, people.camera.K), points[points[..., 2] > 0, :2]])
@@ -75,12 +102,12 @@ def _projected(points: NDArray, K: NDArray) -> NDArray:
     return points[:, :2] / np.maximum(points[:, 2:], NEAR_M) * K[(0, 1), (0, 1)] + K[:2, 2]
 
 
-def pose2d_picture(people: People, canvas: Canvas) -> NDArray[np.uint8]:
+def pose2d_picture(people: Drawn, canvas: Canvas) -> NDArray[np.uint8]:
     """The 2D skeletons over the canvas."""
     return draw_pose2d(canvas.image, canvas.pose(people.keypoints.points), people.keypoints.joint_set)
 
 
-def overlay_picture(people: People, canvas: Canvas) -> NDArray[np.uint8]:
+def overlay_picture(people: Drawn, canvas: Canvas) -> NDArray[np.uint8]:
     """The meshes over the canvas and, to the right, everybody seen from the side; on blank paper, the 2D
     skeletons to the left. Where nobody is, the canvas alone."""
     if not len(people):
