@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "openhmr"
 RUNTIME = {"numpy", "onnxruntime", "PIL", "cv2", "tqdm", "openhmr"}
 
 ROOMS = (
-    "errors", "arguments", "joints", "geometry", "camera", "io", "bodies", "render", "people", "io.poses", "sequence",
+    "errors", "arguments", "joints", "geometry", "camera", "io", "bodies", "render", "people", "io.poses",
+    "sequence",
     "predict", "models", "pipeline", "export", "openhmr",
     "lab.config", "lab.device", "lab.precision", "lab.skinning", "lab.run_folder",
     "lab.graphs", "lab.crops", "lab.metrics", "lab.anny", "lab.data", "lab.synth", "lab.items", "lab.models",
@@ -32,9 +32,8 @@ def is_below(name: str, room: str) -> bool:
 def room_of(module: str) -> str:
     """The room of ``openhmr.a.b.c``; raises KeyError for a folder that has no place in :data:`ROOMS`."""
     inside = module.removeprefix("openhmr").removeprefix(".")
-    if (
-        inside in ("", "lab")
-        or not (SOURCE / inside.split(".")[0]).with_suffix("").exists()
+    if inside in ("", "lab") or (
+        not (SOURCE / inside.split(".")[0]).with_suffix("").exists()
         and not (SOURCE / f"{inside.split('.')[0]}.py").exists()
     ):
         return "openhmr"
