@@ -12,7 +12,7 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints import COCO, HUMAN36, SMPL
-from openhmr.lab.synth.bvh import PACK_JOINTS, PACK_PARENTS, read_folder
+from openhmr.lab.synth.bvh_joints import PACK_JOINTS, PACK_PARENTS
 from openhmr.lab.synth.motion import load_motion, retarget
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, NoiseLevel, add_noise, drop_joints
 from openhmr.lab.synth.pairs import Cameras, PairSource, Skeleton, pelvis_and_neck
@@ -228,86 +228,6 @@ def test_soft_confidences_tell_good_from_bad() -> None:
     error = (noisy[..., :2] - clean[..., :2]).norm(dim=-1)
     sure = noisy[..., 2] > 0.75
     assert error[sure].mean() < 0.6 * error[~sure].mean()
-
-
-BVH = """HIERARCHY
-ROOT Hips
-{{
-  OFFSET 0 0 0
-  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
-{joints}
-}}
-MOTION
-Frames: 2
-Frame Time: 0.0333333
-{frames}
-"""
-
-
-def bvh_text(angle: float) -> str:
-    """A Mixamo-like skeleton whose left elbow (about -Y) and right knee (about X) bend by ``angle`` degrees
-    in frame 2."""
-    trunk = [
-        ("mixamorig:Spine", "0 10 0"),
-        ("mixamorig:Spine1", "0 12 0"),
-        ("mixamorig:Neck", "0 30 0"),
-        ("mixamorig:Head", "0 10 0"),
-    ]
-    chains = [trunk]
-    for side, s in (("Left", 1), ("Right", -1)):
-        arm = (
-            ("Shoulder", f"{s * 5} 40 0"),
-            ("Arm", f"{s * 12} 0 0"),
-            ("ForeArm", f"{s * 28} 0 0"),
-            ("Hand", f"{s * 25} 0 0"),
-        )
-        leg = (("UpLeg", f"{s * 10} -5 0"), ("Leg", "0 -42 0"), ("Foot", "0 -40 0"), ("ToeBase", "0 -5 14"))
-        chains += [[(side + name, offset) for name, offset in chain] for chain in (arm, leg)]
-    text, order = "", []
-    for chain in chains:
-        for name, offset in chain:
-            text += f"JOINT {name} {{ OFFSET {offset} CHANNELS 3 Zrotation Xrotation Yrotation\n"
-            order.append(name)
-        text += (
-            "End Site { OFFSET 0 1 0 }\n"
-            if "Hand" not in chain[-1][0]
-            else f"End Site {{ OFFSET {chain[2][1]} }}\n"
-        )
-        text += "}" * len(chain) + "\n"
-    bend = {"LeftForeArm": (0, 0, -angle), "RightLeg": (0, angle, 0)}
-    frames = [
-        " ".join(["0"] * 6 + ["0 0 0"] * len(order)),
-        " ".join(["0"] * 6 + [" ".join(map(str, bend.get(n, (0, 0, 0)))) for n in order]),
-    ]
-    return BVH.format(joints=text, frames="\n".join(frames))
-
-
-def test_bvh_folder(tmp_path: Path, body) -> None:
-    (tmp_path / "s1_walk.bvh").write_text(bvh_text(60))
-    motion = load_motion(tmp_path, body)
-    assert motion.rotations.shape == (2, 24, 3, 3) and list(motion.subjects) == ["s1", "s1"]
-    # Rest equals rest (feet, which the file's rest points elsewhere, are transferred relative to rest).
-    assert np.abs(motion.rotations[0] - np.eye(3)).max() < 2e-2
-    bent = log_map(torch.as_tensor(motion.rotations[1])).numpy()
-    expected = np.zeros((24, 3))
-    expected[SMPL.names.index("L_Elbow"), 1], expected[SMPL.names.index("R_Knee"), 0] = (
-        -np.radians(60),
-        np.radians(60),
-    )
-    assert np.abs(bent - expected).max() < 2e-2
-
-
-ONE_JOINT = (
-    "HIERARCHY\nROOT a { OFFSET 0 0 0 CHANNELS 3 Xrotation Yrotation Zrotation }\nMOTION\nFrames: "
-    "3\nFrame Time: 1\n1 2"
-)
-
-
-@pytest.mark.parametrize("text", ["", "HIERARCHY", "hello", ONE_JOINT])
-def test_broken_bvh_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "a.bvh").write_text(text)
-    with pytest.raises(InputError, match="BVH"):
-        read_folder(tmp_path)
 
 
 def test_broken_pack_is_refused(tmp_path: Path, body) -> None:

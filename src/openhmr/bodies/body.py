@@ -17,7 +17,7 @@ from openhmr.io.atomic import atomic_path
 from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Body:
     """A skinned body model. Metres; rest pose is a T-pose, Y up, facing +Z, left = +X.
 
@@ -94,6 +94,10 @@ class Body:
             )
         for name, level in self.levels.items():
             level.check(name, v)
+
+    def __repr__(self) -> str:
+        parts = f"{self.num_vertices} vertices, {self.num_joints} joints, {self.num_betas} betas"
+        return f"Body({parts}, regressors {sorted(self.joint_regressors)}, levels {sorted(self.levels)})"
 
     @property
     def num_vertices(self) -> int:

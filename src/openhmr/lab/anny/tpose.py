@@ -24,14 +24,20 @@ def frame(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def shortest_arc(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Rotation matrices ``(...,3,3)`` that take directions ``a`` to ``b`` on the shortest way (not for
-    opposite ones)."""
+    """Rotation matrices ``(...,3,3)`` that take directions ``a`` to ``b`` on the shortest way; half a turn
+    about any axis across them where they are opposite."""
     a, b = unit(a), unit(np.broadcast_to(b, a.shape))
     axis, cos = np.cross(a, b), np.sum(a * b, -1)[..., None, None]
     k = np.zeros((*a.shape[:-1], 3, 3))
     k[..., 0, 1], k[..., 0, 2], k[..., 1, 2] = -axis[..., 2], axis[..., 1], -axis[..., 0]
     k -= np.swapaxes(k, -1, -2)
-    return np.eye(3) + k + k @ k / (1 + cos)
+    opposite = cos[..., 0, 0] < -1 + 1e-12
+    out = np.eye(3) + k + k @ k / np.where(opposite[..., None, None], 1, 1 + cos)
+    if opposite.any():
+        # Across a: its cross product with the axis that it has least of.
+        across = unit(np.cross(a[opposite], np.eye(3)[np.abs(a[opposite]).argmin(-1)]))
+        out[opposite] = 2 * across[..., :, None] * across[..., None, :] - np.eye(3)
+    return out
 
 
 def rest_to_tpose(joints: np.ndarray, heads: np.ndarray, bones: tuple[str, ...]) -> np.ndarray:

@@ -45,7 +45,7 @@ class MeshErrors:
         rows, cols, values = level.upsample
         self._upsampling = sparse_matrix(rows, cols, values, (body.num_vertices, len(level.vertex_ids)))
         self._human36 = coarse_regressor(body, body.joint_regressor(HUMAN36))
-        self._pelvis = torch.as_tensor(body.J_regressor[0])
+        self._pelvis = torch.tensor(body.J_regressor[0])
 
     def upsample(self, coarse: NDArray) -> Tensor:
         """``(B,Vc,3)`` -> ``(B,3,V)``."""
