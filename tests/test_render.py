@@ -208,7 +208,7 @@ def test_people_drawn_one_by_one_hide_each_other_as_in_one_mesh() -> None:
     for i in range(3):
         whole = (quads == i).all(-1)
         assert whole.sum() > 300
-        assert_array_equal(layer[whole], alone[i][whole])
+        assert_allclose(layer[whole], alone[i][whole], atol=0.05)  # creases see what is visible
     assert_allclose(layer[..., 3], (quads >= 0).mean(-1), atol=1e-6)
 
 

@@ -9,10 +9,11 @@ def vertex_normals(vertices: NDArray, faces: NDArray) -> NDArray:
 
     They point to the side from which the corners run counter-clockwise; vertices without area get (0, 0, 0).
     """
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    corner = np.repeat(np.cross(b - a, c - a), 3, axis=0)
-    ids = faces.reshape(-1)
-    normals = np.stack([np.bincount(ids, corner[:, axis], len(vertices)) for axis in range(3)], -1)
-    return (normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-20)).astype(
-        vertices.dtype
-    )
+    table, corners = np.ascontiguousarray(vertices.T), faces.T
+    a, b, c = (table.take(corners[i], axis=1) for i in range(3))
+    u, v = b - a, c - a
+    area = np.stack([u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]])
+    ids = corners.ravel()
+    normals = np.stack([np.bincount(ids, np.tile(axis, 3), len(vertices)) for axis in area], -1)
+    length = np.sqrt(np.einsum("vd,vd->v", normals, normals))[:, None]
+    return (normals / np.maximum(length, 1e-20)).astype(vertices.dtype)

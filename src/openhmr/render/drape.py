@@ -46,7 +46,7 @@ class Drape:
         normals = vertex_normals(out, self.faces)
         outward = normals[self.cloth]
         for _ in range(self.rounds):
-            here = out[self.cloth]
+            here = out.take(self.cloth, axis=0)
             pull = np.einsum("cd,cd->c", self._mean(out) - here, outward)
             out[self.cloth] = here + outward * (np.maximum(pull, 0.4 * pull)[:, None] * self.loose)
         turns = [cap.put_on(out) for cap in self.caps]

@@ -1,6 +1,7 @@
 """The pictures of a lift or a recovery: the 2D skeletons, and the meshes over the photograph with a view from
 the side."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -114,8 +115,10 @@ def overlay_picture(people: Drawn, canvas: Canvas) -> NDArray[np.uint8]:
         return canvas.image.copy()
     figures = dress(people.vertices, people.body)
     size = canvas.image.shape[0], canvas.image.shape[1]
-    front = over(canvas.image, draw(figures, canvas.to_canvas @ people.camera.K, size))
-    side = side_view(figures, size[0], people.camera.down)
+    with ThreadPoolExecutor(1) as pool:  # NumPy and OpenCV let both views be drawn at once
+        beside = pool.submit(side_view, figures, size[0], people.camera.down)
+        front = over(canvas.image, draw(figures, canvas.to_canvas @ people.camera.K, size))
+        side = beside.result()
     panels = [front, side] if canvas.photo else [pose2d_picture(people, canvas), front, side]
     line = np.full((size[0], 2, 3), 255, np.uint8)
     return np.concatenate([part for panel in panels for part in (line, panel)][1:], axis=1)

@@ -53,14 +53,11 @@ def _add(figure: Figure, K: NDArray, picture: NDArray[np.float32], depth: NDArra
     if min(size) <= 0:
         return
     shifted = K - np.array([[0, 0, columns.start], [0, 0, rows.start], [0, 0, 0]])
-    fragments = rasterise(figure.vertices, figure.suit.faces, shifted, size)
-    y, x = np.divmod(fragments.pixel, size[1])
-    nearer = np.flatnonzero(fragments.depth < depth[window][y, x])
-    if len(nearer):
-        colour = shade(fragments, figure, shifted, size, nearer)
-        y, x = y[nearer], x[nearer]
-        depth[window][y, x] = fragments.depth[nearer]
-        picture[window][y, x, :3] = colour
+    fragments = rasterise(figure.vertices, figure.suit.faces, shifted, size, depth[window])
+    if len(fragments.pixel):
+        y, x = np.divmod(fragments.pixel, size[1])
+        depth[window][y, x] = fragments.depth
+        picture[window][y, x, :3] = shade(fragments, figure, shifted, size)
         picture[window][y, x, 3] = 1
 
 

@@ -22,23 +22,19 @@ _CREASE_M, _CREASE_STRENGTH = (0.025, 0.09), (6.0, 2.4)
 """Radii over which depth is compared to its surroundings, and the darkening per metre of being deeper."""
 
 
-def shade(
-    fragments: Fragments, figure: Figure, K: NDArray, size: tuple[int, int], wanted: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """sRGB colours ``(W,3)`` in 0..1 of the ``wanted (W,)`` among all ``fragments`` of one person, seen
-    through ``K`` in a picture of ``size (height, width)``."""
-    corners = figure.suit.faces.take(fragments.face[wanted], axis=0).T
-    weights = np.ascontiguousarray(fragments.barycentric[wanted].T)
+def shade(fragments: Fragments, figure: Figure, K: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
+    """sRGB colours ``(P,3)`` in 0..1 of ``fragments`` of one person, seen through ``K`` in a picture of
+    ``size (height, width)``."""
+    corners = figure.suit.faces.take(fragments.face, axis=0).T
+    weights = np.ascontiguousarray(fragments.barycentric.T)
     edges = figure.suit.edges
     at = None if edges is None else _between(edges, corners, weights)
     albedo = figure.suit.colours(figure.person, at) ** np.float32(_GAMMA)
     normal = _unit(_between(np.ascontiguousarray(figure.normals.T), corners, weights))
     y, x = np.divmod(fragments.pixel, size[1])
-    depth = fragments.depth
-    shadow = _creases(y, x, depth, float(K[0, 0]))[wanted]
-    x, y = x[wanted].astype(np.float32), y[wanted].astype(np.float32)
-    to_eye = np.stack([(K[0, 2] - x) / K[0, 0], (K[1, 2] - y) / K[1, 1], np.full_like(x, -1)])
-    colour = _light(normal, _unit(to_eye.astype(np.float32)), albedo.T) * shadow
+    to_eye = np.stack([(K[0, 2] - x) / K[0, 0], (K[1, 2] - y) / K[1, 1], np.full(len(x), -1.0)])
+    colour = _light(normal, _unit(to_eye.astype(np.float32)), albedo.T)
+    colour *= _creases(y, x, fragments.depth, float(K[0, 0]))
     return cv2.pow(np.clip(colour, 0, 1), 1 / _GAMMA).T
 
 
