@@ -22,10 +22,11 @@ from openhmr.bodies.skinning import skin
 from openhmr.camera import Camera
 from openhmr.joints import COCO
 from openhmr.people import Keypoints, People
-from openhmr.render.compose import blank, over
+from openhmr.render.compose import over
 from openhmr.render.figure import Figure, dress
 from openhmr.render.overlay import canvas_for, overlay_picture
 from openhmr.render.scene import draw
+from openhmr.render.side import side_view
 from openhmr.render.suit import Suit
 
 SIZE = (960, 1280)
@@ -54,10 +55,8 @@ def one_mesh(people: People, image: np.ndarray) -> np.ndarray:
     joined = Suit(faces, np.tile(suit.edges, len(figures)))
     vertices = np.concatenate([f.vertices for f in figures])
     everybody = Figure(vertices, np.concatenate([f.normals for f in figures]), joined, 0)
-    turn = np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]])
-    aside = everybody.moved(turn, np.array([-vertices[:, 2].mean(), 0, 25.0]))
-    views = [(image, everybody, people.camera.K), (blank(*SIZE), aside, people.camera.K)]
-    return np.concatenate([over(paper, draw([figure], K, SIZE)) for paper, figure, K in views], 1)
+    front = over(image, draw([everybody], people.camera.K, SIZE))
+    return np.concatenate([front, side_view([everybody], SIZE[0])], 1)
 
 
 def measured(way: str, place: str, count: int) -> tuple[float, float]:

@@ -127,7 +127,7 @@ def _resolve(
 ) -> Fragments:
     nearest = np.zeros(size[0] * size[1], np.float32)  # largest 1/z so far
     if before is not None:
-        nearest = (1 + _MARGIN * 0.01) / before.ravel()  # what coincides with it must not show in specks
+        nearest[:] = (1 + _MARGIN * 0.01) / before.ravel()  # what coincides with it must not show in specks
     triangle, y, x, count = _scanlines(table, boxes)
     across, down = x - boxes[0][triangle], y - boxes[1][triangle]
     b1, d1x, d1y, b2, d2x, d2y, *inverses = table.take(triangle, axis=1)
@@ -153,6 +153,6 @@ def _resolve(
     row = winner[pixel]
     along = (pixel - origin[row]).astype(np.float32)
     tri, b1, b2 = triangle[row], b1[row] + d1x[row] * along, b2[row] + d2x[row] * along
-    depth = 1 / nearest[pixel]
+    depth = (1 / nearest[pixel]).astype(np.float32, copy=False)
     weights = np.stack([1 - b1 - b2, b1, b2], -1) * table[6:].astype(np.float32).T[tri]
     return Fragments(pixel, ids[tri], np.clip(weights * depth[:, None], 0, 1), depth)

@@ -21,6 +21,9 @@ _LIGHTS = tuple(  # unit direction towards the light in camera axes (x right, y 
 _CREASE_M, _CREASE_STRENGTH = (0.025, 0.09), (6.0, 2.4)
 """Radii over which depth is compared to its surroundings, and the darkening per metre of being deeper."""
 
+_COARSEST = 16
+"""Pixels of the picture in one of the coarsest grid's."""
+
 
 def shade(fragments: Fragments, figure: Figure, K: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
     """sRGB colours ``(P,3)`` in 0..1 of ``fragments`` of one person, seen through ``K`` in a picture of
@@ -35,7 +38,7 @@ def shade(fragments: Fragments, figure: Figure, K: NDArray, size: tuple[int, int
     to_eye = np.stack([(K[0, 2] - x) / K[0, 0], (K[1, 2] - y) / K[1, 1], np.full(len(x), -1.0)])
     colour = _light(normal, _unit(to_eye.astype(np.float32)), albedo.T)
     colour *= _creases(y, x, fragments.depth, float(K[0, 0]))
-    return cv2.pow(np.clip(colour, 0, 1), 1 / _GAMMA).T
+    return np.asarray(cv2.pow(np.clip(colour, 0, 1), 1 / _GAMMA), np.float32).T
 
 
 def _between(values: NDArray, corners: NDArray, weights: NDArray) -> NDArray[np.float32]:
@@ -79,23 +82,23 @@ def _creases(y: NDArray, x: NDArray, depth: NDArray, focal_px: float) -> NDArray
     the depth buffer (Luft et al. 2006), of that person alone, so that bystanders cast no halo."""
     shade = np.ones(len(depth), np.float32)
     y, x = y - y.min(), x - x.min()
-    planes = np.zeros((2, y.max() + 1, x.max() + 1), np.float32)
-    planes[0, y, x], planes[1, y, x] = depth, 1
+    height, width = (-(-int(v.max() + 1) // _COARSEST) * _COARSEST for v in (y, x))
+    plane = np.zeros((height, width, 2), np.float32)
+    plane[y, x, 0], plane[y, x, 1] = depth, 1
     for radius, strength in zip(_CREASE_M, _CREASE_STRENGTH, strict=True):
-        sigma = float(np.clip(radius * focal_px / np.median(depth), 1, 0.1 * max(planes.shape)))
-        around, weight = (_blur(plane, sigma)[y, x] for plane in planes)
-        shade *= np.exp(-strength * np.clip(depth - around / np.maximum(weight, 1e-6), 0, 2 * radius))
+        sigma = float(np.clip(radius * focal_px / np.median(depth), 1, 0.1 * max(height, width)))
+        around = _blur(plane, sigma)[y, x]
+        deeper = depth - around[:, 0] / np.maximum(around[:, 1], 1e-6)
+        shade *= np.exp(-strength * np.clip(deeper, 0, 2 * radius))
     return shade
 
 
 def _blur(plane: NDArray, sigma: float) -> NDArray:
     """Gaussian; wide ones on a coarser grid, where nobody sees the difference."""
-    step = max(1, int(sigma / 4))
+    step = min(2 ** int(np.log2(max(1, sigma / 4))), _COARSEST)  # divides the plane: much the quickest
     if step == 1:
         return cv2.GaussianBlur(plane, (0, 0), sigma)
-    small = cv2.resize(
-        plane, (-(-plane.shape[1] // step), -(-plane.shape[0] // step)), interpolation=cv2.INTER_AREA
-    )
-    return cv2.resize(
-        cv2.GaussianBlur(small, (0, 0), sigma / step), plane.shape[::-1], interpolation=cv2.INTER_LINEAR
-    )
+    height, width = plane.shape[:2]
+    small = cv2.resize(plane, (width // step, height // step), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), sigma / step)
+    return cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -25,6 +25,9 @@ _FILL = 0.84
 _TALL = 0.5
 """Where the tallest is lower than this part of the panel, because people stand far apart, each has a cell."""
 
+_TOGETHER = 6
+"""More people than this have cells as well: they would hide each other."""
+
 _FLOOR, _MARGIN_M = (168, 174, 182), 0.2
 
 
@@ -33,15 +36,15 @@ def side_view(figures: Sequence[Figure], height: int, down: NDArray | None = Non
     that what was far is on the right, and who faced the camera looks to the left.
 
     Each stands (sits, lies) on a line: the floor under the lowest point, level if ``down (3,)``, the
-    direction of gravity, is known, else if the camera was. People far apart are shown in rows of cells, each
-    as large as fits.
+    direction of gravity, is known, else if the camera was. People far apart and crowds are shown in rows of
+    cells, each as large as fits.
     """
     turned = [figure.moved(_sideways(down), np.zeros(3)) for figure in figures]
     extent = np.ptp(_bounds(turned), axis=0)
     width = height * float(np.clip(1.05 * extent[0] / max(extent[1], 1e-6), *_WIDTHS))
     scale = _FILL * min(height / max(extent[1], 1e-6), width / max(extent[0], 1e-6))
     tallest = max(float(np.ptp(figure.vertices[:, 1])) for figure in turned)
-    if len(turned) == 1 or scale * tallest >= _TALL * height:
+    if len(turned) == 1 or (len(turned) <= _TOGETHER and scale * tallest >= _TALL * height):
         panel = blank(height, int(width))
         _show(turned, panel)
         return panel
