@@ -26,6 +26,8 @@ from .test_synth import random_pack
 from .tiny_humans import write_pack
 
 SIZE = 160
+TO_CENTRES = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+"""OpenGL's pixels have their corners at integers, the rasteriser's their centres."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_silhouette_and_depth_equal_the_software_rasteriser(renderer, pack) -> N
         (x, y), (h, w) = layer.corner, layer.cover.shape
         drawn[y : y + h, x : x + w], depth[y : y + h, x : x + w] = layer.cover, layer.depth
         vertices, faces = worn_mesh(renderer, person, outfit)
-        fragments = rasterise(camera.see(vertices), faces, camera.K, (SIZE, SIZE))
+        fragments = rasterise(camera.see(vertices), faces, TO_CENTRES @ camera.K, (SIZE, SIZE))
         want = np.zeros(SIZE * SIZE, bool)
         want[fragments.pixel] = True
         got = drawn.reshape(-1)
@@ -87,7 +89,7 @@ def test_silhouette_and_depth_equal_the_software_rasteriser(renderer, pack) -> N
         fine = rasterise(
             camera.see(vertices),
             faces,
-            np.diag([SAMPLES, SAMPLES, 1.0]) @ camera.K,
+            TO_CENTRES @ np.diag([SAMPLES, SAMPLES, 1.0]) @ camera.K,
             (SAMPLES * SIZE, SAMPLES * SIZE),
         )
         exact = np.full((SAMPLES * SIZE) ** 2, np.nan)

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.export.obj import CAMERA_TO_Y_UP
-from openhmr.geometry.mesh import vertex_normals
 from openhmr.io.atomic import atomic_path
 from openhmr.people import People
-from openhmr.render.suit import suit_colours
+from openhmr.render.suit import suit_colours, suit_of
 
 _MAGIC, _VERSION, _JSON, _BIN = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
 _FLOAT, _UINT32, _ARRAY_BUFFER, _ELEMENT_BUFFER = 5126, 5125, 34962, 34963
@@ -56,7 +55,8 @@ def write_glb(path: str | Path, people: People) -> None:
         local = np.ascontiguousarray((placed - shift) * CAMERA_TO_Y_UP, np.float32)
         attributes = {
             "POSITION": buffer.add(local, "VEC3", _ARRAY_BUFFER),
-            "NORMAL": buffer.add(vertex_normals(local, people.faces), "VEC3", _ARRAY_BUFFER),
+            # Those of the cloth, so that no relief below it is shaded.
+            "NORMAL": buffer.add(suit_of(people.body).shape(local)[1], "VEC3", _ARRAY_BUFFER),
             # glTF's vertex colours are linear light.
             "COLOR_0": buffer.add(suit_colours(people.body, i) ** _GAMMA, "VEC3", _ARRAY_BUFFER),
         }

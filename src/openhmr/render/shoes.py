@@ -11,6 +11,9 @@ _BEGIN, _SEAM_M = 0.35, 0.04
 """A stiff cap begins at this part of the way from the ankle to the tips of the toes, and is whole so far
 on."""
 
+_TOES = 24
+"""Meshes with fewer vertices there have no toes to hide."""
+
 _PLANES, _ROUND_M = 400, 0.006
 """Half spaces that make up its shape, and by how much it is rounded in shading."""
 
@@ -44,8 +47,8 @@ class ToeCap:
 
 def toe_cap(rest: NDArray, shoe: NDArray, ankle: NDArray) -> ToeCap | None:
     """The cap over the front of the vertices ``shoe (S,)`` of a body's ``rest (V,3)`` pose, whose ``ankle
-    (3,)`` it is: their convex hull, onto which they are moved straight away from its middle. None where there
-    is no foot.
+    (3,)`` it is: their convex hull, onto which they are moved straight away from its middle. None where
+    the mesh has no toes.
 
     Ours: a hull as the intersection of half spaces in many directions needs no library, and is round enough.
     """
@@ -53,7 +56,7 @@ def toe_cap(rest: NDArray, shoe: NDArray, ankle: NDArray) -> ToeCap | None:
     begin = ankle[2] + _BEGIN * (front.max(initial=ankle[2]) - ankle[2])
     chosen = shoe[front > begin]
     points = rest[chosen].astype(np.float64)
-    if len(points) < 4 or np.ptp(points, axis=0).min() <= 0:
+    if len(points) < _TOES or np.ptp(points, axis=0).min() <= 0:
         return None
     middle = points.mean(0)
     away = unit(points - middle)

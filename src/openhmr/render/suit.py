@@ -92,9 +92,3 @@ def suit_of(body: Body) -> Suit:
     drape = drape_over(body, np.flatnonzero(bare < 0), height < ankle, ankles)
     edges = np.stack([waist - height, ankle - height, bare])
     return Suit(body.faces, edges.astype(np.float32), drape)
-
-
-def to_linear(colours: NDArray) -> NDArray[np.float32]:
-    """sRGB ``colours`` in 0..1 as linear light (IEC 61966-2-1), as glTF keeps vertex colours."""
-    bright = ((colours + 0.055) / 1.055) ** 2.4
-    return np.where(colours <= 0.04045, colours / 12.92, bright).astype(np.float32)
