@@ -31,6 +31,9 @@ PLAIN = tuple(tuple(0.72 * channel + 0.28 * 0.6 for channel in shirt) for shirt 
 _TREE = 22
 """Joints that SMPL, SMPL+H and SMPL-X share; their parents tell such a body."""
 
+_COVERED = ("Pelvis", "Hip", "Torso", "Spine", "Knee", "Ankle", "Toe", "Shoulder")
+"""What moves with these joints is never bare, whatever the body's shape."""
+
 
 @dataclass(frozen=True, eq=False)
 class Suit:
@@ -74,21 +77,32 @@ def suit_colours(body: Body, person: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def suit_of(body: Body) -> Suit:
-    """The suit that fits ``body``, from its joints and weights in the rest pose; none (plain) if its tree of
+    """The suit that fits ``body``, from its weights in the rest pose; none (plain) if its tree of
     joints does not begin as SMPL's."""
     if tuple(body.parents[:_TREE]) != SMPL_PARENTS[:_TREE]:
         return Suit(body.faces)
     rest = body.v_template
-    at = dict(zip(SMPL.names, body.J_regressor @ rest, strict=False))
+    at = {name: _joint(body, j) for j, name in enumerate(SMPL.names[1:_TREE], start=1)}
     height, front = rest[:, 1], rest[:, 2]
     bare = height - at["Neck"][1] + 0.75 * (front - at["Neck"][2])  # a round neck is lower in front
     for side in ("L", "R"):
         wrist, elbow = at[f"{side}_Wrist"], at[f"{side}_Elbow"]
         forearm = wrist - elbow
         bare = np.maximum(bare, (rest - wrist) @ forearm / max(np.linalg.norm(forearm), 1e-6))
-    waist = 0.4 * at["Pelvis"][1] + 0.6 * at["Torso"][1]
+    covered = [j for j, name in enumerate(SMPL.names[:_TREE]) if name.split("_")[-1] in _COVERED]
+    inside = body.weights[:, covered].sum(1) > 0.5
+    bare[inside] = np.minimum(bare[inside], -0.01)
+    waist = 0.8 * at["Torso"][1] + 0.2 * at["L_Hip"][1]
     ankles = np.stack([at["L_Ankle"], at["R_Ankle"]])
-    ankle = ankles[:, 1].mean() + 0.02
+    ankle = ankles[:, 1].mean() - 0.014
     drape = drape_over(body, np.flatnonzero(bare < 0), height < ankle, ankles)
     edges = np.stack([waist - height, ankle - height, bare])
     return Suit(body.faces, edges.astype(np.float32), drape)
+
+
+def _joint(body: Body, joint: int) -> NDArray[np.float32]:
+    """Where a joint is in the rest pose: amid the vertices that it moves together with its parent.
+    (Regressors hold for whole meshes only; weights hold for reduced ones as well.)"""
+    own, parent = body.weights[:, joint], body.weights[:, body.parents[joint]]
+    shared = own * parent + 1e-6 * own + 1e-12
+    return shared @ body.v_template / shared.sum()
