@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "openhmr"
 RUNTIME = {"numpy", "onnxruntime", "PIL", "cv2", "tqdm", "openhmr"}

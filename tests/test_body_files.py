@@ -171,7 +171,7 @@ class OneBuffer:
 
 
 MEASURE = """
-import resource, sys
+import sys
 from openhmr.bodies import read_body
 from openhmr.errors import InputError
 try:

@@ -50,7 +50,8 @@ def test_links_lead_to_files_and_sections(page: Path) -> None:
 )
 def test_named_files_of_the_repository_exist(page: Path) -> None:
     """Paths in backticks that begin with a folder of the repository or of the package."""
-    folders = {p.name for p in (*ROOT.iterdir(), *SOURCE.iterdir()) if p.is_dir()} - {"out"}
+    folders = {p.name for p in (*ROOT.iterdir(), *SOURCE.iterdir()) if p.is_dir()}
+    folders -= {"out", *(f for f in folders if f.startswith("."))}
     for path in re.findall(r"`([\w.]+(?:/[\w.]+)+)`", page.read_text(encoding="utf-8")):
         if path.split("/")[0] in folders:
             assert (ROOT / path).exists() or (SOURCE / path).exists(), f"{page.name} names {path}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from openhmr.bodies.content import first_version, same_body, second_version
 from openhmr.bodies.level import Array, IntArray, Level, check_range, read_only
 from openhmr.bodies.mano import is_mano, mano_joint_regressor
-from openhmr.bodies.storage import read_parts, to_arrays
+from openhmr.bodies.storage import PLAIN, read_parts, to_arrays
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
@@ -209,8 +209,11 @@ class Body:
 
     def save(self, path: str | Path) -> None:
         """Write one compressed ``.npz`` without pickles, atomically; :meth:`load` reads it."""
+        matrices = {"J_regressor": self.J_regressor, "weights": self.weights}
+        matrices |= {f"joint_regressors/{name}": matrix for name, matrix in self.joint_regressors.items()}
+        arrays = to_arrays({name: getattr(self, name) for name in PLAIN}, matrices, self.levels)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **to_arrays(self))  # type: ignore[arg-type]
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> "Body":

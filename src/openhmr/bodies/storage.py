@@ -1,8 +1,9 @@
 """A body as one ``.npz`` file: which arrays it holds, and what of them is believed."""
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,6 @@ from numpy.typing import NDArray
 from openhmr.bodies.level import Array, Level
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
-
-if TYPE_CHECKING:
-    from openhmr.bodies.body import Body
 
 FORMAT = "openhmr-body-1"
 MAX_NUMBERS = 32_000_000
@@ -26,17 +24,18 @@ never to more than the last."""
 PLAIN = ("v_template", "shapedirs", "posedirs", "parents", "faces", "hands_mean", "uv", "face_uv")
 
 
-def to_arrays(body: "Body") -> dict[str, NDArray]:
-    """What a file holds, by name; mostly-zero matrices as (rows, cols, values)."""
+def to_arrays(
+    plain: Mapping[str, NDArray | None], matrices: Mapping[str, NDArray], levels: Mapping[str, Level]
+) -> dict[str, NDArray]:
+    """What a file holds, by name: the arrays of :data:`PLAIN` that are there, mostly-zero ``matrices`` as (rows,
+    cols, values), and the levels."""
     out: dict[str, NDArray] = {"format": np.array(FORMAT)}
-    out |= {name: value for name in PLAIN if (value := getattr(body, name)) is not None}
-    matrices = {"J_regressor": body.J_regressor, "weights": body.weights}
-    matrices |= {f"joint_regressors/{k}": v for k, v in body.joint_regressors.items()}
+    out |= {name: value for name, value in plain.items() if value is not None}
     for name, dense in matrices.items():
         rows, cols = np.nonzero(dense)
         out |= {f"{name}.shape": np.array(dense.shape), f"{name}.rows": rows.astype(np.int32)}
         out |= {f"{name}.cols": cols.astype(np.int32), f"{name}.values": dense[rows, cols]}
-    for name, level in body.levels.items():
+    for name, level in levels.items():
         out |= {f"levels/{name}.vertex_ids": level.vertex_ids, f"levels/{name}.faces": level.faces}
         if level.upsample is not None:
             parts = zip(("rows", "cols", "values"), level.upsample, strict=True)
