@@ -41,5 +41,5 @@ with Folder(out, DATA, several=True) as folder:
 
 # Depth is the least certain of all; a filter takes the trembling out of it.
 raw, smooth = np.array(roots), smooth_one_euro(np.array(roots))
-tremble = [1000 * np.abs(np.diff(path[:, 2])).mean() for path in (raw, smooth)]
-print(f"{len(folder.files)} files; depth changes by {tremble[0]:.0f} mm a frame, smoothed {tremble[1]:.0f}")
+raw_mm, smooth_mm = (1000 * np.abs(np.diff(path[:, 2])).mean() for path in (raw, smooth))
+print(f"{len(folder.files)} files; depth changes by {raw_mm:.0f} mm a frame, smoothed by {smooth_mm:.0f} mm")
