@@ -95,8 +95,8 @@ class JointSet:
 
     @property
     def graph_edges(self) -> Pairs:
-        """Undirected edges of the joint graph: bones, left-right pairs, extra edges (docs/originals/pose2mesh.md,
-        "Joint sets")."""
+        """Undirected edges of the joint graph: bones, left-right pairs, extra edges
+        (docs/originals/pose2mesh.md, "Joint sets")."""
         return self.skeleton + self.flip_pairs + self.extra_edges
 
 
