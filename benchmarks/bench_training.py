@@ -35,7 +35,10 @@ from tests.twins import PlainPose2Mesh
 def stepper(model: Pose2Mesh, faces: np.ndarray, batch: int):
     """One whole step: forward, all losses, backward, RMSprop."""
     vertices, generator = model.graph.real[0], torch.Generator().manual_seed(1)
-    draw = lambda *shape: torch.randn(*shape, generator=generator)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
     target = {
         "mesh": draw(batch, vertices, 3),
         "reg_pose3d": draw(batch, HUMAN36.size, 3),

@@ -267,7 +267,10 @@ class OfficialI2L:
     def loss(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """All seven terms; the pictures' joints are both the data set's own and the fit's."""
         batch = self.work.batch(step)
-        inside = lambda x: ((x >= 0) & (x < LIXELS)).all(-1, keepdim=True).float()
+
+        def inside(x):
+            return ((x >= 0) & (x < LIXELS)).all(-1, keepdim=True).float()
+
         ones, seen = torch.ones(len(batch.image)), inside(batch.joints)
         target = {
             "fit_joint_img": batch.joints,
@@ -328,7 +331,10 @@ def i2l(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
         "official form": (rival.network, "mesh_coord_img", "official"),
     }
     for name, (network, key, folder) in networks.items():
-        run = lambda x=picture, net=network, key=key: net(x)[key]
+
+        def run(x=picture, net=network, key=key):
+            return net(x)[key]
+
         count = steps if folder == "compact" else rival.plan.steps
         facts = {"method": name, "crops": count * args.batch, "core s": round(core_seconds(out / folder))}
         with torch.no_grad():

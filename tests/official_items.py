@@ -34,7 +34,10 @@ class LiftItems:
         )
         xy = inputs[:, :2] + rng.normal(size=(len(inputs), 2)) * self.noise
         root = targets[self.target_set.root]
-        ones = lambda n: np.ones((n, 1), np.float32)
+
+        def ones(n):
+            return np.ones((n, 1), np.float32)
+
         return {
             "pose2d": ((xy - xy.mean(0)) / xy.std(0)).astype(np.float32),
             "mesh": mesh - root,
@@ -63,8 +66,13 @@ class ImageItems:
         regressor = smpl_face_regressor(self.body)
         mesh = (self.body.v_template * (1, -1, -1)).astype(np.float32)
         joints = regressor @ mesh
-        lixel = lambda x: (x - joints[0]) * 25 + 32
-        ones = lambda n: np.ones((n, 1), np.float32)
+
+        def lixel(x):
+            return (x - joints[0]) * 25 + 32
+
+        def ones(n):
+            return np.ones((n, 1), np.float32)
+
         image = np.random.default_rng(index).random((3, 256, 256), np.float32)
         n, v = len(joints), len(mesh)
         return {

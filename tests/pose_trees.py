@@ -216,7 +216,10 @@ def freihand(root: Path) -> list[Person]:
             annotation(i, i, bbox=[5, 5, 0, 10] if i == 0 else [100, 100, 90, 80]) for i in range(3)
         ]
         write(root / "data" / f"freihand_{part}_coco.json", {"images": images, "annotations": annotations})
-        hand = lambda p: {"pose": p.pose.reshape(-1), "shape": p.shape}
+
+        def hand(p):
+            return {"pose": p.pose.reshape(-1), "shape": p.shape}
+
         joints = np.random.default_rng(3).uniform(0.4, 0.6, (21, 3))
         truth = {
             str(i): {"cam_param": camera, "mano_param": hand(p), "joint_3d": joints}

@@ -53,7 +53,10 @@ def write_pack(root: Path) -> tuple[Path, Path, Path]:
     for folder in ("skins", "eyes", "garments", "hair", "brows"):
         (humans / folder).mkdir(parents=True)
     places.mkdir()
-    plain = lambda colour, *shape: np.full((*shape, 3), colour[::-1], np.uint8)
+
+    def plain(colour, *shape):
+        return np.full((*shape, 3), colour[::-1], np.uint8)
+
     for name in ("skins/some_male_diffuse.jpg", "garments/shoes01_diffuse.jpg"):
         cv2.imwrite(str(humans / name), plain(RED, 64, 64))
     cv2.imwrite(str(humans / "garments/male_casualsuit01_diffuse.jpg"), plain(GREEN, 64, 64))

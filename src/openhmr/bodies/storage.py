@@ -27,8 +27,8 @@ PLAIN = ("v_template", "shapedirs", "posedirs", "parents", "faces", "hands_mean"
 def to_arrays(
     plain: Mapping[str, NDArray | None], matrices: Mapping[str, NDArray], levels: Mapping[str, Level]
 ) -> dict[str, NDArray]:
-    """What a file holds, by name: the arrays of :data:`PLAIN` that are there, mostly-zero ``matrices`` as (rows,
-    cols, values), and the levels."""
+    """What a file holds, by name: the arrays of :data:`PLAIN` that are there, mostly-zero ``matrices`` as
+    (rows, cols, values), and the levels."""
     out: dict[str, NDArray] = {"format": np.array(FORMAT)}
     out |= {name: value for name, value in plain.items() if value is not None}
     for name, dense in matrices.items():
