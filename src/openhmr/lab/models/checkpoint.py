@@ -53,7 +53,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], CheckpointInfo
                     f"{path} has format {metadata.get('format')}, not {FORMAT}; save it with save_checkpoint"
                 )
             info = CheckpointInfo(**json.loads(metadata["info"]))
-            return {key: file.get_tensor(key) for key in file.keys()}, info
+            return {key: file.get_tensor(key) for key in file.keys()}, info  # noqa: SIM118 (not a dict)
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is no readable checkpoint ({error}); copy or download it again") from None
 
@@ -138,7 +138,7 @@ def read_average(state: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
     try:
         with safe_open(state, "pt") as file:
             facts = {name: round(float((file.metadata() or {}).get(name, 0))) for name in ("step", "seconds")}
-            names = [k for k in file.keys() if k.startswith(AVERAGE)]
+            names = [k for k in file.keys() if k.startswith(AVERAGE)]  # noqa: SIM118 (not a dict)
             weights = {k[len(AVERAGE) :]: file.get_tensor(k) for k in names}
     except (SafetensorError, OSError, ValueError, OverflowError) as error:
         raise InputError(

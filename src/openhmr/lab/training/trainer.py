@@ -119,7 +119,7 @@ class Trainer:
             return False
         try:
             with safe_open(self.state_path, "pt") as file:
-                tensors = {k: file.get_tensor(k) for k in file.keys()}
+                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
                 metadata = file.metadata()
             self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
             self._take_over(tensors)
