@@ -180,6 +180,8 @@ def compare_statistics(network: nn.Module, expected: dict, skip: str = "-") -> N
 def test_recorded_lixel_step(data, case, restore):
     """Statistics of two samples amplify rounding: on another processor the slow twin's gradients, too, are 5
     % away."""
+    # Sums in another order move these gradients by more than the tolerance: one thread, one order.
+    torch.set_num_threads(1)
     kind, body, network, image = case
     expected = json.loads((data / "i2l" / f"train_step_{kind}.json").read_text())["lixel"]
     network.stage = "lixel"
