@@ -385,6 +385,9 @@ def test_a_start_without_lifter_or_of_another_network_is_refused(shards: Path, t
     with pytest.raises(InputError, match="lifts inside"):
         CompactI2LRecipe(config(shards, start_from=None), torch.device("cpu"))
     save_file({"average.x": torch.zeros(2)}, tmp_path / "state.safetensors")
+    with pytest.raises(InputError, match="no tensor of .* fits this network"):
+        CompactI2LRecipe(config(shards, start_from=str(tmp_path)), torch.device("cpu"))
+    save_file({"average.calibration": torch.zeros(2, 3, 2)}, tmp_path / "state.safetensors")
     with pytest.raises(InputError, match="no compact I2L-MeshNet"):
         CompactI2LRecipe(config(shards, start_from=str(tmp_path)), torch.device("cpu"))
 

@@ -138,3 +138,8 @@ def test_a_start_that_is_not_there_names_what_is(tmp_path: Path) -> None:
         InputError, match=r"no weights at .*gone; give a shipped model \(i2l-body, pose2mesh-coco"
     ):
         start_from(nn.Linear(1, 1), tmp_path / "gone")
+
+
+def test_a_start_of_another_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no tensor of pose2mesh-coco fits this network"):
+        start_from(nn.Linear(1, 1), "pose2mesh-coco")

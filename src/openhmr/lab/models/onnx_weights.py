@@ -1,6 +1,5 @@
 """Weights from the ONNX files that ship or that ``openhmr lab export`` writes: a run can start from them."""
 
-from importlib.resources import files
 from pathlib import Path
 
 import onnx
@@ -10,8 +9,7 @@ from torch import Tensor, nn
 
 from openhmr.errors import InputError
 from openhmr.lab.models.checkpoint import read_average
-
-WEIGHTS = Path(str(files("openhmr"))) / "assets" / "weights"
+from openhmr.models import available
 
 
 def read_onnx_weights(path: str | Path) -> dict[str, Tensor]:
@@ -39,7 +37,7 @@ def read_onnx_weights(path: str | Path) -> dict[str, Tensor]:
 def read_start(source: str | Path) -> dict[str, Tensor]:
     """Weights to start from: of a shipped model by its name (``pose2mesh-coco``), of an ``.onnx`` file, or
     the averaged ones in the folder of a run. Raises :class:`InputError`."""
-    shipped = {f.stem: f for f in WEIGHTS.glob("*.onnx")}
+    shipped = available()
     if str(source) in shipped:
         return read_onnx_weights(shipped[str(source)])
     if Path(source).suffix.lower() == ".onnx":
@@ -47,7 +45,7 @@ def read_start(source: str | Path) -> dict[str, Tensor]:
     state = Path(source) / "state.safetensors"
     if not state.is_file():
         raise InputError(
-            f"there are no weights at {source}; give a shipped model ({', '.join(sorted(shipped))}), an "
+            f"there are no weights at {source}; give a shipped model ({', '.join(shipped)}), an "
             f".onnx file of `openhmr lab export`, or the folder of a run that holds state.safetensors"
         )
     return read_average(state)[0]
@@ -55,9 +53,13 @@ def read_start(source: str | Path) -> dict[str, Tensor]:
 
 def start_from(network: nn.Module, source: str | Path) -> list[str]:
     """Copy :func:`read_start`'s weights wherever names and shapes agree; returns the names of the
-    floating-point tensors that keep their values."""
+    floating-point tensors that keep their values. Raises :class:`InputError` where nothing agrees."""
     stored = read_start(source)
     own = {k: v for k, v in network.state_dict().items() if v.is_floating_point()}
     fitting = {k: v for k, v in stored.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
+        raise InputError(
+            f"no tensor of {source} fits this network; give weights of a network of the same kind"
+        )
     network.load_state_dict(fitting, strict=False)
     return sorted(own.keys() - fitting.keys())
