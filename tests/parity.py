@@ -65,7 +65,8 @@ TABLES: dict[str, Rows] = {
         ("Human36M protocol 1 (in the code, used by no config)", NOT_DONE + "no published number needs it"),
         (
             "flips, turns, order of draws",
-            "data_pose2mesh_draws::test_noise_and_flip_follow_the_official_draws data_pose2mesh_draws::test_turn",
+            "data_pose2mesh_draws::test_noise_and_flip_follow_the_official_draws "
+            "data_pose2mesh_draws::test_turn",
         ),
         ("mixture of sets", "official_training::test_balanced_mixture"),
     ],

@@ -15,7 +15,7 @@ from openhmr.geometry.pinhole import cam2pixel, pixel2cam, world2cam
 from openhmr.joints import COCO18, HUMAN36_TOP, MUCO, SMPL29
 from openhmr.joints.joint_set import transfer
 from openhmr.lab.crops.i2l_meshnet import apply_affine, crop_square, cut_patch, patch_affines
-from openhmr.lab.items.i2l_augmentation import Augmentation, draw
+from openhmr.lab.items.i2l_augmentation import Augmentation, draw_augmentation
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_draws(recorded: dict, seeding: str) -> None:
     try:
         np.random.seed(seed)
         random.seed(seed)
-        drawn = [draw(i < 30, *generators) for i in range(40)]
+        drawn = [draw_augmentation(i < 30, *generators) for i in range(40)]
     finally:
         np.random.set_state(before[0])
         random.setstate(before[1])

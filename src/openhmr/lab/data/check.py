@@ -36,7 +36,7 @@ COUNTS = {
     ("FreiHAND", "I2L-MeshNet train"): 130240,
     ("FreiHAND", "I2L-MeshNet test"): 3960,
 }
-"""How many samples the originals' logs tell of, rounded to their batches."""
+"""Numbers of samples in the originals' logs, rounded to their batches."""
 COUNT_TOLERANCE = 0.03
 LEG_M, HAND_M, AWAY_M = (0.5, 1.3), (0.1, 0.3), (0.1, 60.0)
 """Plausible lengths of hip-knee-ankle and of wrist to middle fingertip, and distances from the camera."""
@@ -73,8 +73,8 @@ def check(
     spread.
 
     ``body`` (with the data sets' joint regressors) and ``gendered`` are the models that its fits belong to;
-    without them files are looked for only. Raises :class:`InputError` for an unknown name or a root that is
-    no folder.
+    without them only the presence of the files is checked. Raises :class:`InputError` for an unknown name or
+    a root that is no folder.
     """
     if name not in NAMES:
         raise InputError(f"data set {name!r} is unknown; known are {', '.join(NAMES)}")

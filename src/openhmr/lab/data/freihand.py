@@ -97,7 +97,7 @@ class FreiHANDPoses(IndexedDataset):
     and the camera.
 
     The hand turns about its wrist into camera axes and is moved by the camera's own translation, which is not
-    made up for; the targets are relative to the wrist. The test split has no truth. Raises
+    compensated; the targets are relative to the wrist. The test split has no truth. Raises
     :class:`InputError` for missing or wrong files.
     """
 

@@ -157,7 +157,7 @@ class Human36MPoses(Human36M):
     frame in tests.
 
     The test split has the poses of ``absnet_output_on_testset.json`` unless ``use_gt_input``. They are
-    matched ``by_position`` in the order of names, as the original does, which goes wrong without a word if
+    matched ``by_position`` in the order of names, as the original does, which silently mismatches them if
     one is missing; else by name.
     """
 
@@ -235,8 +235,8 @@ def fit_in_camera(
     """Pose, betas and translation of a body in world axes, carried by ``R (3,3)``, ``t_m (3,)`` to the
     camera's.
 
-    The body turns about its rest pelvis, the camera about the world's origin; the translation makes up for
-    the difference.
+    The body turns about its rest pelvis, the camera about the world's origin; the translation compensates
+    for the difference.
     """
     pose = pose.copy()
     pose[0] = matrix_to_axis_angle(R.astype(np.float64) @ axis_angle_to_matrix(pose[0].astype(np.float64)))

@@ -86,8 +86,8 @@ def build(faces: NDArray[np.integer], joint_set: JointSet, levels: int) -> MeshG
 def load_or_build(
     faces: NDArray[np.integer], joint_set: JointSet, levels: int, cache_dir: str | Path | None = None
 ) -> MeshGraph:
-    """:func:`build`, or what an earlier call left in ``cache_dir``; the file's name holds a hash of the
-    inputs and the code version."""
+    """:func:`build`, or the graph that an earlier call kept in ``cache_dir``; its file is named by a hash of
+    the inputs and the version of this code."""
     if cache_dir is None:
         return build(faces, joint_set, levels)
     key = hashlib.sha256(np.ascontiguousarray(faces, "<i8").tobytes())

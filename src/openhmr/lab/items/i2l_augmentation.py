@@ -26,7 +26,9 @@ class Augmentation:
     flip: bool = False
 
 
-def draw(flips: bool, rng: RandomState | None = None, picker: random.Random | None = None) -> Augmentation:
+def draw_augmentation(
+    flips: bool, rng: RandomState | None = None, picker: random.Random | None = None
+) -> Augmentation:
     """One draw; ``flips`` is False for hands, which are all right ones.
 
     Without generators NumPy's and Python's global ones are used, as in the original; the order of the calls

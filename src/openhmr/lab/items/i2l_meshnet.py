@@ -1,4 +1,4 @@
-"""From a sample to what the official I2L-MeshNet is fed and trained on.
+"""Inputs and targets of the official I2L-MeshNet, made from the samples of any data set.
 
 Source: docs/originals/i2l_meshnet.md, "Boxes and crops", "Augmentation" and "Targets".
 
@@ -25,7 +25,7 @@ from openhmr.joints import MANO, SMPL29, JointSet
 from openhmr.joints.joint_set import transfer
 from openhmr.lab.crops.i2l_meshnet import crop_square, cut_patch, patch_affines
 from openhmr.lab.data.types import Sample, Samples
-from openhmr.lab.items.i2l_augmentation import Augmentation, draw
+from openhmr.lab.items.i2l_augmentation import Augmentation, draw_augmentation
 from openhmr.lab.items.i2l_targets import fit_agrees, fit_targets, fitted_pose, joint_targets, no_fit
 from openhmr.predict.person_crop import DEPTH_M
 
@@ -123,7 +123,7 @@ class Preparation:
         return {"img": _image(sample, affine, a)}, _float32(targets), _float32(meta)
 
     def _square(self, sample: Sample) -> NDArray:
-        # A box wholly outside has no square of its own; the official one is somewhere, and as good.
+        # A box wholly outside the picture gives no square; the official one then serves as well as any.
         cut = None if self.quirks.shift_boxes else crop_square(sample.box_xywh, sample.image_hw, shift=False)
         return sample.crop_xywh if cut is None else cut
 
@@ -166,7 +166,7 @@ class I2LItems:
     def item(self, index: int, rng: RandomState | None = None, picker: random.Random | None = None) -> Arrays:
         """Sample ``index``, augmented by draws from the two generators (global ones if not given)."""
         inputs, targets, meta = self.preparation.train(
-            self.samples[index], draw(self.preparation.kind == "body", rng, picker)
+            self.samples[index], draw_augmentation(self.preparation.kind == "body", rng, picker)
         )
         return inputs | targets | meta
 

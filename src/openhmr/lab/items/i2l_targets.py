@@ -73,8 +73,8 @@ def inside(points: NDArray) -> NDArray[np.float32]:
 
 
 def joint_targets(sample: Sample, affine: NDArray, flip: bool, box_m: float) -> JointTargets:
-    """Joints of the data set. Without 3D the third coordinate is 0 (not the 32 of the root) and seen or not
-    by x and y alone."""
+    """Joints of the data set. Without 3D the third coordinate is 0 (not the 32 of the root), and whether a
+    joint is seen depends on x and y alone."""
     pixels, relative = sample.joints_px.copy(), np.zeros((len(sample.joints_px), 3), np.float32)
     if sample.has_3d:
         relative = sample.joints_cam_m - sample.joints_cam_m[sample.joint_set.root]

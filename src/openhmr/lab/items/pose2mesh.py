@@ -1,4 +1,4 @@
-"""From a sample to what the official Pose2Mesh is fed and trained on.
+"""Inputs and targets of the official Pose2Mesh, made from the samples of any data set.
 
 Source: docs/originals/pose2mesh.md, "2D normalisation", "Augmentation" and "Data sets".
 """
@@ -121,7 +121,7 @@ class PoseItems:
         truth = self.truth(sample)
         flip, turn = False, 0.0
         if self.train and sample.dataset != "FreiHAND":
-            flip, turn = draw(self.flip, self.rotate_factor, rng, picker)
+            flip, turn = draw_flip_and_turn(self.flip, self.rotate_factor, rng, picker)
         pose2d = self._pose2d(sample, truth, flip, turn, rng, picker)
         pairs, mesh, joints = self.joint_set.flip_pairs, truth.mesh_m, truth.joints_mm
         if not self.quirks.turn_lift_only:
@@ -266,7 +266,9 @@ class PoseItems:
         return self.body.joint_regressors[name]
 
 
-def draw(flip: bool, factor: float, rng: RandomState, picker: random.Random) -> tuple[bool, float]:
+def draw_flip_and_turn(
+    flip: bool, factor: float, rng: RandomState, picker: random.Random
+) -> tuple[bool, float]:
     """Whether to mirror, and the turn in degrees, by the original's order of calls."""
     mirrored = flip and picker.random() <= HALF
     turn = float(np.clip(rng.randn() * factor, -2 * factor, 2 * factor))

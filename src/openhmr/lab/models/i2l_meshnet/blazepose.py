@@ -1,10 +1,10 @@
 """BlazePose: the trunk of the compact model, with the weights of MediaPipe's *full* landmark model
 (Apache-2.0, inside its wheel).
 
-ImageNet tells what things are; this network was trained on photos of people to tell where their joints are,
-which rendered pictures cannot teach. The layers are those of the weights' file; its segmentation and presence
-heads are left out. BatchNorm is already part of the convolutions there, so the trunk has no statistics that
-rendered pictures could spoil.
+Features learned on ImageNet know what things are; these were learned on photos of people and know where
+their joints are, which rendered pictures cannot teach. The layers are those of the weights' file; its
+segmentation and presence heads are left out. BatchNorm is already part of the convolutions there, so the
+trunk has no statistics that rendered pictures could spoil.
 
 Source: Bazarevsky et al., "BlazePose" (2020); Grishchenko et al., "BlazePose GHUM Holistic" (2022).
 """

@@ -11,8 +11,9 @@ A heatmap is the product of what its own branch sees and of a Gaussian about a f
 guess is BlazePose's landmark, since the trunk is that network. Joints are then looked for a second time, in
 features that know where all of them were found at first, and attend to each other (:class:`SecondLook`). A
 vertex's guess is where a compact Pose2Mesh lifts the 2D joints to, turned by what the joints' surroundings
-look like: both systems meet inside, so the picture need not teach what people look like in 3D, which rendered
-pictures are too few for, and the heatmap still tells where the vertex is and how sure that is.
+look like: both systems meet inside. So what people look like in 3D, for which there are too few rendered
+pictures, need not be learned from them, and the heatmap still says where the vertex is and how certain that
+is.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from openhmr.lab.models.i2l_meshnet.folding import deconv_phases, join_phases
-from openhmr.lab.models.i2l_meshnet.recompute import lean_pointwise, lean_profiles, usable
+from openhmr.lab.models.i2l_meshnet.recompute import pointwise_conv, recomputed_profiles, usable
 from openhmr.predict.person_crop import LIXELS
 
 HEAD_CHANNELS = 256
@@ -53,19 +53,19 @@ class LixelHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         x, y = self._profiles(features)
         conv, norm, relu = self.conv_z_1
-        z = relu(norm(lean_pointwise(features.mean((2, 3))[..., None], cast(nn.Conv1d, conv)))).view(
+        z = relu(norm(pointwise_conv(features.mean((2, 3))[..., None], cast(nn.Conv1d, conv)))).view(
             -1, self.width, LIXELS
         )
         # The mean comes before the 1x1 convolution, which then meets 64 columns instead of 4096 places.
         heads = ((x, self.conv_x), (y, self.conv_y), (z, self.conv_z_2))
         return torch.stack(
-            [soft_argmax(lean_pointwise(profile, cast(nn.Conv1d, head[0]))) for profile, head in heads], -1
+            [soft_argmax(pointwise_conv(profile, cast(nn.Conv1d, head[0]))) for profile, head in heads], -1
         )
 
     def _profiles(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Means of the upsampled map over its rows and over its columns, ``(B,256,64)`` each."""
         if self.training and usable(features):
-            return lean_profiles(features, self._steps())
+            return recomputed_profiles(features, self._steps())
         if self.training:
             plane = self.deconv(features)
             return plane.mean(2), plane.mean(3)

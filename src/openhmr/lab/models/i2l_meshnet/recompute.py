@@ -26,25 +26,25 @@ the identity."""
 Statistics = tuple[Tensor, Tensor]
 
 
-def lean_stage(x: Tensor, blocks: Sequence[Residual]) -> Tensor:
+def recomputed_stage(x: Tensor, blocks: Sequence[Residual]) -> Tensor:
     """Residual blocks one after the other. Training mode only."""
     return _Stage.apply(
         x, blocks, *(p for steps, side in blocks for p in _parameters([*steps, *([side] if side else [])]))
     )
 
 
-def lean_profiles(x: Tensor, steps: Sequence[Step]) -> tuple[Tensor, Tensor]:
+def recomputed_profiles(x: Tensor, steps: Sequence[Step]) -> tuple[Tensor, Tensor]:
     """Means over the rows and over the columns of ``relu(steps(x))``, ``(B,C,W)`` and ``(B,C,H)``. Training
     mode only."""
     return _Profiles.apply(x, steps, *_parameters(steps))
 
 
-def lean_pointwise(x: Tensor, conv: nn.Conv1d) -> Tensor:
+def pointwise_conv(x: Tensor, conv: nn.Conv1d) -> Tensor:
     """``conv(x)`` of a convolution of size 1, whose gradients PyTorch would gather sample by sample."""
     return _Pointwise.apply(x, conv.weight, conv.bias) if usable(x) else conv(x)
 
 
-def lean_stem(image: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+def recomputed_stem(image: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
     """``max_pool(relu(norm(conv(image))))``, windows of 3 with a stride of 2. Training mode only."""
     return _Stem.apply(image, conv, norm, *_parameters([(conv, norm)]))
 

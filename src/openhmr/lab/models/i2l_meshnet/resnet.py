@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from openhmr.errors import InputError
 from openhmr.lab.models.i2l_meshnet.folding import conv_norm
-from openhmr.lab.models.i2l_meshnet.recompute import lean_stage, lean_stem, usable
+from openhmr.lab.models.i2l_meshnet.recompute import recomputed_stage, recomputed_stem, usable
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STEM_CHANNELS = 64
@@ -100,14 +100,14 @@ class ResNet(nn.Module):
 
     def stem(self, image: Tensor) -> Tensor:
         if self.training and usable(image):
-            return lean_stem(image, self.conv1, self.bn1)
+            return recomputed_stem(image, self.conv1, self.bn1)
         return F.max_pool2d(conv_norm(image, self.conv1, self.bn1), 3, 2, 1)
 
     def forward(self, early: Tensor) -> Tensor:
         early = early.contiguous(memory_format=torch.channels_last)
         for stage in self.stages():
             if self.training and usable(early):
-                early = lean_stage(
+                early = recomputed_stage(
                     early, [(block.steps(), block.shortcut) for block in cast(Iterable[Block], stage)]
                 )
             else:
