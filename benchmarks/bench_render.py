@@ -21,7 +21,8 @@ from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.camera import Camera
 from openhmr.joints import COCO
-from openhmr.people import Keypoints, People
+from openhmr.keypoints import Keypoints
+from openhmr.people import People
 from openhmr.render.compose import over
 from openhmr.render.figure import Figure, dress
 from openhmr.render.overlay import canvas_for, overlay_picture

@@ -12,9 +12,8 @@ SOURCE = ROOT / "src" / "openhmr"
 RUNTIME = {"numpy", "onnxruntime", "PIL", "cv2", "tqdm", "openhmr"}
 
 ROOMS = (
-    "errors", "arguments", "joints", "geometry", "camera", "io", "bodies", "render", "people", "io.poses",
-    "sequence",
-    "predict", "models", "pipeline", "export", "openhmr",
+    "errors", "arguments", "joints", "geometry", "camera", "keypoints", "io", "bodies", "render",
+    "people", "sequence", "predict", "models", "pipeline", "export", "openhmr",
     "lab.config", "lab.device", "lab.precision", "lab.skinning", "lab.run_folder",
     "lab.graphs", "lab.crops", "lab.metrics", "lab.anny", "lab.data", "lab.synth", "lab.items", "lab.models",
     "lab.evaluation", "lab.training", "lab.export", "lab.cli",

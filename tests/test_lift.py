@@ -17,7 +17,7 @@ from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO, HUMAN36
-from openhmr.people import Keypoints
+from openhmr.keypoints import Keypoints
 from openhmr.predict.lift import Lifter, look_at, standardise
 from tests.tiny_lifter import base_vertices, weights, write_tiny_model
 from tests.tiny_recover import write_tiny_recoverer

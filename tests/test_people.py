@@ -11,7 +11,8 @@ from openhmr.bodies.skinning import skin
 from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.joints import COCO
-from openhmr.people import Keypoints, People, Rig, Sigma
+from openhmr.keypoints import Keypoints
+from openhmr.people import People, Rig, Sigma
 
 
 def make_people(body: Body, count: int = 3, rig: bool = True) -> People:

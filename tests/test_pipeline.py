@@ -14,7 +14,8 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError, NothingFound
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
-from openhmr.people import Keypoints, People, Rig
+from openhmr.keypoints import Keypoints
+from openhmr.people import People, Rig
 from openhmr.pipeline import Picture, Pipeline
 from openhmr.predict.average import average, lift_sigma
 from openhmr.predict.certainty import NOBODY_MM, disagreement_mm, is_nobody

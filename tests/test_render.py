@@ -9,7 +9,8 @@ from openhmr.bodies.body import Body
 from openhmr.camera import Camera
 from openhmr.geometry.mesh import vertex_normals
 from openhmr.joints import COCO
-from openhmr.people import Keypoints, People
+from openhmr.keypoints import Keypoints
+from openhmr.people import People
 from openhmr.render.compose import over, scaling
 from openhmr.render.figure import dress
 from openhmr.render.overlay import MAX_PIXELS, canvas_for, overlay_picture, pose2d_picture

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from openhmr.bodies.body import Body
     from openhmr.camera import Camera
     from openhmr.io.images import read_photo
-    from openhmr.people import Frame, Keypoints, People, Rig
+    from openhmr.keypoints import Keypoints
+    from openhmr.people import Frame, People, Rig
     from openhmr.pipeline import Picture, Pipeline
     from openhmr.predict.lift import Lifter
     from openhmr.predict.recover import Recoverer
@@ -23,7 +24,7 @@ _HOMES = {
     "Body": "bodies.body",
     "Camera": "camera",
     "Frame": "people",
-    "Keypoints": "people",
+    "Keypoints": "keypoints",
     "Lifter": "predict.lift",
     "People": "people",
     "Picture": "pipeline",

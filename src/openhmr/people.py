@@ -15,40 +15,12 @@ from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
+from openhmr.keypoints import Keypoints, Rows, several
 
 FORMAT = "openhmr-people-1"
 MAX_ELEMENTS = 200_000_000
 
 Part = Literal["body", "left_hand", "right_hand"]
-Rows = Any
-"""What selects rows of an array: a number, a slice, a mask or a list of numbers."""
-
-
-@dataclass(frozen=True, eq=False)
-class Keypoints:
-    """2D poses of N people in one picture.
-
-    ``points (N,J,3)`` float32: x, y in pixels (see :class:`~openhmr.camera.Camera`) and a confidence in [0,
-    1], 0 where a joint is missing (then x = y = 0), in the order of ``joint_set``. ``image_size`` (height,
-    width) where the source tells it; ``boxes (N,4)`` x, y, width, height in pixels and ``scores (N,)`` where
-    a detector gave them.
-    """
-
-    joint_set: JointSet
-    points: NDArray[np.float32]
-    image_size: tuple[int, int] | None = None
-    boxes: NDArray[np.float64] | None = None
-    scores: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __getitem__(self, rows: Rows) -> "Keypoints":
-        picked = _several(rows)
-        optional: Any = {
-            k: v if v is None else v[picked] for k, v in (("boxes", self.boxes), ("scores", self.scores))
-        }
-        return replace(self, points=self.points[picked], **optional)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +33,7 @@ class Rig:
     translation: NDArray[np.float64]
 
     def __getitem__(self, rows: Rows) -> "Rig":
-        return Rig(*(getattr(self, f.name)[_several(rows)] for f in fields(self)))
+        return Rig(*(getattr(self, f.name)[several(rows)] for f in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +46,7 @@ class Sigma:
     joints: NDArray[np.float32]
 
     def __getitem__(self, rows: Rows) -> "Sigma":
-        return Sigma(*(getattr(self, f.name)[_several(rows)] for f in fields(self)))
+        return Sigma(*(getattr(self, f.name)[several(rows)] for f in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +74,7 @@ class People:
     def __getitem__(self, rows: Rows) -> "People":
         """Some of the people: by number, slice, mask or list of numbers; always :class:`People`."""
         try:
-            picked = _several(rows)
+            picked = several(rows)
             chosen: Any = {
                 name: None if (value := getattr(self, name)) is None else value[picked]
                 for name in ("keypoints", "vertices", "rig", "sigma", "track_ids")
@@ -268,11 +240,6 @@ def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, pat
         Sigma(data["vertices_sigma"], data["joints_sigma"]) if "vertices_sigma" in data else None,
         data.get("track_ids"),
     )
-
-
-def _several(rows: Rows) -> Rows:
-    """``rows`` such that the first axis stays: a single number becomes a list of one."""
-    return [int(rows)] if isinstance(rows, int | np.integer) and not isinstance(rows, bool) else rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from openhmr.camera import Camera
 from openhmr.errors import InputError, NothingFound
-from openhmr.people import Frame, Keypoints, People
+from openhmr.keypoints import Keypoints
+from openhmr.people import Frame, People
 from openhmr.predict.average import average
 from openhmr.predict.certainty import is_nobody, warn_of_uncertain
 from openhmr.predict.lift import Lifter

@@ -10,7 +10,7 @@ from openhmr.errors import InputError
 
 if TYPE_CHECKING:
     from openhmr.io.images import Photo
-    from openhmr.people import Keypoints
+    from openhmr.keypoints import Keypoints
     from openhmr.pipeline import Picture
     from openhmr.predict.lift import Lifter
 

@@ -14,7 +14,8 @@ from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import JointSet, get_joint_set
-from openhmr.people import Keypoints, People
+from openhmr.keypoints import Keypoints
+from openhmr.people import People
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.session import check_body, open_session, read_metadata
 

@@ -16,7 +16,8 @@ from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.io.images import Photo
 from openhmr.io.photos import camera_of, photo_of
 from openhmr.joints import COCO
-from openhmr.people import Keypoints, People, Rig, Sigma
+from openhmr.keypoints import Keypoints
+from openhmr.people import People, Rig, Sigma
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.person_crop import (
     DEPTH_M,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from openhmr.bodies.body import Body
 from openhmr.camera import Camera
-from openhmr.joints import JointSet
+from openhmr.keypoints import Keypoints
 from openhmr.render.compose import blank, over, scaling
 from openhmr.render.figure import dress
 from openhmr.render.raster import NEAR_M
@@ -28,15 +28,6 @@ SMALLEST_SIDE = 640
 _BLANK_SIZE = (720, 1280)
 
 
-class Pose2D(Protocol):
-    """What :class:`openhmr.Keypoints` has: ``points (N,J,3)`` (x, y, confidence) of a joint set."""
-
-    @property
-    def points(self) -> NDArray: ...
-    @property
-    def joint_set(self) -> JointSet: ...
-
-
 class Drawn(Protocol):
     """What :class:`openhmr.People` has: meshes ``vertices (N,V,3)`` of one body in one camera, and 2D
     joints."""
@@ -48,7 +39,7 @@ class Drawn(Protocol):
     @property
     def camera(self) -> Camera: ...
     @property
-    def keypoints(self) -> Pose2D: ...
+    def keypoints(self) -> Keypoints: ...
     def __len__(self) -> int: ...
 
 

@@ -7,7 +7,7 @@ from openhmr.io.arrays import read_npy, read_npz
 from openhmr.io.poses.check import check_pose2d
 from openhmr.io.poses.coco import read_coco
 from openhmr.joints import JointSet
-from openhmr.people import Keypoints
+from openhmr.keypoints import Keypoints
 
 __all__ = ["check_pose2d", "read_poses"]
 

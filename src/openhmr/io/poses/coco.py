@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from openhmr.errors import InputError
 from openhmr.io.poses.check import MAX_PIXEL, MIN_JOINTS, check_pose2d, other_skeleton
 from openhmr.joints import COCO, JointSet
-from openhmr.people import Keypoints
+from openhmr.keypoints import Keypoints
 
 MAX_BYTES = 24 << 20
 """Parsed, JSON takes twenty-five times its bytes."""

@@ -16,8 +16,8 @@ from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
+from openhmr.keypoints import Keypoints
 from openhmr.lab.evaluation.sheets import TILES, tile, write_sheet
-from openhmr.people import Keypoints
 from openhmr.pipeline import Combine, Picture, Pipeline
 
 SYSTEMS = ("lift", "lixel", "param", "recover-lift", "average")

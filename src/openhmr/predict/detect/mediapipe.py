@@ -17,7 +17,7 @@ from openhmr.errors import MissingExtra
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.joints.coco import COCO17
-from openhmr.people import Keypoints
+from openhmr.keypoints import Keypoints
 from openhmr.predict.person_crop import squares
 from openhmr.predict.search import windows
 

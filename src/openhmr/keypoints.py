@@ -1,0 +1,44 @@
+"""2D poses as detectors and files give them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openhmr.joints import JointSet
+
+Rows = Any
+"""What selects rows of an array: a number, a slice, a mask or a list of numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """2D poses of N people in one picture.
+
+    ``points (N,J,3)`` float32: x, y in pixels (see :class:`~openhmr.camera.Camera`) and a confidence in [0,
+    1], 0 where a joint is missing (then x = y = 0), in the order of ``joint_set``. ``image_size`` (height,
+    width) where the source tells it; ``boxes (N,4)`` x, y, width, height in pixels and ``scores (N,)`` where
+    a detector gave them.
+    """
+
+    joint_set: JointSet
+    points: NDArray[np.float32]
+    image_size: tuple[int, int] | None = None
+    boxes: NDArray[np.float64] | None = None
+    scores: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, rows: Rows) -> "Keypoints":
+        picked = several(rows)
+        optional: Any = {
+            k: v if v is None else v[picked] for k, v in (("boxes", self.boxes), ("scores", self.scores))
+        }
+        return replace(self, points=self.points[picked], **optional)
+
+
+def several(rows: Rows) -> Rows:
+    """``rows`` such that the first axis stays: a single number becomes a list of one."""
+    return [int(rows)] if isinstance(rows, int | np.integer) and not isinstance(rows, bool) else rows
