@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from openhmr.camera import Camera
 from openhmr.joints import JointSet
 
 Rows = Any
@@ -37,6 +38,23 @@ class Keypoints:
             k: v if v is None else v[picked] for k, v in (("boxes", self.boxes), ("scores", self.scores))
         }
         return replace(self, points=self.points[picked], **optional)
+
+    @classmethod
+    def nobody(cls, joint_set: JointSet, image_size: tuple[int, int]) -> "Keypoints":
+        """No people in a picture of ``image_size``: what a detector returns where it finds none."""
+        points = np.zeros((0, joint_set.size, 3), np.float32)
+        return cls(joint_set, points, image_size, np.zeros((0, 4)), np.zeros(0))
+
+    def undistorted(self, camera: Camera) -> "Keypoints":
+        """Points and boxes where :meth:`Camera.straight` of the ``camera`` that they were seen with has
+        them."""
+        if camera.dist is None:
+            return self
+        xy, confidence = camera.undistort_points(self.points[..., :2]), self.points[..., 2:]
+        points = np.where(confidence > 0, np.concatenate([xy, confidence], -1), 0).astype(np.float32)
+        return replace(
+            self, points=points, boxes=None if self.boxes is None else camera.undistort_boxes(self.boxes)
+        )
 
 
 def several(rows: Rows) -> Rows:

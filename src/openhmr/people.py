@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,8 +111,12 @@ class People:
     def parametric(self) -> "People":
         """The same people with the mesh that their ``rig`` poses: always a whole body, without sigma.
 
-        Raises :class:`InputError` where there is no rig.
+        Skinned once, however often it is asked for. Raises :class:`InputError` where there is no rig.
         """
+        return self._skinned
+
+    @cached_property
+    def _skinned(self) -> "People":
         if self.rig is None:
             raise InputError(
                 "these people have no body parameters (a lift gives none); recover them from a photo"

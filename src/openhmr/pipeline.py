@@ -144,15 +144,10 @@ def _straight(picture: Picture) -> Picture:
     camera = picture.camera
     if camera is None or camera.dist is None:
         return picture
-    points, boxes = picture.keypoints, picture.boxes
-    if points is not None:
-        moved = np.concatenate([camera.undistort_points(points.points[..., :2]), points.points[..., 2:]], -1)
-        moved = np.where(points.points[..., 2:] > 0, moved, 0).astype(np.float32)
-        points = replace(points, points=moved)
     return replace(
         picture,
         camera=camera.straight(),
         image=None if picture.image is None else camera.undistort_image(picture.image),
-        keypoints=points,
-        boxes=None if boxes is None else camera.undistort_boxes(boxes),
+        keypoints=None if picture.keypoints is None else picture.keypoints.undistorted(camera),
+        boxes=None if picture.boxes is None else camera.undistort_boxes(picture.boxes),
     )

@@ -10,6 +10,7 @@ from openhmr.errors import InputError
 from openhmr.export.glb import write_glb
 from openhmr.export.obj import write_obj
 from openhmr.export.pictures import write_overlay, write_pose2d
+from openhmr.export.sink import Sink
 from openhmr.people import Frame, People
 
 Writer = Callable[[Path, Frame, People], None]
@@ -29,7 +30,7 @@ _SIGNATURES = {".obj": b"# openhmr", ".glb": b'"openhmr"', ".png": b"openhmr", "
 """What the files that this package writes hold; anything else in the folder is the user's own."""
 
 
-class Folder:
+class Folder(Sink):
     """A sink that writes the files ``writers`` of each frame into ``out``, or, with ``several``, into a
     folder of its own below ``out``, named as the frame.
 

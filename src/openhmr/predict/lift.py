@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,8 @@ class Lifter:
         keypoints = self._keypoints(pose2d)
         if camera is None:
             camera = Camera.assumed(keypoints.image_size or image_size_around(keypoints.points))
-        points = _undistorted(keypoints.points, camera)
-        camera = camera.straight()
-        keypoints = Keypoints(self.joint_set, points, camera.image_size, keypoints.boxes, keypoints.scores)
+        keypoints = replace(keypoints.undistorted(camera), image_size=camera.image_size)
+        points, camera = keypoints.points, camera.straight()
         _check_inside(points, camera.image_size)
         if not len(points):
             return People(self.body, camera, keypoints, np.zeros((0, self.body.num_vertices, 3), np.float32))
@@ -95,14 +95,6 @@ class Lifter:
                 for i in range(0, len(inputs), step)
             ]
         )
-
-
-def _undistorted(points: NDArray[np.float32], camera: Camera) -> NDArray[np.float32]:
-    if camera.dist is None:
-        return points
-    present = points[..., 2:] > 0
-    straight = np.concatenate([camera.undistort_points(points[..., :2]), points[..., 2:]], -1)
-    return np.where(present, straight, 0).astype(np.float32)
 
 
 def _check_inside(points: NDArray[np.float32], size: tuple[int, int]) -> None:

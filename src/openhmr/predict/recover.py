@@ -102,9 +102,7 @@ class Recoverer:
         return self._place(self.run(cut(pixels, crops)), found, crops, camera)
 
     def _nobody(self, camera: Camera) -> People:
-        keypoints = Keypoints(
-            COCO, np.zeros((0, COCO.size, 3), np.float32), camera.image_size, np.zeros((0, 4)), np.zeros(0)
-        )
+        keypoints = Keypoints.nobody(COCO, camera.image_size)
         return People(self.body, camera, keypoints, np.zeros((0, self.body.num_vertices, 3), np.float32))
 
     def run(self, patches: NDArray[np.float32]) -> Outputs:

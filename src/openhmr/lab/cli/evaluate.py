@@ -12,8 +12,7 @@ from openhmr.joints import get_joint_set
 from openhmr.lab.cli.options import add_bodies, add_config, add_data, add_device, sources
 from openhmr.lab.evaluation.real_frames import SYSTEMS
 from openhmr.lab.synth.motion import TEST_SUBJECTS
-
-WEIGHTS = Path(__file__).parents[2] / "assets" / "weights"
+from openhmr.models import available
 
 
 def test(args: argparse.Namespace) -> None:
@@ -63,7 +62,7 @@ def _test_lift(args: argparse.Namespace) -> None:
             f"{', '.join(sorted(set(motion.subjects)))}"
         )
     skeleton, joint_set = Skeleton(body), get_joint_set(args.joints)
-    model = args.model or WEIGHTS / f"pose2mesh-{args.joints}.onnx"
+    model = args.model or available()[f"pose2mesh-{args.joints}"]
     predictors = {"openhmr compact": bench.onnx_predictor(model, body, joint_set)}
     if not args.no_baselines:
         train_set = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS + subjects, others=True)

@@ -21,21 +21,11 @@ from onnx import TensorProto, helper, numpy_helper
 from openhmr.bodies.body import Body
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import JointSet
+from openhmr.predict.recover import OUTPUTS as RECOVER_OUTPUTS  # noqa: F401 (what exports return)
 
 OPSET = 17
 HALF_FROM = 4096
 """Constants with at least so many numbers are stored as float16 (and widened once, when a session loads)."""
-
-RECOVER_OUTPUTS = (
-    "joints_lixel",
-    "joints_sigma",
-    "vertices_lixel",
-    "vertices_sigma",
-    "scale_m",
-    "rotations",
-    "betas",
-)
-"""What the runtime reads of a network that sees pictures (:class:`openhmr.predict.recover.Recoverer`)."""
 
 
 def traced(
@@ -135,7 +125,7 @@ def dependencies(family: str, form: str, joint_set: JointSet, body: Body) -> dic
     """Metadata by which :func:`openhmr.load` knows what a file is and what it belongs to: ``family``
     pose2mesh or i2l_meshnet, ``form`` compact or official, ``level`` of the mesh that it predicts
     (``coarse``, or ``all`` for a body without one), joint set and body."""
-    # Files of before families were written are told apart by this key.
+    # Files without a family, which earlier versions wrote, are recognised by this key.
     kind = {"kind": "i2l-body"} if family == "i2l_meshnet" else {}
     level = "coarse" if "coarse" in body.levels else "all"
     return {

@@ -282,7 +282,7 @@ def generate(task: Task, workers: int, report: Report) -> int:
     """Make all shards that are not there yet, in ``workers`` processes; returns the number of pictures in the
     folder.
 
-    ``report`` (to be pickled if there are several workers) is told the speed of each shard. Raises
+    ``report`` (pickled for several workers) receives the speed of each shard as text. Raises
     :class:`InputError`.
     """
     for folder in (task.humans, task.backgrounds):

@@ -64,8 +64,8 @@ _SAME = 0.12
 """Two readings are one person if their hips lie nearer than this share of the larger one's extent, or their
 heads than this share of the smaller one's."""
 _INSIDE = 0.8
-"""Or if so many of the one's landmarks lie in the box of the other, better one: a bent back is easily read as
-somebody smaller."""
+"""They are one person, too, if this share of a reading's landmarks lies in the box of a better reading: a
+bent back is easily mistaken for somebody smaller."""
 _HEAD_TOP, _MARGIN = 0.75, 0.04
 """The crown lies beyond the nose by this share of neck to nose; the box's margin as a share of its longer
 side."""
@@ -81,7 +81,7 @@ def detect_people(image: NDArray[np.uint8], time_s: float | None = None) -> Keyp
         people = _read_people(image)
     size = (image.shape[0], image.shape[1])
     if not people:
-        return Keypoints(COCO, np.zeros((0, COCO.size, 3), np.float32), size, np.zeros((0, 4)), np.zeros(0))
+        return Keypoints.nobody(COCO, size)
     landmarks = np.stack(people)
     points = check_pose2d(landmarks[:, COCO_OF_POSE33], COCO)
     boxes = np.stack([person_box(p) for p in landmarks])
@@ -168,8 +168,8 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         raise MissingExtra(
-            "--detect needs mediapipe, which is not installed; run: pip install 'openhmr[detect]', or give "
-            "--box"
+            "finding people needs mediapipe, which is not installed; run: pip install 'openhmr[detect]', or "
+            "give their boxes"
         ) from None
 
 
