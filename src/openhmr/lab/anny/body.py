@@ -24,7 +24,7 @@ MAX_INFLUENCES = 4
 FULL_VERTICES, COARSE_VERTICES = 7000, 1250
 POPULATIONS = {"adults": (18.0, 90.0), "children": (2.0, 18.0), "all": (2.0, 90.0)}
 """Ages (years) of the people whose shapes the betas span."""
-PCA_SAMPLES, FIT_SAMPLES = 1500, 120
+PCA_SAMPLES, FIT_SAMPLES, BUST_SAMPLES = 1500, 120, 100
 SEED = 20201
 NECK_BASE, SPINE_MIDDLE = 12, 6
 
@@ -159,16 +159,31 @@ def tpose_population(
     ages: tuple[float, float],
     n: int,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
+    **fixed: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """T-posed skins ``(N,V,3)`` float32 and joints ``(N,24,3)`` of ``n`` sampled people, root joint at the
-    origin."""
-    vertices, heads = source.sample(n, seed, ages)
+    origin, and their genders ``(N,)`` from 0 (man) to 1 (woman)."""
+    vertices, heads, genders = source.sample(n, seed, ages, **fixed)
     joints = anny_source.joint_heads(heads, source.bones)
     turn = tpose.rest_to_tpose(joints, heads, source.bones)
     skins = np.stack(
         [tpose.pose_vertices(v[ids], weights, j, r) for v, j, r in zip(vertices, joints, turn, strict=True)]
     )
-    return skins.astype(np.float32), tpose.pose_joints(joints, turn)
+    return skins.astype(np.float32), tpose.pose_joints(joints, turn), genders
+
+
+def bust(ids: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How the T-posed skin ``(V,3)`` of an average woman differs from one with a flat chest, metres.
+
+    anny's smallest cup is not flat yet: from there as far again as half of the way from its average cup is
+    (ours, since the profile then is that of anny's men).
+    """
+    source = anny_source.load_anny(all_phenotypes=True)
+    average, smallest = (
+        tpose_population(source, ids, weights, (18.0, 90.0), BUST_SAMPLES, SEED, gender=1.0, cupsize=cup)[0]
+        for cup in (0.5, 0.0)
+    )
+    return 1.5 * (average - smallest).mean(0, dtype=np.float64)
 
 
 def _symmetric(values: np.ndarray, mirror: np.ndarray) -> np.ndarray:
@@ -200,9 +215,23 @@ def bake(out: Path, population: str = "adults") -> Body:
     weights = fold_weights(source.weights[ids], source.bone_joint)
     log.info("%d visible vertices, %d faces", len(ids), len(faces))
 
-    skins, joints = tpose_population(source, ids, weights, POPULATIONS[population], PCA_SAMPLES, SEED)
-    template, shapedirs = shape_space(skins, mirror)
-    levels = build_levels(skins, template, faces, mirror, np.sort(renumber[skin]), weights, joints)
+    skins, joints, genders = tpose_population(
+        source, ids, weights, POPULATIONS[population], PCA_SAMPLES, SEED
+    )
+    # The levels are cut from the average person, whatever the template: networks are made for their vertices.
+    levels = build_levels(
+        skins,
+        _symmetric(skins.mean(0, dtype=np.float64), mirror),
+        faces,
+        mirror,
+        np.sort(renumber[skin]),
+        weights,
+        joints,
+    )
+    breasts = _symmetric(bust(ids, weights), mirror)
+    flat = skins - (genders[:, None, None] * breasts).astype(np.float32)
+    template, directions = shape_space(flat, mirror)
+    shapedirs = np.concatenate([directions, breasts[..., None]], -1)
     fit = np.random.default_rng(SEED).choice(PCA_SAMPLES, FIT_SAMPLES, replace=False)
     named = regressors(source.keypoints[:, ids], skins[fit], joints[fit], weights, mirror, levels["full"])
     symmetric = SMPL.flip_permutation
@@ -226,16 +255,20 @@ def bake(out: Path, population: str = "adults") -> Body:
 
 
 def shape_space(skins: np.ndarray, mirror: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean ``(V,3)`` and principal directions ``(V,3,10)`` (metres a standard deviation), made exactly
-    symmetric."""
+    """Mean ``(V,3)`` and principal directions ``(V,3,NUM_BETAS - 1)`` (metres a standard deviation), made
+    exactly symmetric."""
     mean = skins.mean(0, dtype=np.float64)
     flat = (skins - mean).reshape(len(skins), -1)
     gram = (flat @ flat.T).astype(np.float64)
     values, vectors = np.linalg.eigh(gram)
-    top = vectors[:, ::-1][:, :NUM_BETAS]
-    log.info("10 betas explain %.3f %% of the variance", 100 * values[::-1][:NUM_BETAS].sum() / values.sum())
+    top = vectors[:, ::-1][:, : NUM_BETAS - 1]
+    log.info(
+        "%d betas explain %.3f %% of the variance",
+        top.shape[1],
+        100 * values[-top.shape[1] :].sum() / values.sum(),
+    )
     directions = (flat.T @ top) / np.sqrt(len(skins))
-    return _symmetric(mean, mirror), _symmetric(directions.reshape(*mean.shape, NUM_BETAS), mirror)
+    return _symmetric(mean, mirror), _symmetric(directions.reshape(*mean.shape, -1), mirror)
 
 
 def build_levels(

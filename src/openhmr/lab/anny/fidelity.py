@@ -18,7 +18,7 @@ def measure(body: Body, rotations: np.ndarray, seed: int = 99) -> dict[str, floa
     """
     source = anny_source.load_anny()
     ids, _ = fold_skin(source)
-    vertices, heads = source.sample(len(rotations), seed, POPULATIONS["adults"])
+    vertices, heads, _ = source.sample(len(rotations), seed, POPULATIONS["adults"])
     joints = anny_source.joint_heads(heads, source.bones)
     turn = tpose.rest_to_tpose(joints, heads, source.bones)
     directions = body.shapedirs.reshape(-1, body.num_betas).astype(np.float64)

