@@ -141,5 +141,5 @@ OVER_STATURE = (
     ("body25", Length(("L_Heel", "L_BigToe"), (246, 271)), (1628, 1756)),
     ("coco", Length(("L_Eye", "R_Eye"), (62, 64), WIDTH), (1628, 1756)),
 )
-"""Lengths to be divided by stature: length of the foot and distance of the pupils, means of women and of men of
-ANSUR II (Gordon et al. 2014)."""
+"""Lengths to be divided by stature: length of the foot and distance of the pupils, means of women and of men
+of ANSUR II (Gordon et al. 2014)."""
