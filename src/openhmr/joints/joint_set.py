@@ -21,7 +21,8 @@ class JointSet:
     ``eval_joints`` the joints that MPJPE is averaged over. ``extra_edges`` are further edges of the joint
     graph that joint names cannot give. ``derived`` names the joints that nobody annotates, each with the
     joints whose mean it is; they come last. ``regressor`` is the name under which bodies keep the regressor
-    of this set, by default its own.
+    of this set, by default its own. ``points`` gives the point of the body (see
+    :data:`openhmr.joints.POINTS`) of each joint whose name is not that point's.
     """
 
     name: str
@@ -32,6 +33,7 @@ class JointSet:
     extra_edges: Pairs = ()
     derived: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     regressor: str = ""
+    points: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         assert self.names[len(self.names) - len(self.derived) :] == tuple(self.derived)

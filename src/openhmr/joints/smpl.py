@@ -2,13 +2,15 @@
 
 from openhmr.joints.joint_set import JointSet
 
+SMPL_NAMES = (
+    "Pelvis", "L_Hip", "R_Hip", "Torso", "L_Knee", "R_Knee", "Spine", "L_Ankle", "R_Ankle", "Chest", "L_Toe",
+    "R_Toe", "Neck", "L_Thorax", "R_Thorax", "Head", "L_Shoulder", "R_Shoulder", "L_Elbow", "R_Elbow",
+    "L_Wrist", "R_Wrist", "L_Hand", "R_Hand",
+)  # fmt: skip
+
 SMPL = JointSet(
     name="smpl",
-    names=(
-        "Pelvis", "L_Hip", "R_Hip", "Torso", "L_Knee", "R_Knee", "Spine", "L_Ankle", "R_Ankle", "Chest",
-        "L_Toe", "R_Toe", "Neck", "L_Thorax", "R_Thorax", "Head", "L_Shoulder", "R_Shoulder", "L_Elbow",
-        "R_Elbow", "L_Wrist", "R_Wrist", "L_Hand", "R_Hand",
-    ),
+    names=SMPL_NAMES,
     skeleton=(
         (0, 1), (1, 4), (4, 7), (7, 10), (0, 2), (2, 5), (5, 8), (8, 11), (0, 3), (3, 6), (6, 9), (9, 14),
         (14, 17), (17, 19), (19, 21), (21, 23), (9, 13), (13, 16), (16, 18), (18, 20), (20, 22), (9, 12),
@@ -16,6 +18,7 @@ SMPL = JointSet(
     ),
     root=0,
     eval_joints=tuple(range(24)),
+    points={name: name + "_smpl" for name in SMPL_NAMES},
 )  # fmt: skip
 
 SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
@@ -28,4 +31,5 @@ SMPL29 = JointSet(
     skeleton=(*SMPL.skeleton[:-1], (12, 24), (24, 15), (24, 25), (24, 26), (25, 27), (26, 28)),
     root=0,
     eval_joints=tuple(range(29)),
+    points=SMPL.points,
 )

@@ -5,15 +5,23 @@ from types import MappingProxyType
 
 from openhmr.errors import InputError
 from openhmr.joints.coco import COCO, COCO18
+from openhmr.joints.feet import COCO_FEET, HALPE26
 from openhmr.joints.human36m import HUMAN36, HUMAN36_TOP
 from openhmr.joints.joint_set import JointSet
 from openhmr.joints.mano import MANO
-from openhmr.joints.muco import MUCO
+from openhmr.joints.mediapipe import MEDIAPIPE33
+from openhmr.joints.mpi_inf_3dhp import MPI_INF_3DHP, MPI_INF_3DHP28, MUCO
+from openhmr.joints.mpii import AIC, CROWDPOSE, MPII
+from openhmr.joints.openpose import BODY25, OPENPOSE18
+from openhmr.joints.points import POINTS
 from openhmr.joints.smpl import SMPL, SMPL29
 
-JOINT_SETS: Mapping[str, JointSet] = MappingProxyType(
-    {s.name: s for s in (COCO, COCO18, HUMAN36, HUMAN36_TOP, MANO, MUCO, SMPL, SMPL29)}
-)
+_SETS = (
+    COCO, COCO18, HUMAN36, HUMAN36_TOP, MANO, MUCO, SMPL, SMPL29, BODY25, OPENPOSE18, COCO_FEET, HALPE26,
+    MEDIAPIPE33, MPII, AIC, CROWDPOSE, MPI_INF_3DHP, MPI_INF_3DHP28, POINTS,
+)  # fmt: skip
+
+JOINT_SETS: Mapping[str, JointSet] = MappingProxyType({s.name: s for s in _SETS})
 """Every joint set of the package by its name."""
 
 
