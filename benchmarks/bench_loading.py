@@ -46,7 +46,7 @@ def pose2mesh() -> tuple[ItemSet, torch.optim.Optimizer, Step]:
     network = official_pose2mesh(COCO, person.faces, cache_dir=".cache").train()
     faces, regressor = (
         torch.tensor(person.faces).long(),
-        torch.tensor(person.joint_regressors["human36"]),
+        torch.tensor(person.joint_regressor("human36")),
     )
 
     def loss(batch: dict[str, Tensor]) -> Tensor:

@@ -158,7 +158,7 @@ class OfficialPose2Mesh:
         # The official presets posenet_ and pose2mesh_cocoJ_train_human36_coco_muco.
         self.plans = short(30, steps[0], 1e-3, (20,), "rmsprop"), short(15, steps[1], 1e-3, (12,), "rmsprop")
         self.faces = torch.as_tensor(self.body.faces.astype(np.int64))
-        self.regressor = torch.tensor(self.body.joint_regressors["human36"])
+        self.regressor = torch.tensor(self.body.joint_regressor("human36"))
 
     def draw(self, generator: torch.Generator) -> tuple[Batch, Tensor]:
         pairs = self.work.source(self.batch, generator)

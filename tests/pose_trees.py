@@ -85,7 +85,7 @@ def human36m(root: Path, body: Body, off_mm: dict[int, float] | None = None) -> 
                 * (off_mm or {}).get(frame, 0)
                 * np.array([1, 0, 0])
             )
-            joints[str(frame)] = body.joint_regressors["human36"] @ person.mesh(body) * 1000 + moved
+            joints[str(frame)] = body.joint_regressor("human36") @ person.mesh(body) * 1000 + moved
             if frame != gap:
                 fits[str(frame)] = person.record()
         at = root / "annotations"
@@ -117,7 +117,7 @@ def muco(root: Path, body: Body) -> list[Person]:
     pictures, annotations = (0, 0, 0, 1, 2), []
     for i, (person, picture) in enumerate(zip(people, pictures, strict=True)):
         mesh, joints = person.mesh(body) * 1000, np.zeros((21, 3))
-        own = body.joint_regressors["human36"] @ mesh
+        own = body.joint_regressor("human36") @ mesh
         for row, joint in enumerate(MUCO.names):
             joints[row] = own[HUMAN36.names.index(joint)] if joint in HUMAN36.names else own[8]
         annotations.append(annotation(i, picture, keypoints_cam=joints, keypoints_img=project(joints)))

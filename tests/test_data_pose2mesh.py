@@ -81,7 +81,7 @@ def test_human36m(tmp_path: Path, joint_set: JointSet) -> None:
             / 1000
             * trees.R[:, 0]
         )
-        joints = BODY.joint_regressors["human36"] @ mesh + shift
+        joints = BODY.joint_regressor("human36") @ mesh + shift
         coco = COCO.complete(BODY.joint_regressors["coco"] @ mesh)
         source = joints if joint_set == HUMAN36 else coco
         valid = (1, 1, 1) if frame != 5 else (0, 1, int(joint_set == HUMAN36))
@@ -97,7 +97,7 @@ def test_human36m_large_shape_is_forgotten(tmp_path: Path) -> None:
     trees.write(path, {"2": {"1": {"0": person.record(shape=[3.5, *person.shape[1:]])}}})
     item = get(clean(Human36MPoses(tmp_path, "train", BODY), HUMAN36), 0)
     mesh = in_camera(replace(person, shape=np.zeros(10)))
-    root = (BODY.joint_regressors["human36"] @ in_camera(person))[0]
+    root = (BODY.joint_regressor("human36") @ in_camera(person))[0]
     np.testing.assert_allclose(item["mesh"], mesh - root, atol=2e-5)
 
 
@@ -143,7 +143,7 @@ def test_muco(tmp_path: Path) -> None:
         for i, person in enumerate((people[1], people[4])):
             mesh = person.mesh(BODY)
             joints, coco = (
-                BODY.joint_regressors["human36"] @ mesh,
+                BODY.joint_regressor("human36") @ mesh,
                 COCO.complete(BODY.joint_regressors["coco"] @ mesh),
             )
             source = joints if joint_set == HUMAN36 else coco
@@ -190,7 +190,7 @@ def test_coco(tmp_path: Path, off: float) -> None:
     for joint_set in (HUMAN36, COCO):
         items = clean(samples, joint_set)
         mesh = skin(BODY, people[0].pose, people[0].shape)[0]
-        joints = BODY.joint_regressors["human36"] @ mesh
+        joints = BODY.joint_regressor("human36") @ mesh
         lift = joints if joint_set == HUMAN36 else source
         if joint_set == HUMAN36 and off:
             continue  # the frame is that of the other joints
@@ -217,7 +217,7 @@ def test_amass(tmp_path: Path) -> None:
         pelvis = BODY.J_regressor[0] @ (BODY.v_template + BODY.shapedirs @ betas)
         mesh = (mesh - pelvis) @ CAMERAS[i % 4].T + pelvis + (0, 0, 10)
         joints, coco = (
-            BODY.joint_regressors["human36"] @ mesh,
+            BODY.joint_regressor("human36") @ mesh,
             COCO.complete(BODY.joint_regressors["coco"] @ mesh),
         )
         pixels = coco[:, :2] / coco[:, 2:] * 1500 + 500
@@ -246,7 +246,7 @@ def test_pw3d(tmp_path: Path) -> None:
     for at, gender in ((0, "neutral"), (1, "female"), (2, "male")):
         mesh = people[2 - at].mesh(gendered[gender])
         joints, coco = (
-            BODY.joint_regressors["human36"] @ mesh,
+            BODY.joint_regressor("human36") @ mesh,
             COCO.complete(BODY.joint_regressors["coco"] @ mesh),
         )
         found = COCO.complete(np.random.default_rng(2 - at).uniform(100, 400, (17, 3))[:, :2])

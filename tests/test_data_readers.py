@@ -55,7 +55,7 @@ def fitted(body: Body, joint_set=HUMAN36_TOP, seed: int = 0) -> Sample:
     pose, betas = (rng.normal(size=(24, 3)) * 0.3).astype(np.float32), rng.normal(size=10).astype(np.float32)
     trans, focal, principal = np.float32([0.3, -0.1, 4]), np.array([300.0, 310]), np.array([148.0, 121])
     mesh, _ = skin(body, pose, betas, trans)
-    own = body.joint_regressors["human36"] @ mesh
+    own = body.joint_regressor("human36") @ mesh
     has_3d, size = joint_set != COCO18, joint_set.size
     if has_3d:
         joints = rng.normal(size=(size, 3)) * 0.1 + (0, 0, 4)
@@ -157,7 +157,7 @@ def symmetric_body() -> Body:
         for i, n in enumerate(COCO17)
     ]
     regressors = {
-        "human36": both(body.joint_regressors["human36"], HUMAN36.flip_permutation),
+        "human36": both(body.joint_regressor("human36"), HUMAN36.flip_permutation),
         "coco": both(body.joint_regressors["coco"], np.array(sides)),
     }
     swap = SMPL.flip_permutation
@@ -272,7 +272,7 @@ def test_annotated_boxes_and_depths_instead_of_rootnets(tree: Path, smpl: Body) 
         )
     (sample, *_) = PW3D(tree / "PW3D", dict.fromkeys(("neutral", "male", "female"), smpl), use_gt_info=True)
     mesh, _ = skin(smpl, sample.pose, sample.betas, sample.trans_m)
-    assert sample.root_depth_m == pytest.approx(float((smpl.joint_regressors["human36"][0] @ mesh)[2]))
+    assert sample.root_depth_m == pytest.approx(float((smpl.joint_regressor("human36")[0] @ mesh)[2]))
 
 
 def test_nearest_person(tree: Path) -> None:
@@ -369,7 +369,7 @@ def test_regressors(tmp_path: Path, smpl: Body) -> None:
     matrix = stand_in_regressor(401).astype(np.float64)
     np.save(tmp_path / "good.npy", matrix)
     assert np.array_equal(
-        add(body, human36=tmp_path / "good.npy").joint_regressors["human36"], smpl.joint_regressors["human36"]
+        add(body, human36=tmp_path / "good.npy").joint_regressor("human36"), smpl.joint_regressor("human36")
     )
     for message, wrong in (
         ("belongs", matrix[:, :100]),

@@ -181,7 +181,7 @@ def test_average_weighs_by_variance(recoverer: Recoverer, lifter: Lifter, tiny_b
     lifted = lifter(recovered.keypoints, recovered.camera)
     both = average(recovered, lifted)
     assert recovered.sigma is not None and both.sigma is not None
-    pelvis = tiny_body.joint_regressors["human36"][0].astype(float)
+    pelvis = tiny_body.joint_regressor("human36")[0].astype(float)
     for i, turn in enumerate(virtual_cameras(squares(BOXES), recovered.camera)[0]):
         meshes = recovered.vertices[i].astype(float), lifted.vertices[i].astype(float)
         a, b = ((v - pelvis @ v) @ turn.T for v in meshes)

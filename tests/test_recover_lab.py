@@ -79,7 +79,7 @@ def knowing(
     x, y, side = squares(item.box[None])[0]
     ray = np.array([(x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1]])
     turn = gaze_rotation(ray[:1], ray[1:])[0]
-    root = (turn @ (body.joint_regressors["human36"][0] @ item.vertices))[2]
+    root = (turn @ (body.joint_regressor("human36")[0] @ item.vertices))[2]
 
     def lixels(points: np.ndarray) -> np.ndarray:
         px = points @ K.T

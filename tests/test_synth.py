@@ -126,9 +126,7 @@ def test_skeleton_equals_numpy_skinning(body, skeleton) -> None:
     # The root joint of `skin` stays where the shape puts it, as here.
     assert np.abs(coarse - vertices[:, body.level("coarse").vertex_ids]).max() < 1e-5
     assert (
-        np.abs(
-            skeleton.joints("human36", r, t, b).numpy() - body.joint_regressors["human36"] @ vertices
-        ).max()
+        np.abs(skeleton.joints("human36", r, t, b).numpy() - body.joint_regressor("human36") @ vertices).max()
         < 1e-5
     )
     coco = skeleton.joints("coco", r, t, b).numpy()

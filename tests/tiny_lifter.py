@@ -10,7 +10,7 @@ from openhmr.bodies.body import Body
 
 def base_vertices(body: Body) -> np.ndarray:
     """The coarse template ``(Vc,3)`` in camera axes, facing the camera, human36 pelvis at the origin."""
-    pelvis = body.joint_regressors["human36"][0] @ body.v_template
+    pelvis = body.joint_regressor("human36")[0] @ body.v_template
     return ((body.v_template[body.level("coarse").vertex_ids] - pelvis) * (1, -1, -1)).astype(np.float32)
 
 

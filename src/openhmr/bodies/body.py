@@ -14,7 +14,7 @@ from openhmr.bodies.mano import is_mano, mano_joint_regressor
 from openhmr.bodies.storage import PLAIN, read_parts, to_arrays
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
-from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
+from openhmr.joints import HUMAN36, JOINT_SETS, POINTS, JointSet, get_joint_set, has_points, point_indices
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,17 +131,28 @@ class Body:
         return joint_set.complete(regressor)
 
     def _base_regressor(self, joint_set: JointSet) -> NDArray[np.float32] | None:
+        own = self.joint_regressors.get(joint_set.regressor or joint_set.name)
+        if own is not None:
+            return own
+        if "points" in self.joint_regressors and has_points(joint_set):
+            return self._points_regressor[point_indices(joint_set)]
         if joint_set.name == "smpl" and len(self.J_regressor) == joint_set.size:
             return self.J_regressor
         if joint_set.name == "mano" and is_mano(self):
             return mano_joint_regressor(self)
-        return self.joint_regressors.get(joint_set.regressor or joint_set.name)
+        return None
+
+    @cached_property
+    def _points_regressor(self) -> NDArray[np.float32]:
+        return POINTS.complete(self.joint_regressors["points"])
 
     @property
     def root_regressor(self) -> NDArray[np.float32]:
-        """Weights ``(V,)`` of the joint that networks predict relative to: Human3.6M's pelvis where the body
-        has it, else the root of its own tree."""
-        human36 = self.joint_regressors.get("human36")
+        """Weights ``(V,)`` of the joint that networks predict relative to: the body's own ``root`` regressor,
+        or Human3.6M's pelvis where it has that, else the root of its tree."""
+        if "root" in self.joint_regressors:
+            return self.joint_regressors["root"][0]
+        human36 = self._base_regressor(HUMAN36)
         return self.J_regressor[0] if human36 is None else human36[0]
 
     def content_hash(self) -> str:

@@ -38,12 +38,12 @@ def face_regressor(body: Body) -> NDArray[np.float32]:
         rows = np.zeros((len(FACE_VERTICES), _VERTICES), np.float32)
         rows[np.arange(len(FACE_VERTICES)), FACE_VERTICES] = 1
         return rows
-    if "coco" not in body.joint_regressors:
+    if not body.has_joint_regressor("coco"):
         raise InputError(
             f"body has {body.num_vertices} vertices and no joint regressor 'coco' to find its face with; "
             f"use a body with SMPL's {_VERTICES} vertices or add that regressor"
         )
-    return body.joint_regressors["coco"][: len(FACE_VERTICES)]
+    return body.joint_regressor("coco")[: len(FACE_VERTICES)]
 
 
 def smpl_face_regressor(body: Body) -> NDArray[np.float32]:

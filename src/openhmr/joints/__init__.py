@@ -9,7 +9,7 @@ from openhmr.joints.mediapipe import MEDIAPIPE33
 from openhmr.joints.mpi_inf_3dhp import MPI_INF_3DHP, MPI_INF_3DHP28, MUCO
 from openhmr.joints.mpii import AIC, CROWDPOSE, MPII
 from openhmr.joints.openpose import BODY25, OPENPOSE18
-from openhmr.joints.points import POINTS, point_indices
+from openhmr.joints.points import POINTS, has_points, point_indices
 from openhmr.joints.smpl import SMPL, SMPL29
 from openhmr.joints.table import JOINT_SETS, get_joint_set
 
@@ -36,5 +36,6 @@ __all__ = [
     "SMPL29",
     "JointSet",
     "get_joint_set",
+    "has_points",
     "point_indices",
 ]

@@ -114,6 +114,11 @@ POINT_DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
 """Where each point lies."""
 
 
+def has_points(joint_set: JointSet) -> bool:
+    """Whether every joint of a set is a point of the body."""
+    return all(joint_set.points.get(name, name) in _INDEX for name in joint_set.names)
+
+
 def point_indices(joint_set: JointSet) -> NDArray[np.int64]:
     """The point of each joint of a set, as its index ``(J,)`` in :data:`POINTS`.
 

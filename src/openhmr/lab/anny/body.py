@@ -5,7 +5,6 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import nnls
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -16,6 +15,7 @@ from openhmr.joints import SMPL
 from openhmr.lab.anny import source as anny_source
 from openhmr.lab.anny import tpose
 from openhmr.lab.anny.decimate import decimate
+from openhmr.lab.anny.landmarks import Posed, point_regressors, root_regressor
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ POPULATIONS = {"adults": (18.0, 90.0), "children": (2.0, 18.0), "all": (2.0, 90.
 """Ages (years) of the people whose shapes the betas span."""
 PCA_SAMPLES, FIT_SAMPLES, BUST_SAMPLES = 1500, 120, 100
 SEED = 20201
-NECK_BASE, SPINE_MIDDLE = 12, 6
 
 
 def mirror_map(vertices: np.ndarray) -> np.ndarray:
@@ -53,22 +52,6 @@ def fold_weights(weights: np.ndarray, bone_joint: np.ndarray) -> np.ndarray:
     np.add.at(folded.T, bone_joint, weights.T)
     np.put_along_axis(folded, np.argsort(-folded, axis=1, kind="stable")[:, MAX_INFLUENCES:], 0, axis=1)
     return folded / folded.sum(1, keepdims=True)
-
-
-def sparse_regressor(
-    targets: np.ndarray, meshes: np.ndarray, near: np.ndarray, candidates: int = 300
-) -> np.ndarray:
-    """Non-negative weights ``(V,)``, summing to one, over the vertices nearest to ``near (3,)`` (first mesh)
-    that best give ``targets (N,3)`` from ``meshes (N,V,3)`` (Lawson & Hanson 1974)."""
-    ids = np.argsort(np.linalg.norm(meshes[0] - near, axis=1))[:candidates]
-    rows = np.swapaxes(meshes[:, ids], 1, 2).reshape(-1, candidates)
-    heavy = 100.0
-    solution, _ = nnls(
-        np.vstack([rows, np.full((1, candidates), heavy)]), np.append(targets.reshape(-1), heavy)
-    )
-    out = np.zeros(meshes.shape[1])
-    out[ids] = solution / solution.sum()
-    return out
 
 
 def joint_regressor(
@@ -233,7 +216,9 @@ def bake(out: Path, population: str = "adults") -> Body:
     template, directions = shape_space(flat, mirror)
     shapedirs = np.concatenate([directions, breasts[..., None]], -1)
     fit = np.random.default_rng(SEED).choice(PCA_SAMPLES, FIT_SAMPLES, replace=False)
-    named = regressors(source.keypoints[:, ids], skins[fit], joints[fit], weights, mirror, levels["full"])
+    rng = np.random.default_rng(SEED + 1)
+    posed = Posed(skins[fit], joints[fit], weights, mirror, levels["full"], random_poses(FIT_SAMPLES, rng))
+    points = point_regressors(posed, source, ids, template)
     symmetric = SMPL.flip_permutation
     regressor = joint_regressor(template, shapedirs, skins[fit], joints[fit], levels["full"].vertex_ids)
     regressor = (regressor + regressor[symmetric][:, mirror]) / 2
@@ -247,7 +232,7 @@ def bake(out: Path, population: str = "adults") -> Body:
         faces,
         uv=source.uv,
         face_uv=source.face_uv[visible],
-        joint_regressors=named,
+        joint_regressors={"points": points, "root": root_regressor(posed)},
         levels=levels,
     )
     body.save(out)
@@ -309,65 +294,3 @@ def build_levels(
         )
         for name, (ids, level_faces) in zip(names, kept, strict=True)
     }
-
-
-def regressors(
-    keypoints: np.ndarray,
-    skins: np.ndarray,
-    joints: np.ndarray,
-    weights: np.ndarray,
-    mirror: np.ndarray,
-    full: Level,
-) -> dict[str, np.ndarray]:
-    """The regressors ``human36`` (17,V) and ``coco`` (17,V) of posed skins.
-
-    All use vertices of the *full* level only. COCO's are anny's own keypoints, carried over by the upsampling
-    of that level; the human36 joints are the same joint centres, with mid-hip as pelvis, nose of COCO and the
-    crown of the head.
-    """
-    ids = full.vertex_ids
-    assert full.upsample is not None
-    rows, cols, values = full.upsample
-    to_full = coo_matrix((values, (rows, cols)), (len(weights), len(ids))).tocsr()
-    rng = np.random.default_rng(SEED + 1)
-    turns = random_poses(len(skins), rng)
-    posed = np.stack(
-        [
-            tpose.pose_vertices(v[ids], weights[ids], j, r)
-            for v, j, r in zip(skins, joints, turns, strict=True)
-        ]
-    )
-    posed_joints = tpose.pose_joints(joints, turns)
-    twin = np.searchsorted(ids, mirror[ids])
-
-    def fit(j: int, meshes: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """One joint, or the left one of a pair; a midline joint is made symmetric."""
-        row = sparse_regressor(targets[:, j], meshes, targets[0, j])
-        return row if j in anny_source.PAIRED else (row + row[twin]) / 2
-
-    def both(meshes: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        out = np.zeros((24, len(ids)))
-        for j in anny_source.HEADS:
-            out[j] = fit(j, meshes, targets)
-            if j in anny_source.PAIRED:
-                out[j + 1] = out[j][twin]
-        return out
-
-    centres = both(posed, posed_joints)
-    coco = keypoints @ to_full.toarray()
-    template = skins[:, ids].mean(0)
-    crown = np.zeros(len(ids))
-    crown[np.argsort(template[:, 1])[-24:]] = 1
-    crown = (crown + crown[twin]) / (crown + crown[twin]).sum()
-    hips = (centres[1] + centres[2]) / 2
-    order = [2, 5, 8, 1, 4, 7, SPINE_MIDDLE, NECK_BASE]
-    human36 = np.stack([hips, *centres[order], coco[0], crown, *centres[[16, 18, 20, 17, 19, 21]]])
-
-    def widen(small: np.ndarray) -> np.ndarray:
-        wide = np.zeros((len(small), len(weights)), np.float32)
-        # Tiny weights cost loading time and say nothing: below 1e-4 of a joint's mass.
-        kept = np.where(np.abs(small) > 1e-4, small, 0)
-        wide[:, ids] = kept / kept.sum(1, keepdims=True)
-        return wide
-
-    return {"human36": widen(human36), "coco": widen(coco)}

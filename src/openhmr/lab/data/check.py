@@ -302,8 +302,8 @@ def _regressed(body: Body, mesh: NDArray, joint_set: JointSet) -> tuple[NDArray,
     """The joints of ``joint_set`` that the body's regressors know by name, and which those are."""
     joints, named = np.ones((joint_set.size, 3)), np.zeros(joint_set.size, bool)
     source, key = (COCO.names[:17], "coco") if joint_set == COCO18 else (HUMAN36.names, "human36")
-    if key in body.joint_regressors:
-        own = body.joint_regressors[key] @ mesh
+    if body.has_joint_regressor(key):
+        own = body.joint_regressor(key) @ mesh
         for row, name in enumerate(joint_set.names):
             if name in source:
                 joints[row], named[row] = own[source.index(name)], True

@@ -66,7 +66,7 @@ class PW3D(IndexedDataset):
             square, depth = self.rootnet.find(annotation["id"], 1)
         else:
             body = self.gendered[gender]
-            pelvis = body.joint_regressors["human36"][HUMAN36_TOP.root] @ skin(body, pose, betas, trans)[0]
+            pelvis = body.joint_regressor("human36")[HUMAN36_TOP.root] @ skin(body, pose, betas, trans)[0]
             depth = float(pelvis[2])
         assert square is not None
         path = (

@@ -84,7 +84,7 @@ def errors(people: People, item: Item, body: Body) -> tuple[float, ...]:
     per cent of the true one; the median distance between 2D joints and projected joints in per cent of the
     box height; and the root mean square of vertex errors over their own standard deviations (1 if calibrated;
     nan where a method tells none)."""
-    regressor = body.joint_regressors["human36"]
+    regressor = body.joint_regressor("human36")
     mesh, truth = 1000 * people.vertices[0].astype(np.float64), 1000 * item.vertices.astype(np.float64)
     guess, joints = regressor @ mesh, regressor @ truth
     distance = abs(np.linalg.norm(guess[0]) / np.linalg.norm(joints[0]) - 1) * 100

@@ -34,7 +34,7 @@ from openhmr.predict.person_crop import LIXELS
 def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 500) -> None:
     """Fit ``sigma^2 = a spread^2 + b`` per axis to the squared errors on ``count`` plain crops, for joints
     and for vertices, and shrink the betas (:func:`shrink_betas`)."""
-    human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressors["human36"]))
+    human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressor("human36")))
     source = CropSource(pictures, Skeleton(body), human36, SMPL.flip_permutation, NONE)
     ids, rng = pictures.usable[:count], np.random.default_rng(0)
     network.eval()

@@ -17,6 +17,7 @@ from openhmr.bodies.smpl import face_regressor
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import cam2pixel, pixel2cam
 from openhmr.joints import HUMAN36_TOP, SMPL
+from openhmr.joints.coco import COCO17
 from openhmr.lab.crops.i2l_meshnet import apply_affine, patch_affines
 from openhmr.lab.data.types import Sample
 from openhmr.predict.person_crop import LIXELS, PATCH
@@ -139,7 +140,7 @@ def fit_agrees(
         fitted, truth = regressor(body, "human36")[fitted_rows] @ fit.mesh_cam_m, given.relative_m[given_rows]
         difference = (fitted - fitted.mean(0)) - (truth - truth.mean(0))
         return bool(np.linalg.norm(difference, axis=1).mean() * 1000 <= FIT_LIMIT_MM)
-    joints = regressor(body, "coco") @ fit.mesh_cam_m
+    joints = regressor(body, "coco")[: len(COCO17)] @ fit.mesh_cam_m
     hips = joints[[sample.joint_set.names.index(n) for n in ("L_Hip", "R_Hip")]]
     pelvis = hips.mean(0, keepdims=True)
     if pelvis_product:
@@ -152,9 +153,9 @@ def fit_agrees(
 
 def regressor(body: Body, name: str) -> NDArray[np.float32]:
     """The body's joint regressor ``name``; raises :class:`InputError` if it has none."""
-    if name not in body.joint_regressors:
+    if not body.has_joint_regressor(name):
         raise InputError(
             f"body has no joint regressor {name!r} to check fits with; add it with "
             f"openhmr.lab.data.regressors.add"
         )
-    return body.joint_regressors[name]
+    return body.joint_regressor(name)

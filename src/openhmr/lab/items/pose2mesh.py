@@ -186,7 +186,7 @@ class PoseItems:
             if muco_error(human36, other) * 1000 > limit:
                 return 0, 0, 0
         if sample.dataset == "COCO":
-            fitted = _project(sample, self._regressor("coco") @ mesh)
+            fitted = _project(sample, self._regressor("coco")[: len(COCO17)] @ mesh)
             keypoints, visible = sample.joints_px[: len(COCO17)], sample.joints_valid[: len(COCO17)]
             if pixel_error(tight_box(pixels), keypoints, fitted, visible) > limit:
                 return 0, 0, 0
@@ -258,12 +258,12 @@ class PoseItems:
         return self.gendered[sample.gender]
 
     def _regressor(self, name: str) -> NDArray[np.float32]:
-        if name not in self.body.joint_regressors:
+        if not self.body.has_joint_regressor(name):
             raise InputError(
                 f"body has no joint regressor {name!r}; put the original's file into the data folder or "
                 f"pass --regressor"
             )
-        return self.body.joint_regressors[name]
+        return self.body.joint_regressor(name)
 
 
 def draw_flip_and_turn(

@@ -24,7 +24,7 @@ class Figure:
         self.body = body
         self.shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2).astype(np.float32)
         self.rest_table = np.einsum("jv,vcs->jcs", body.J_regressor, self.shape).astype(np.float32)
-        self.coco = body.joint_regressors["coco"]
+        self.coco = body.joint_regressor(COCO)
         self.coarse = body.level("coarse")
 
     def rest_joints(self, betas: np.ndarray) -> np.ndarray:
@@ -47,7 +47,7 @@ class Figure:
 
     def coco_joints(self, vertices: np.ndarray) -> np.ndarray:
         """COCO's 17 joints, Pelvis and Neck ``(19,3)`` of ``vertices (V,3)``."""
-        return COCO.complete(self.coco @ vertices)
+        return self.coco @ vertices
 
 
 def plausible(joints: np.ndarray) -> bool:

@@ -92,7 +92,7 @@ class CompactI2LRecipe(Recipe):
         body = open_body()
         self.losses = CompactI2LLosses(body, config.loss).to(device)
         # Targets are made on the CPU, while the device trains.
-        human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressors["human36"]))
+        human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressor("human36")))
         common = Skeleton(body), human36, SMPL.flip_permutation
         self.source = CropSource(Pictures(config.pictures), *common, config.augmentation)
         held = CropSource(Pictures(config.validation), *common, NONE)

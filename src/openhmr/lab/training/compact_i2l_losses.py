@@ -65,7 +65,7 @@ class CompactI2LLosses(nn.Module):
     def __init__(self, body: Body, weights: LossWeights) -> None:
         super().__init__()
         self.weights, self.skeleton = weights, Skeleton(body)
-        human36 = coarse_regressor(body, body.joint_regressors["human36"])
+        human36 = coarse_regressor(body, body.joint_regressor("human36"))
         coco = coarse_regressor(body, body.joint_regressor(COCO))
         self.register_buffer("human36", torch.tensor(human36, dtype=torch.float32))
         both = np.concatenate([human36, coco])

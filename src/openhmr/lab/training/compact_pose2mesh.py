@@ -100,7 +100,7 @@ class CompactPose2MeshTraining:
             self.network = CompactPose2Mesh(
                 self.joint_set.flip_permutation, self.body, SMPL.flip_permutation, config.model
             ).to(device)
-        regressor = coarse_regressor(self.body, self.body.joint_regressors["human36"])
+        regressor = coarse_regressor(self.body, self.body.joint_regressor("human36"))
         self.regressor = torch.as_tensor(regressor, device=device)
         self.faces = torch.as_tensor(self.body.level("coarse").faces.astype(np.int64), device=device)
         self.evaluators = {}
