@@ -12,6 +12,7 @@ from torch import Tensor
 
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import gaze_rotation
+from openhmr.joints import COCO
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.synth.poses import exp_map
 from openhmr.lab.synth.shards import ARRAYS, pictures, read_shards
@@ -144,7 +145,7 @@ def degrade(patch: np.ndarray, a: Augmentation, rng: np.random.Generator) -> np.
 class CropBatch:
     """``image (B,3,256,256)`` in [0,1] and targets: ``joints (B,19,3)`` and ``vertices (B,Vc,3)`` lixels,
     ``scale_m (B,)``, ``rotations (B,24,3,3)`` local with the root in the rolled virtual camera, ``betas
-    (B,S)``, ``points_m (B,Vc,3)`` and ``human36_m (B,17,3)`` there, relative to the pelvis; ``virtual
+    (B,S)``, ``points_m (B,Vc,3)`` there, relative to the body's root joint, ``human36_m (B,17,3)`` to their pelvis; ``virtual
     (B,3,3)``, ``K`` and ``affine`` lead back to the picture."""
 
     image: Tensor
@@ -197,7 +198,7 @@ class CropSource:
         local, betas = exp_map(pose), tensor(p.betas[ids])
         r, t = self.skeleton.transforms(local, betas)
         t = t + place[:, None]
-        vertices, joints = self.skeleton.vertices(r, t, betas), self.skeleton.joints("coco", r, t, betas)
+        vertices, joints = self.skeleton.vertices(r, t, betas), self.skeleton.joints(COCO, r, t, betas)
         K, affine = tensor([c.K for c in crops]), tensor([c.affine for c in crops])
         side = PATCH / affine[:, :, :2].det().sqrt()
         # The middle of the crop, and the virtual camera that looks there, rolled as the crop is.
@@ -208,8 +209,7 @@ class CropSource:
         roll[:, :2, :2] = affine[:, :, :2] * (side / PATCH)[:, None, None]
         turn = roll @ turn
         seen = vertices @ turn.mT
-        human36 = self.human36 @ seen
-        root = human36[:, :1]
+        human36, root = self.human36 @ seen, self.skeleton.roots(r, t, betas) @ turn.mT
         focal = K[:, 0, 0] * (1 + tensor(ray).square().sum(1)).sqrt()
 
         def lixel(points: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ class CropSource:
             rotations,
             betas,
             seen - root,
-            human36 - root,
+            human36 - human36[:, :1],
             turn,
             K,
             affine,

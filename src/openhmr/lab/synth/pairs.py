@@ -6,6 +6,7 @@ linearly skinned mesh is ``sum_k R_k P_k(betas) + m_k t_k`` with tables ``P``, `
 skinning weights (exact; a few hundred numbers a joint set), so that data costs little beside a training step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,9 @@ import torch
 from torch import Tensor
 
 from openhmr.bodies.body import Body
-from openhmr.errors import InputError
-from openhmr.joints import COCO, HUMAN36, JointSet
+from openhmr.joints import HUMAN36, POINTS, JointSet, get_joint_set, point_indices
 from openhmr.lab.skinning import forward_kinematics
-from openhmr.lab.synth.noise2d import NoiseLevel, add_noise, drop_joints
+from openhmr.lab.synth.noise2d import Detection, NoiseLevel
 from openhmr.lab.synth.poses import PoseSampler, exp_map
 
 CAMERA_FROM_BODY = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
@@ -69,7 +69,7 @@ def regressor_tables(regressor: np.ndarray, body: Body) -> tuple[np.ndarray, np.
 
 
 class Skeleton(torch.nn.Module):
-    """Forward kinematics and joints of every named set, in torch; also the vertices of the coarse level."""
+    """Forward kinematics, points and the vertices of the coarse level, in torch."""
 
     def __init__(self, body: Body) -> None:
         super().__init__()
@@ -80,13 +80,20 @@ class Skeleton(torch.nn.Module):
         self.parents = [int(p) for p in body.parents]
         shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2)
         self.register_buffer("rest_joints", tensor(np.einsum("jv,vcs->jcs", body.J_regressor, shape)))
-        for name, regressor in (
-            ("coco", body.joint_regressor(COCO)),
-            ("human36", body.joint_regressor(HUMAN36)),
-        ):
-            table, mass = regressor_tables(regressor, body)
-            self.register_buffer(f"{name}_table", tensor(table))
-            self.register_buffer(f"{name}_mass", tensor(mass))
+        points = body.joint_regressor(POINTS)[: len(POINTS.base)]
+        table, mass = regressor_tables(np.concatenate([points, body.root_regressor[None]]), body)
+        # Few parts carry a point: only those pairs are computed.
+        of, by = np.nonzero(np.abs(table).max((2, 3)) > 1e-7)
+        self.register_buffer("pair_table", tensor(table[of, by].reshape(-1, table.shape[3]).T))
+        self.register_buffer("pair_mass", tensor(mass[of, by]))
+        self.register_buffer("pair_point", torch.as_tensor(of))
+        self.register_buffer("pair_part", torch.as_tensor(by))
+        self.register_buffer("carrier", torch.as_tensor(mass[:-1].argmax(1)))
+        self.pair_table: Tensor
+        self.pair_mass: Tensor
+        self.pair_point: Tensor
+        self.pair_part: Tensor
+        self.carrier: Tensor
         self.rest_joints: Tensor
         self.vertex_shape: Tensor
         self.vertex_weights: Tensor
@@ -100,14 +107,24 @@ class Skeleton(torch.nn.Module):
         ones = torch.cat([torch.ones_like(betas[:, :1]), betas], 1)
         rest = torch.einsum("jcs,bs->bjc", self.rest_joints, ones)
         r, posed = forward_kinematics(local, rest, self.parents)
-        return r, posed - (r @ rest[..., None])[..., 0]
+        return r, posed - (r * rest[..., None, :]).sum(-1)
 
-    def joints(self, name: str, r: Tensor, t: Tensor, betas: Tensor) -> Tensor:
-        """Joints ``(B,K,3)`` of set ``name`` (coco with Pelvis and Neck, human36) of the posed mesh."""
+    def points(self, r: Tensor, t: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+        """All points of the body ``(B,P,3)`` of the posed mesh but the derived ones, and the joint
+        ``(B,1,3)`` that networks predict relative to."""
         ones = torch.cat([torch.ones_like(betas[:, :1]), betas], 1)
-        table, mass = getattr(self, f"{name}_table"), getattr(self, f"{name}_mass")
-        local = torch.einsum("kjcs,bs->bkjc", table, ones)
-        return torch.einsum("bjdc,bkjc->bkd", r, local) + torch.einsum("kj,bjd->bkd", mass, t)
+        local = (ones @ self.pair_table).unflatten(1, (-1, 1, 3))
+        moved = (r[:, self.pair_part] * local).sum(-1) + self.pair_mass[:, None] * t[:, self.pair_part]
+        out = moved.new_zeros(len(r), len(self.carrier) + 1, 3).index_add_(1, self.pair_point, moved)
+        return out[:, :-1], out[:, -1:]
+
+    def joints(self, joint_set: JointSet, r: Tensor, t: Tensor, betas: Tensor) -> Tensor:
+        """Joints ``(B,J,3)`` of a set of the posed mesh."""
+        return complete(self.points(r, t, betas)[0])[:, point_indices(joint_set)]
+
+    def roots(self, r: Tensor, t: Tensor, betas: Tensor) -> Tensor:
+        """The joint ``(B,1,3)`` that networks predict relative to."""
+        return self.points(r, t, betas)[1]
 
     def vertices(self, r: Tensor, t: Tensor, betas: Tensor, ids: slice | Tensor = slice(None)) -> Tensor:
         """Vertices ``(B,n,3)`` of the coarse level (those of ``ids``)."""
@@ -115,13 +132,13 @@ class Skeleton(torch.nn.Module):
         rest = torch.einsum("vcs,bs->bvc", self.vertex_shape[ids], ones)
         matrix = torch.cat([r, t[..., None]], -1).flatten(2)
         blended = torch.einsum("vj,bjm->bvm", self.vertex_weights[ids], matrix).unflatten(2, (3, 4))
-        return (blended[..., :3] @ rest[..., None])[..., 0] + blended[..., 3]
+        return (blended[..., :3] * rest[..., None, :]).sum(-1) + blended[..., 3]
 
 
 @dataclass(frozen=True)
 class Batch:
     """``pose2d (B,J,3)`` network input; targets in the axes of the virtual camera (:func:`gaze`), metres,
-    relative to the human36 pelvis: ``pose3d (B,J,3)``, ``human36 (B,17,3)``, skinning ``rotations
+    relative to the body's root joint: ``pose3d (B,J,3)``, ``human36 (B,17,3)``, skinning ``rotations
     (B,24,3,3)`` and ``translations (B,24,3)``, ``betas (B,S)``. ``clean_px (B,J,2)`` holds the noise-free
     projection with focal length 1."""
 
@@ -168,70 +185,132 @@ def standardise(pose2d: Tensor) -> Tensor:
     return torch.cat([centred / scale, pose2d[..., 2:]], -1)
 
 
-def pelvis_and_neck(pose2d: Tensor) -> Tensor:
-    """Recompute the derived joints of coco poses ``(B,19,3)`` from hips and shoulders; absent unless both of
-    a pair are present."""
+def complete(points: Tensor) -> Tensor:
+    """Points ``(B,P,C)`` of the body with the derived ones appended, as means of their sources."""
+    means = [
+        points[:, [POINTS.names.index(n) for n in s]].mean(1, keepdim=True) for s in POINTS.derived.values()
+    ]
+    return torch.cat([points, *means], 1)
+
+
+def derive(pose2d: Tensor) -> Tensor:
+    """Recompute the derived points of poses ``(B,P,3)`` from their sources; absent unless all of those are
+    present."""
     out = pose2d.clone()
-    for name, sources in COCO.derived.items():
-        row, both = COCO.names.index(name), pose2d[:, [COCO.names.index(n) for n in sources]]
-        present = (both[..., 2:] > 0).all(1)
-        out[:, row] = torch.where(present, both.mean(1), torch.zeros_like(both[:, 0]))
+    for name, sources in POINTS.derived.items():
+        rows = pose2d[:, [POINTS.names.index(n) for n in sources]]
+        present = (rows[..., 2:] > 0).all(1)
+        out[:, POINTS.names.index(name)] = torch.where(present, rows.mean(1), torch.zeros_like(rows[:, 0]))
     return out
 
 
+def camera_turn(turn: Tensor, rotations: Tensor) -> Tensor:
+    """``turn (B,3,3)`` after each of the ``rotations (B,J,3,3)``."""
+    side_by_side = rotations.transpose(1, 2).flatten(2)
+    return (turn @ side_by_side).unflatten(2, (-1, 3)).transpose(1, 2)
+
+
+def random_betas(n: int, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    """Shapes ``(n,count)`` of random people: normal, but for the last, which gives half of them breasts."""
+    betas = torch.randn(n, count, generator=generator, device=device).clamp(-3, 3)
+    woman = torch.rand(n, generator=generator, device=device) < 0.5
+    betas[:, -1] = torch.where(woman, (1 + 0.4 * betas[:, -1]).clamp(min=0), torch.zeros_like(betas[:, -1]))
+    return betas
+
+
+def random_definition(skeleton: Skeleton, r: Tensor, sigma_m: float, generator: torch.Generator) -> Tensor:
+    """Offsets ``(B,P,3)`` of points that somebody defines a little otherwise: normal, fixed in the part of the
+    body that carries the point, mirror images on left and right (ours, because the definitions of real data
+    sets and detectors differ by as much)."""
+    n, points = len(r), len(skeleton.carrier)
+    offset = torch.randn(n, points, 3, generator=generator, device=r.device) * sigma_m
+    flip = torch.as_tensor(POINTS.flip_permutation[:points], device=r.device)
+    mirror = offset[:, flip] * torch.tensor([-1.0, 1, 1], device=r.device)
+    index = torch.arange(points, device=r.device)
+    # A pair takes the left one's, a point in the middle stays there.
+    offset = torch.where((index < flip)[:, None], offset, mirror)
+    offset = torch.where((index == flip)[:, None], (offset + mirror) / 2, offset)
+    return (r[:, skeleton.carrier] * offset[..., None, :]).sum(-1)
+
+
+class Observed:
+    """Which points of the body a pose has: those of one of the ``skeletons``, or of two of them in a share
+    ``mixed`` of the poses."""
+
+    def __init__(self, skeletons: Sequence[str], mixed: float, device: torch.device) -> None:
+        masks = np.zeros((len(skeletons), POINTS.size), bool)
+        for row, name in zip(masks, skeletons, strict=True):
+            row[point_indices(get_joint_set(name))] = True
+        self.masks = torch.as_tensor(masks, device=device)
+        self.mixed = mixed
+
+    def __call__(self, n: int, generator: torch.Generator) -> Tensor:
+        """``(n,P)`` bool."""
+        if len(self.masks) == 1:
+            return self.masks.expand(n, -1)
+        first, second = (
+            self.masks[torch.randint(len(self.masks), (n,), generator=generator, device=self.masks.device)]
+            for _ in range(2)
+        )
+        mixes = torch.rand(n, 1, generator=generator, device=self.masks.device) < self.mixed
+        return first | (second & mixes)
+
+
 class PairSource:
-    """Draws :class:`Batch` es for one joint set; the same seed gives the same batches."""
+    """Draws :class:`Batch` es for a network of joint set ``layout``, whose poses show the ``skeletons`` (by
+    default just that one); the same seed gives the same batches."""
 
     def __init__(
-        self, skeleton: Skeleton, poses: PoseSampler, joint_set: JointSet, noise: NoiseLevel, cameras: Cameras
+        self,
+        skeleton: Skeleton,
+        poses: PoseSampler,
+        layout: JointSet,
+        noise: NoiseLevel,
+        cameras: Cameras,
+        *,
+        skeletons: Sequence[str] = (),
+        mixed: float = 0.0,
+        definition_m: float = 0.0,
     ) -> None:
-        if joint_set.name not in (COCO.name, HUMAN36.name):
-            raise InputError(
-                f"pairs are made for coco and human36, not for {joint_set.name}; choose one of those"
-            )
-        self.skeleton, self.poses, self.joint_set, self.noise, self.cameras = (
-            skeleton,
-            poses,
-            joint_set,
-            noise,
-            cameras,
-        )
+        self.skeleton, self.poses, self.noise, self.cameras = skeleton, poses, noise, cameras
+        self.layout, self.definition_m = point_indices(layout), definition_m
+        skeletons = list(skeletons) or [layout.name]
+        self.observed = Observed(skeletons, mixed, poses.device)
+        self.detection, self.human36 = Detection(poses.device), point_indices(HUMAN36)
+        self.like_human36 = skeletons == [HUMAN36.name]
 
-    def __call__(self, n: int, generator: torch.Generator, beta_scale: float = 1.0) -> Batch:
-        device, name = self.poses.device, self.joint_set.name
+    def __call__(self, n: int, generator: torch.Generator) -> Batch:
+        device = self.poses.device
         local = self.poses(n, generator)
-        betas = (
-            torch.randn(n, self.skeleton.rest_joints.shape[2] - 1, generator=generator, device=device).clamp(
-                -3, 3
-            )
-            * beta_scale
-        )
+        betas = random_betas(n, self.skeleton.rest_joints.shape[2] - 1, generator, device)
         r, t = self.skeleton.transforms(local, betas)
         camera, place = self.cameras.sample(n, generator, device)
-        r, t = camera[:, None] @ r, (camera[:, None] @ t[..., None])[..., 0]
-        human36 = self.skeleton.joints("human36", r, t, betas)
-        root = human36[:, :1]
-        pose3d = human36 if name == "human36" else self.skeleton.joints(name, r, t, betas)
-        absolute = pose3d - root + place[:, None]
+        r, t = camera_turn(camera, r), t @ camera.mT
+        points, root = self.skeleton.points(r, t, betas)
+        defined = points
+        if self.definition_m > 0:
+            defined = points + random_definition(self.skeleton, r, self.definition_m, generator)
+        points = complete(points)
+        absolute = complete(defined) - root + place[:, None]
         # Nothing may come closer than 0.4 m: such a pose is pushed away as a whole.
         absolute[..., 2] += (0.4 - absolute[..., 2].amin(1)).clamp(min=0)[:, None]
         clean = absolute[..., :2] / absolute[..., 2:]
-        pose2d = torch.cat([clean, torch.ones_like(clean[..., :1])], -1)
-        pose2d = add_noise(pose2d, name, self.noise, generator)
-        pose2d = drop_joints(pose2d, self.joint_set, self.noise, generator)
-        if name == COCO.name:
-            pose2d = pelvis_and_neck(pose2d)
+        present = self.observed(n, generator)[..., None].float()
+        pose2d = torch.cat([clean, torch.ones_like(present)], -1) * present
+        pose2d = self.detection.noise(pose2d, self.noise, generator, human36=self.like_human36)
+        pose2d = derive(self.detection.drop(pose2d, self.noise, generator)) * present
         turn = gaze(pose2d)
 
-        def seen(points):
+        def seen(points: Tensor) -> Tensor:
             return points @ turn.mT
 
+        relative = seen(points - root)
         return Batch(
-            standardise(look(pose2d, turn)),
-            seen(pose3d - root),
-            seen(human36 - root),
-            turn[:, None] @ r,
+            standardise(look(pose2d, turn))[:, self.layout],
+            relative[:, self.layout],
+            relative[:, self.human36],
+            camera_turn(turn, r),
             seen(t - root),
             betas,
-            clean,
+            clean[:, self.layout],
         )

@@ -44,16 +44,23 @@ AS_RECORDED = Widening(exchange=0, perturb=0, tilt_deg=0, tumble=0)
 
 def exp_map(v: Tensor) -> Tensor:
     """Axis-angle ``(...,3)`` to matrices ``(...,3,3)`` (Rodrigues), smooth at zero."""
-    angle = v.norm(dim=-1).clamp(min=1e-8)[..., None, None]
-    k = torch.zeros(*v.shape[:-1], 3, 3, dtype=v.dtype, device=v.device)
+    angle = v.norm(dim=-1).clamp(min=1e-8)
     x, y, z = v.unbind(-1)
-    k[..., 0, 1], k[..., 0, 2], k[..., 1, 0] = -z, y, z
-    k[..., 1, 2], k[..., 2, 0], k[..., 2, 1] = -x, -y, x
-    return (
-        torch.eye(3, dtype=v.dtype, device=v.device)
-        + torch.sin(angle) / angle * k
-        + (1 - torch.cos(angle)) / angle**2 * (k @ k)
-    )
+    sine, cosine = torch.sin(angle) / angle, torch.cos(angle)
+    bend = (1 - cosine) / angle**2
+    # Written out, because products of many small matrices are slow.
+    rows = [
+        cosine + bend * x * x,
+        bend * x * y - sine * z,
+        bend * x * z + sine * y,
+        bend * x * y + sine * z,
+        cosine + bend * y * y,
+        bend * y * z - sine * x,
+        bend * x * z - sine * y,
+        bend * y * z + sine * x,
+        cosine + bend * z * z,
+    ]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
 def log_map(r: Tensor) -> Tensor:
@@ -144,32 +151,35 @@ class PoseSampler:
         order = LEFT_RIGHT.to(low.device)
         return (low[order] * sign), (high[order] * sign)
 
-    def _frames(self, n: int, generator: torch.Generator) -> Tensor:
+    def _frames(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Numbers ``(n,)`` of frames to draw from, and which of them are seen in a mirror."""
         u = torch.rand(n, generator=generator, device=self.device, dtype=torch.float64) * self.cumulative[-1]
-        frames = self.rotations[torch.searchsorted(self.cumulative, u).clamp(max=len(self.rotations) - 1)]
-        flip = torch.rand(n, generator=generator, device=self.device) < 0.5
-        return torch.where(flip[:, None, None, None], mirrored(frames), frames)
+        frames = torch.searchsorted(self.cumulative, u).clamp(max=len(self.rotations) - 1)
+        return frames, torch.rand(n, generator=generator, device=self.device) < 0.5
+
+    def _joints(self, frames: Tensor, flip: Tensor, joints: Tensor) -> Tensor:
+        """Rotations ``(n,k,3,3)`` of ``joints (k,)`` of those frames."""
+        there = torch.where(flip[:, None], LEFT_RIGHT.to(self.device)[joints], joints)
+        sign = torch.tensor([-1.0, 1, 1], device=self.device)
+        turned = self.rotations[frames[:, None], there]
+        return turned * torch.where(flip[:, None, None, None], sign[:, None] * sign, torch.ones_like(sign))
 
     def __call__(self, n: int, generator: torch.Generator) -> Tensor:
         w, dev = self.widening, self.device
-        pose = self._frames(n, generator)
+        pose = self._joints(*self._frames(n, generator), torch.arange(24, device=dev))
         if w.exchange > 0:
             mixes = torch.rand(n, generator=generator, device=dev) < w.exchange
-            pose = pose.clone()
             for part in PARTS:
                 swap = torch.nonzero(mixes & (torch.rand(n, generator=generator, device=dev) < w.part))[:, 0]
-                donor = self._frames(len(swap), generator)
                 index = torch.tensor(part, device=dev)
-                pose[swap[:, None], index] = donor[:, index]
+                pose[swap[:, None], index] = self._joints(*self._frames(len(swap), generator), index)
         if w.perturb > 0:
-            moves = (torch.rand(n, generator=generator, device=dev) < w.perturb).float()
-            noise = torch.randn(n, 24, 3, generator=generator, device=dev) * self.scale * moves[:, None, None]
-            angles = log_map(pose)
+            moves = torch.nonzero(torch.rand(n, generator=generator, device=dev) < w.perturb)[:, 0]
+            noise = torch.randn(len(moves), 23, 3, generator=generator, device=dev) * self.scale[1:]
+            angles = log_map(pose[moves, 1:])
             # A recorded angle beyond the limits stays: only the perturbation may not lead further out.
-            low, high = torch.minimum(self.low, angles), torch.maximum(self.high, angles)
-            pose = torch.cat(
-                [pose[:, :1], exp_map(torch.minimum(torch.maximum(angles + noise, low), high))[:, 1:]], 1
-            )
+            low, high = torch.minimum(self.low[1:], angles), torch.maximum(self.high[1:], angles)
+            pose[moves, 1:] = exp_map(torch.minimum(torch.maximum(angles + noise, low), high))
         tilt = torch.randn(n, 3, generator=generator, device=dev) * np.radians(w.tilt_deg)
         root = exp_map(tilt * torch.tensor([1.0, 0, 1], device=dev)) @ pose[:, 0]
         tumbles = torch.rand(n, generator=generator, device=dev) < w.tumble

@@ -102,7 +102,7 @@ class CompactI2LLosses(nn.Module):
         whole = (_near(batch.vertices).mean((1, 2)) > 0.95)[:, None, None].float()
         r, t = self.skeleton.transforms(out["rotations"], out["betas"])
         skinned = self.skeleton.vertices(r, t, out["betas"])
-        skinned = skinned - self.human36[:1] @ skinned
+        skinned = skinned - self.skeleton.roots(r, t, out["betas"])
         metric = _mean((restored - restored[:, :1] - batch.human36_m).abs(), whole)
         return {
             "joint3d": w.joint3d * per_metre * metric,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
-from openhmr.joints import HUMAN36, SMPL, get_joint_set
+from openhmr.joints import HUMAN36, SMPL, get_joint_set, point_indices
 from openhmr.lab.config import at_least
 from openhmr.lab.device import rank_and_world
 from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
@@ -38,6 +38,8 @@ class CompactPose2MeshRun:
 
     joint_set: str
     motion: str
+    more_motion: str | None = None
+    """A second motion pack, all of which is trained on."""
     recipe: str = "pose2mesh"
     """Which system a YAML file is for; the other one is ``i2l``."""
     seed: int = 1
@@ -46,12 +48,20 @@ class CompactPose2MeshRun:
     model: CompactConfig = field(default_factory=CompactConfig)
     widening: Widening = field(default_factory=Widening)
     noise: NoiseLevel = TRAINING
+    skeletons: tuple[str, ...] = ()
+    """Joint sets that the 2D poses have, each as often as it is named; by default the network's own alone."""
+    mixed: float = 0.15
+    """Share of the poses that have the points of two of the skeletons."""
+    definition_mm: float = 25.0
+    """Standard deviation of where each person's points lie, about their definition."""
     cameras: Cameras = field(default_factory=Cameras)
     stage1: Schedule = field(default_factory=lambda: Schedule(steps=20_000, batch=1024))
     stage2: Schedule = field(default_factory=lambda: Schedule(steps=3_000, batch=512, lr=3e-4))
     edge_weight: float = 1.0
     """Weight of the edge lengths in stage 2; the original's 20 costs the joints 1.5 mm here, since uncertain
     limbs are short."""
+    likelihood: float = 0.01
+    """Weight of how likely the errors are under the predicted deviations, in stage 2."""
     single_poses: str | None = None
     """Folder of one-frame BVH poses of the MakeHuman rig to draw from as well."""
     single_pose_share: float = 0.03
@@ -61,7 +71,9 @@ class CompactPose2MeshRun:
     evaluation_poses: int = 4096
 
     def __post_init__(self) -> None:
-        at_least(self, evaluation_poses=1)
+        at_least(self, evaluation_poses=1, definition_mm=0)
+        for name in self.skeletons:
+            point_indices(get_joint_set(name))
 
 
 class Evaluator:
@@ -93,22 +105,38 @@ class CompactPose2MeshTraining:
         self.skeleton = Skeleton(self.body).to(device)
         motion = load_motion(config.motion, self.body)
         train = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True).rotations
+        if config.more_motion:
+            train = np.concatenate([train, load_motion(config.more_motion, self.body).rotations])
         held = motion.of(VALIDATION_SUBJECTS).rotations
         rotations, weights = self._with_single_poses(train)
-        self.source = self._source(rotations, weights, config.widening, config.noise)
+        self.source = PairSource(
+            self.skeleton,
+            PoseSampler(rotations, weights, config.widening, device),
+            self.joint_set,
+            config.noise,
+            config.cameras,
+            skeletons=config.skeletons,
+            mixed=config.mixed,
+            definition_m=config.definition_mm / 1000,
+        )
         with initial_weights(config.seed):
             self.network = CompactPose2Mesh(
                 self.joint_set.flip_permutation, self.body, SMPL.flip_permutation, config.model
             ).to(device)
-        regressor = coarse_regressor(self.body, self.body.joint_regressor("human36"))
+        regressor = coarse_regressor(self.body, self.body.joint_regressor(HUMAN36))
         self.regressor = torch.as_tensor(regressor, device=device)
         self.faces = torch.as_tensor(self.body.level("coarse").faces.astype(np.int64), device=device)
         self.evaluators = {}
-        for name, noise, seed in (("true", CLEAN, 7), ("noisy", NOISY, 8)):
-            source = self._source(held, np.full(len(held), 1 / len(held)), AS_RECORDED, noise)
-            generator = torch.Generator(device=device).manual_seed(seed)
-            batch = source(config.evaluation_poses, generator)
-            self.evaluators[name] = Evaluator(self.network, batch, self.regressor)
+        poses = PoseSampler(held, np.full(len(held), 1 / len(held)), AS_RECORDED, device)
+        # Three skeletons tell how training goes, and only the first costs the time of noisy poses.
+        for i, shown in enumerate(list(dict.fromkeys(config.skeletons or (config.joint_set,)))[:3]):
+            for name, noise, seed in (("true", CLEAN, 7), ("noisy", NOISY, 8))[: 2 - bool(i)]:
+                source = PairSource(
+                    self.skeleton, poses, self.joint_set, noise, config.cameras, skeletons=(shown,)
+                )
+                generator = torch.Generator(device=device).manual_seed(seed)
+                batch = source(config.evaluation_poses, generator)
+                self.evaluators[f"{shown}_{name}"] = Evaluator(self.network, batch, self.regressor)
 
     def _with_single_poses(self, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotations to draw from, and how often each is drawn."""
@@ -118,12 +146,6 @@ class CompactPose2MeshTraining:
         extra, share = makehuman_poses(Path(self.config.single_poses)), self.config.single_pose_share
         single = np.full(len(extra), share / len(extra))
         return np.concatenate([rotations, extra]), np.concatenate([weights * (1 - share), single])
-
-    def _source(
-        self, rotations: np.ndarray, weights: np.ndarray, widening: Widening, noise: NoiseLevel
-    ) -> PairSource:
-        poses = PoseSampler(rotations, weights, widening, self.device)
-        return PairSource(self.skeleton, poses, self.joint_set, noise, self.config.cameras)
 
     def evaluate(self) -> dict[str, float]:
         return {f"{name}_{k}": v for name, e in self.evaluators.items() for k, v in e().items()}
@@ -182,14 +204,24 @@ class RefinedStage(_Stage):
         self.network.pose_net.eval()
         with torch.no_grad(), self.precision.autocast():
             direct, mirrored, _ = self.network.features(batch.pose2d)
-        vertices = self.network.mesh_net(direct.float(), mirrored.float())
+        direct, mirrored = direct.float(), mirrored.float()
+        vertices = self.network.mesh_net(direct, mirrored)
         target = work.skeleton.vertices(batch.rotations, batch.translations, batch.betas)
         return {
             "vertex": (vertices - target).abs().mean(),
             "normal": LossConfig().normal * normal_loss(vertices, target, work.faces),
             "edge": work.config.edge_weight * edge_loss(vertices, target, work.faces),
             "joint": (work.regressor @ vertices - batch.human36).abs().mean(),
+            "likelihood": work.config.likelihood * self._unlikely(direct, mirrored, vertices, target),
         }
+
+    def _unlikely(self, direct: Tensor, mirrored: Tensor, vertices: Tensor, target: Tensor) -> Tensor:
+        """Negative log-likelihood of the errors under the network's own deviations, which alone it
+        trains."""
+        mesh = self.network.mesh_net
+        sigma = mesh.blend.T @ mesh.sigma(direct.detach(), mirrored.detach())
+        error = (vertices.detach() - target).square()
+        return (error / sigma.square() / 2 + sigma.log()).mean()
 
 
 def stages(

@@ -64,7 +64,13 @@ class CompactI2LConfig:
         at_least(self, **widths, sigma=0.1, frozen_blocks=0)
 
 
-UNUSED = ("trunk.heat.", "lifter.pose_net.output.", "lifter.mesh_net.features.", "lifter.mesh_net.conv")
+UNUSED = (
+    "trunk.heat.",
+    "lifter.pose_net.output.",
+    "lifter.mesh_net.features.",
+    "lifter.mesh_net.spread.",
+    "lifter.mesh_net.conv",
+)
 """How the names of parameters begin that no output depends on: heads of the pretrained networks. Exported
 files lack them."""
 

@@ -203,7 +203,7 @@ class Girth(nn.Module):
 
 
 class MeshNet(nn.Module):
-    """Features -> coarse vertices ``(B,V,3)`` metres, camera axes, relative to the human36 pelvis."""
+    """Features -> coarse vertices ``(B,V,3)`` metres, camera axes, relative to the body's root joint."""
 
     def __init__(self, body: Body, body_flip: np.ndarray, config: CompactConfig) -> None:
         super().__init__()
@@ -224,6 +224,9 @@ class MeshNet(nn.Module):
         self.graph, self.girth = Graph(coarse.faces, len(template)), Girth(body)
         self.transforms = nn.Linear(config.hidden, self.joints * 12)
         self.features = nn.Linear(config.hidden, self.joints * config.joint_features)
+        self.spread = nn.Linear(config.hidden, self.joints * 3)
+        nn.init.zeros_(self.spread.weight)
+        nn.init.constant_(self.spread.bias, -3.0)
         self.conv1 = GraphConv(config.joint_features + 3, config.graph_features)
         self.conv2 = GraphConv(config.graph_features, 3)
         nn.init.zeros_(self.conv2.project.weight)
@@ -240,6 +243,11 @@ class MeshNet(nn.Module):
         other = other[:, :, self.flip] * self.signs
         return (transforms + other) / 2, (blended + other_features[:, :, self.flip]) / 2
 
+    def sigma(self, features: Tensor, mirrored: Tensor) -> Tensor:
+        """Standard deviations ``(B,24,3)`` metres of the body's parts, from both sides' features."""
+        direct, other = (self.spread(x).unflatten(1, (self.joints, 3)) for x in (features, mirrored))
+        return torch.exp(((direct + other[:, self.flip]) / 2).clamp(-6.0, 1.0))
+
     def forward(self, features: Tensor, mirrored: Tensor | None = None) -> Tensor:
         transforms, blended = self.joint_outputs(features, mirrored)
         start = (self.girth(transforms).flatten(2) @ self.decode).transpose(1, 2)
@@ -249,8 +257,8 @@ class MeshNet(nn.Module):
 
 
 class CompactPose2Mesh(nn.Module):
-    """``forward(pose2d (B,J,3)) -> (vertices (B,V,3), pose3d (B,J,3))``, both metres relative to the human36
-    pelvis.
+    """``forward(pose2d (B,J,3)) -> (vertices (B,V,3), pose3d (B,J,3), sigma (B,24,3))``, metres, positions
+    relative to the body's root joint; sigma is how far off the vertices of each part of the body may be.
 
     PoseNet also sees the mirrored pose, and both answers are averaged joint by joint before the mesh is
     decoded: at one body a time that costs next to nothing, since reading the weights dominates (ours).
@@ -276,6 +284,6 @@ class CompactPose2Mesh(nn.Module):
         direct, mirrored = pose3d.chunk(2)
         return *features.chunk(2), (direct + mirrored[:, self.flip] * self.signs) / 2
 
-    def forward(self, pose2d: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pose2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         direct, mirrored, pose3d = self.features(pose2d)
-        return self.mesh_net(direct, mirrored), pose3d
+        return self.mesh_net(direct, mirrored), pose3d, self.mesh_net.sigma(direct, mirrored)
