@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from openhmr.bodies.body import Body
@@ -14,6 +15,7 @@ from openhmr.lab.export.onnx_files import dependencies, save_model
 from openhmr.lab.export.onnx_graph import GraphBuilder
 from openhmr.lab.models.checkpoint import load_average
 from openhmr.lab.models.pose2mesh.compact import (
+    LOG_SIGMA,
     CompactConfig,
     CompactPose2Mesh,
     Girth,
@@ -30,9 +32,18 @@ class _Graph(GraphBuilder):
 
     def __init__(self, network: CompactPose2Mesh, body: Body) -> None:
         super().__init__(network)
-        neighbours, values = laplacian_table(body.level("coarse").faces, network.mesh_net.decode.shape[1])
+        decode = network.mesh_net.decode.T.double().numpy()
+        neighbours, values = laplacian_table(body.level("coarse").faces, len(decode))
         self.vertices = len(neighbours)
         self.neighbours, self.weights = self.constant(neighbours), self.constant(values[:, None])
+
+        def laplacian(x: np.ndarray) -> np.ndarray:
+            return np.einsum("vd,vdf->vf", values, x[neighbours])
+
+        once, ones = laplacian(decode), np.ones((len(decode), 1))
+        self.basis = np.concatenate([decode, once, laplacian(once)], 1).astype(np.float32)
+        sums = laplacian(ones)
+        self.row_sums = np.concatenate([ones, sums, laplacian(sums)], 1).astype(np.float32)
 
     def mean(self, x: str, other: str) -> str:
         return self.op("Mul", self.op("Add", x, other), self.constant(0.5))
@@ -72,24 +83,63 @@ class _Graph(GraphBuilder):
         return self.op("Transpose", moved, perm=[0, 2, 1, 3])
 
     def laplacian(self, x: str) -> str:
-        """``L x`` of ``x (V,N)``: the neighbours' rows, and one product a vertex with its row of L."""
-        gathered = self.op("Gather", x, self.neighbours, axis=0)
-        return self.reshape(self.op("MatMul", self.weights, gathered), self.vertices, -1)
+        """``L x`` of ``x (B,V,F)``: the neighbours' rows, and one product a vertex with its row of L."""
+        gathered = self.op("Gather", x, self.neighbours, axis=1)
+        return self.op("Squeeze", self.op("MatMul", self.weights, gathered), self.constant([2]))
+
+    def split(self, layer: GraphConv) -> tuple[list[str], list[str]]:
+        """Weights ``(G,F)`` and biases ``(G,)`` of ``x``, ``L x`` and ``L L x`` in a convolution."""
+        third = self.constant([layer.out] * 3)
+        w0, w1, w2 = self.ops("Split", self.constant(layer.project.weight), third, outputs=3, axis=0)
+        b0, b1, b2 = self.ops("Split", self.constant(layer.project.bias), third, outputs=3, axis=0)
+        return (
+            [self.op("Sub", w0, w2), w1, self.op("Add", w2, w2)],
+            [self.op("Sub", b0, b2), b1, self.op("Add", b2, b2)],
+        )
+
+    def skinned_conv(self, transforms: str, blended: str, basis: str, mesh: MeshNet) -> str:
+        """:class:`GraphConv` of what skinning makes of ``transforms (B,3,4 J)`` and ``blended (B,F,J)``,
+        ``(B,V,G)``.
+
+        Skinning and the Laplacian are fixed linear maps: their products, the ``basis (V, 12 J)``, stand
+        beside one another, so that one product with the weighted transforms is all (exact, ours).
+        """
+        layer, parts, width = mesh.conv1, mesh.joints, mesh.conv1.out
+        weights, biases = self.split(layer)
+        side_by_side = self.op("Transpose", self.op("Concat", *weights, axis=0), perm=[1, 0])
+        of_start, of_blended = self.ops(
+            "Split", side_by_side, self.constant([3, mesh.joint_features]), outputs=2, axis=0
+        )
+
+        def weighted(values: str, by: str, per_part: int) -> str:
+            """``(B, 3, J * per_part, G)``: what ``values (B,F,J * per_part)`` give to each of the terms."""
+            product = self.op("MatMul", self.op("Transpose", values, perm=[0, 2, 1]), by)
+            apart = self.reshape(product, -1, parts * per_part, 3, width)
+            return self.op("Transpose", apart, perm=[0, 2, 1, 3])
+
+        start = self.reshape(weighted(transforms, of_start, 4), -1, 3, parts, 4, width)
+        # A transform's last column has the plain skinning weights, by which features are blended as well.
+        last = self.constant(np.array([0.0, 0, 0, 1], np.float32).reshape(1, 1, 1, 4, 1))
+        rest = self.reshape(weighted(blended, of_blended, 1), -1, 3, parts, 1, width)
+        terms = self.reshape(self.op("Add", start, self.op("Mul", rest, last)), -1, 12 * parts, width)
+        row_sums = self.constant(self.row_sums)
+        bias = [
+            self.op("Mul", self.op("Slice", row_sums, *map(self.constant, ([i], [i + 1], [1]))), b)
+            for i, b in enumerate(biases)
+        ]
+        bias_sum = self.op("Add", self.op("Add", bias[0], bias[1]), bias[2])
+        return self.op("Add", self.op("MatMul", basis, terms), bias_sum)
 
     def conv(self, x: str, layer: GraphConv) -> str:
-        """:class:`GraphConv` on ``x (V * B, F)``. Each term has a product of its own, so that nothing is cut
-        apart."""
-        third = self.constant([layer.out] * 3)
-        weight = self.ops("Split", self.constant(layer.project.weight), third, outputs=3, axis=0)
-        bias = self.ops("Split", self.constant(layer.project.bias), third, outputs=3, axis=0)
+        """:class:`GraphConv` on ``x (B,V,F)``, few features wide: weights first, then the Laplacians."""
+        weights, biases = self.split(layer)
 
-        def term(weight: str, bias: str) -> str:
-            return self.reshape(self.op("Gemm", x, weight, bias, transB=1), self.vertices, -1)
+        def term(i: int) -> str:
+            weight = self.op("Transpose", weights[i], perm=[1, 0])
+            return self.op("Add", self.op("MatMul", x, weight), biases[i])
 
-        start = term(self.op("Sub", weight[0], weight[2]), self.op("Sub", bias[0], bias[2]))
-        inner = self.laplacian(term(weight[2], bias[2]))
-        once = self.op("Add", term(weight[1], bias[1]), self.op("Add", inner, inner))
-        return self.op("Add", start, self.laplacian(once))
+        once = self.op("Add", term(1), self.laplacian(term(2)))
+        return self.op("Add", term(0), self.laplacian(once))
 
     def mesh_net(self, features: str, mesh: MeshNet) -> str:
         """Vertices ``(B,V,3)`` of the features of poses and of their mirror images."""
@@ -97,22 +147,25 @@ class _Graph(GraphBuilder):
         direct, other = self.halves(self.reshape(self.linear(features, mesh.transforms), -1, 3, parts, 4))
         other = self.op("Mul", self.op("Gather", other, flip, axis=2), self.constant(mesh.signs))
         transforms = self.reshape(self.girth(self.mean(direct, other), mesh.girth), -1, 3, 4 * parts)
-        start = self.op("MatMul", transforms, self.constant(mesh.decode))
         width = mesh.joint_features
         direct, other = self.halves(self.reshape(self.linear(features, mesh.features), -1, width, parts))
-        blended = self.op(
-            "MatMul", self.mean(direct, self.op("Gather", other, flip, axis=2)), self.constant(mesh.blend)
-        )
-        x = self.op("Transpose", self.op("Concat", start, blended, axis=1), perm=[2, 0, 1])
-        hidden = self.op("Relu", self.conv(self.reshape(x, -1, width + 3), mesh.conv1))
-        refined = self.conv(self.reshape(hidden, -1, mesh.conv1.out), mesh.conv2)
-        refined = self.op("Transpose", self.reshape(refined, self.vertices, -1, 3), perm=[1, 0, 2])
-        return self.op("Add", self.op("Transpose", start, perm=[0, 2, 1]), refined)
+        blended = self.mean(direct, self.op("Gather", other, flip, axis=2))
+        basis = self.constant(self.basis)
+        skinning = self.op("Slice", basis, *map(self.constant, ([0], [4 * parts], [1])))
+        start = self.op("MatMul", skinning, self.op("Transpose", transforms, perm=[0, 2, 1]))
+        hidden = self.op("Relu", self.skinned_conv(transforms, blended, basis, mesh))
+        return self.op("Add", start, self.conv(hidden, mesh.conv2))
+
+    def sigma(self, features: str, mesh: MeshNet) -> str:
+        """Standard deviations ``(B,24,3)`` of the parts."""
+        direct, other = self.halves(self.reshape(self.linear(features, mesh.spread), -1, mesh.joints, 3))
+        both = self.mean(direct, self.op("Gather", other, self.constant(mesh.flip), axis=1))
+        return self.op("Exp", self.op("Clip", both, self.constant(LOG_SIGMA[0]), self.constant(LOG_SIGMA[1])))
 
 
 def build_onnx(network: CompactPose2Mesh, body: Body) -> onnx.ModelProto:
-    """The network in evaluation mode as ONNX: ``pose2d (B,J,3)`` -> ``vertices (B,V,3)``, ``pose3d
-    (B,J,3)``."""
+    """The network in evaluation mode as ONNX: ``pose2d (B,J,3)`` -> ``vertices (B,V,3)``, ``pose3d (B,J,3)``,
+    ``sigma (B,24,3)``."""
     g, joints = _Graph(network, body), len(network.flip)
     flip, signs = g.constant(network.flip), g.constant(network.signs)
 
@@ -124,7 +177,12 @@ def build_onnx(network: CompactPose2Mesh, body: Body) -> onnx.ModelProto:
     direct, other = g.halves(g.reshape(g.linear(features, network.pose_net.output), -1, joints, 3))
     pose3d = g.mean(direct, mirrored(other))
     vertices = g.mesh_net(features, network.mesh_net)
-    outputs = {"vertices": (vertices, (g.vertices, 3)), "pose3d": (pose3d, (joints, 3))}
+    parts = network.mesh_net.joints
+    outputs = {
+        "vertices": (vertices, (g.vertices, 3)),
+        "pose3d": (pose3d, (joints, 3)),
+        "sigma": (g.sigma(features, network.mesh_net), (parts, 3)),
+    }
     return g.model({"pose2d": (joints, 3)}, outputs)
 
 

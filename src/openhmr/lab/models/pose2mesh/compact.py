@@ -18,6 +18,10 @@ from torch import Tensor, nn
 from openhmr.bodies.body import Body
 
 
+LOG_SIGMA = (-6.0, 1.0)
+"""Natural logarithms of the smallest and largest deviation in metres."""
+
+
 @dataclass(frozen=True)
 class CompactConfig:
     """Sizes of the compact network."""
@@ -246,7 +250,7 @@ class MeshNet(nn.Module):
     def sigma(self, features: Tensor, mirrored: Tensor) -> Tensor:
         """Standard deviations ``(B,24,3)`` metres of the body's parts, from both sides' features."""
         direct, other = (self.spread(x).unflatten(1, (self.joints, 3)) for x in (features, mirrored))
-        return torch.exp(((direct + other[:, self.flip]) / 2).clamp(-6.0, 1.0))
+        return torch.exp(((direct + other[:, self.flip]) / 2).clamp(*LOG_SIGMA))
 
     def forward(self, features: Tensor, mirrored: Tensor | None = None) -> Tensor:
         transforms, blended = self.joint_outputs(features, mirrored)
