@@ -314,19 +314,19 @@ def test_a_start_without_lifter_or_of_another_network_is_refused(shards: Path, t
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "cause"),
     [
-        "schedule.batch=0",
-        "schedule.evaluate_every=0",
-        "schedule.lr=.nan",
-        "schedule.lr=-1",
-        "schedule.steps=-1",
-        "validation_crops=0",
-        "model.mesh_channels=0",
+        ("schedule.batch=0", "config key batch is 0; it must be 1 or more"),
+        ("schedule.evaluate_every=0", "config key evaluate_every is 0; it must be 1 or more"),
+        ("schedule.lr=.nan", "config keys lr nan and average 0.999 of a schedule must lie between"),
+        ("schedule.lr=-1", "config keys lr -1.0 and average 0.999 of a schedule must lie between"),
+        ("schedule.steps=-1", "config key steps is -1; it must be 1 or more"),
+        ("validation_crops=0", "config key validation_crops is 0; it must be 1 or more"),
+        ("model.mesh_channels=0", "config key mesh_channels is 0; it must be 1 or more"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused_before_anything_is_written(
-    change: str, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: str, cause: str, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [
         "lab",
@@ -340,7 +340,7 @@ def test_numbers_that_cannot_be_are_refused_before_anything_is_written(
         str(tmp_path / "run"),
     ]
     assert user([*command, "--set", f"start_from={shards / 'start'}", "--set", change]) == 2
-    assert "config key" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert cause in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_training_leaves_the_run_of_another_network_alone(
