@@ -51,8 +51,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place = np.stack([rng.uniform(-0.8, 0.8, n), rng.uniform(-0.5, 0.5, n), rng.uniform(3, 4, n)], 1)
         pose = rng.normal(size=(n, 24, 3)) * 0.3
         pose[:, 0] += [np.pi, 0, 0]
-        K = np.tile(np.array([[400, 0, 160], [0, 400, 160], [0, 0, 1.0]]), (n, 1, 1))
-        centre = place[:, :2] / place[:, 2:] * 400 + 160
+        K = np.tile(np.array([[400, 0, 159.5], [0, 400, 159.5], [0, 0, 1.0]]), (n, 1, 1))
+        centre = place[:, :2] / place[:, 2:] * 400 + 159.5
         box = np.concatenate([centre - [60, 110], np.tile([120.0, 220.0], (n, 1))], 1)
         with tarfile.open(folder / f"images-{shard:05d}.tar", "w") as tar:
             for i in range(n):
@@ -61,9 +61,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
         betas = rng.normal(size=(n, 10))
-        np.savez(
-            folder / f"images-{shard:05d}.npz", K=K, pose=pose, betas=betas, translation=place, box_xywh=box
-        )
+        rows = {"K": K, "pose": pose, "betas": betas, "translation": place, "box_xywh": box}
+        np.savez(folder / f"images-{shard:05d}.npz", first_pixel_px=np.zeros(n), **rows)
     # Random weights to start from, so that nothing needs MediaPipe's.
     torch.manual_seed(3)
     weights = untrained(open_body(), CompactI2LConfig(**SMALL)).state_dict()
@@ -213,7 +212,7 @@ def test_a_mirrored_crop_gives_the_mirrored_body() -> None:
             out[f"{name}_lixel"][:, across]
             for out, across in ((plain, slice(None)), (mirror, network.across[name]))
         )
-        torch.testing.assert_close(torch.cat([64 - y[..., :1], y[..., 1:]], -1), x, atol=1e-3, rtol=0)
+        torch.testing.assert_close(torch.cat([63.75 - y[..., :1], y[..., 1:]], -1), x, atol=1e-3, rtol=0)
         torch.testing.assert_close(
             mirror[f"{name}_sigma"][:, network.across[name]], plain[f"{name}_sigma"], atol=1e-4, rtol=1e-4
         )
@@ -238,7 +237,7 @@ def test_contradicting_views_are_not_averaged() -> None:
     across = mirrored.across["vertices"]
 
     def back(x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([64 - x[..., :1], x[..., 1:]], -1)
+        return torch.cat([63.75 - x[..., :1], x[..., 1:]], -1)
 
     template = torch.as_tensor(body.v_template[body.level("coarse").vertex_ids], dtype=torch.float32)
     mesh = torch.rand(1, len(across), 3) + template * 30 + 32

@@ -28,7 +28,7 @@ from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l import untrained
 from openhmr.predict.coarse_mesh import coarse_regressor
-from openhmr.predict.person_crop import LIXELS
+from openhmr.predict.person_crop import LIXELS, PATCH
 
 
 def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 500) -> None:
@@ -118,9 +118,11 @@ class Mirrored(nn.Module):
         }
         plain, mirror = ({k: v[i] for k, v in both.items()} for i in range(2))
 
-        # Pixel x of the crop's 256 is 256 - x in the mirror.
+        # Pixel x of the crop's 256 is 255 - x in the mirror.
+        last = LIXELS * (PATCH - 1) / PATCH
+
         def back(x: Tensor) -> Tensor:
-            return torch.cat([LIXELS - x[..., :1], x[..., 1:]], -1)
+            return torch.cat([last - x[..., :1], x[..., 1:]], -1)
 
         mesh, other = plain["vertices_lixel"], back(mirror["vertices_lixel"][:, self.across["vertices"]])
         apart = (self.network.coco(mesh) - self.network.coco(other)).norm(dim=-1).mean(1) > self.apart
