@@ -124,9 +124,7 @@ def read_shards(folder: Path, count: float = math.inf) -> list[tuple[Path, dict[
     checked to be whole."""
     shards = sorted(folder.glob("images-*.tar"))
     if not shards:
-        raise InputError(
-            f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --out {folder}`"
-        )
+        raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images`")
     out = []
     for shard in shards:
         if count <= 0:
