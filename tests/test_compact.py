@@ -318,29 +318,30 @@ def test_yaml_that_is_no_config(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "cause"),
     [
-        b"",
-        b"{",
-        b"[]",
-        b"5",
-        b"\xff\xfe{}",
-        b"[" * 100_000,
-        b"{}",
-        b'{"recipe": "i2l"}',
-        b'{"joint_set": []}',
-        b'{"system": 1}',
+        (b"", "is damaged"),
+        (b"{", "is damaged"),
+        (b"[]", "is damaged"),
+        (b"5", "is damaged"),
+        (b"\xff\xfe{}", "is damaged"),
+        (b"[" * 100_000, "is damaged"),
+        (b"{}", "lacks a joint_set or the model's settings"),
+        (b'{"recipe": "i2l"}', "lacks the folder of validation pictures or the model's settings"),
+        (b'{"joint_set": []}', "lacks a joint_set or the model's settings"),
+        (b'{"system": 1}', "is damaged"),
     ],
 )
 def test_damaged_run_folders_are_refused(
-    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, content: bytes, cause: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "stage1").mkdir()
     for state in (tmp_path / "state.safetensors", tmp_path / "stage1" / "state.safetensors"):
         state.touch()
     (tmp_path / "config.json").write_bytes(content)
     assert main(["lab", "export", str(tmp_path), "--out", str(tmp_path / "x.onnx")]) == 2
-    assert capsys.readouterr().err.startswith("error: ") and not (tmp_path / "x.onnx").exists()
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and cause in said and not (tmp_path / "x.onnx").exists()
 
 
 def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(
@@ -372,8 +373,14 @@ def test_other_models_are_no_predictors(tmp_path: Path, tiny_body: Body) -> None
     onnx.helper.set_model_props(model, {"joint_set": "coco", "body": tiny_body.content_hash()})
     onnx.save(model, tmp_path / "image.onnx")
     write_tiny_model(tmp_path / "human36.onnx", tiny_body, "human36", 17)
-    for name in ("cut", "jpeg", "image", "human36", "missing"):
-        with pytest.raises(InputError, match=f"{name}.onnx"):
+    for name, cause in (
+        ("cut", "is not a readable ONNX model"),
+        ("jpeg", "is not a readable ONNX model"),
+        ("image", "takes image and gives"),
+        ("human36", "is for human36 joints, not coco"),
+        ("missing", "does not exist"),
+    ):
+        with pytest.raises(InputError, match=f"{name}.onnx {cause}"):
             onnx_predictor(tmp_path / f"{name}.onnx", tiny_body, COCO)
 
 

@@ -51,8 +51,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place = np.stack([rng.uniform(-0.8, 0.8, n), rng.uniform(-0.5, 0.5, n), rng.uniform(3, 4, n)], 1)
         pose = rng.normal(size=(n, 24, 3)) * 0.3
         pose[:, 0] += [np.pi, 0, 0]
-        K = np.tile(np.array([[400, 0, 160], [0, 400, 160], [0, 0, 1.0]]), (n, 1, 1))
-        centre = place[:, :2] / place[:, 2:] * 400 + 160
+        K = np.tile(np.array([[400, 0, 159.5], [0, 400, 159.5], [0, 0, 1.0]]), (n, 1, 1))
+        centre = place[:, :2] / place[:, 2:] * 400 + 159.5
         box = np.concatenate([centre - [60, 110], np.tile([120.0, 220.0], (n, 1))], 1)
         with tarfile.open(folder / f"images-{shard:05d}.tar", "w") as tar:
             for i in range(n):
@@ -61,9 +61,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
         betas = rng.normal(size=(n, 10))
-        np.savez(
-            folder / f"images-{shard:05d}.npz", K=K, pose=pose, betas=betas, translation=place, box_xywh=box
-        )
+        rows = {"K": K, "pose": pose, "betas": betas, "translation": place, "box_xywh": box}
+        np.savez(folder / f"images-{shard:05d}.npz", first_pixel_px=np.zeros(n), **rows)
     # Random weights to start from, so that nothing needs MediaPipe's.
     torch.manual_seed(3)
     weights = untrained(open_body(), CompactI2LConfig(**SMALL)).state_dict()
@@ -132,10 +131,8 @@ def test_gradient_reaches_what_trains_and_nothing_else(training: CompactI2LRecip
 
 
 def test_training_resumes_to_the_bit_and_exports(
-    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Views of random weights contradict each other, and are equally sure but for rounding.
-    monkeypatch.setattr(Mirrored, "APART", 1e3)
     whole = CompactI2LRecipe(config(shards), torch.device("cpu"))
     train(whole, tmp_path / "whole")
     train(CompactI2LRecipe(config(shards), torch.device("cpu")), tmp_path / "parts", until=2)
@@ -149,14 +146,16 @@ def test_training_resumes_to_the_bit_and_exports(
     (tmp_path / "whole" / "config.json").write_text(json.dumps(settings))
     assert lab(["export", str(tmp_path / "whole"), "--out", str(tmp_path / "m.onnx")]) == 0
     capsys.readouterr()
-    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    # Views of random weights contradict each other, and are equally sure but for rounding.
+    mean = export_run(tmp_path / "whole", tmp_path / "mean.onnx", apart=1e3)
+    session = onnxruntime.InferenceSession(str(mean))
     image = np.random.default_rng(0).random((3, 3, 256, 256), np.float32)
     outputs = dict(
         zip([o.name for o in session.get_outputs()], session.run(None, {"image": image}), strict=True)
     )
     with torch.no_grad():
         expected = dict(
-            zip(OUTPUTS, Mirrored(whole.network, open_body())(torch.as_tensor(image)), strict=True)
+            zip(OUTPUTS, Mirrored(whole.network, open_body(), 1e3)(torch.as_tensor(image)), strict=True)
         )
     for name in ("joints_lixel", "vertices_lixel", "rotations", "scale_m"):
         # The file stores half precision: 3 mm on random weights. Its betas are shrunken.
@@ -213,7 +212,7 @@ def test_a_mirrored_crop_gives_the_mirrored_body() -> None:
             out[f"{name}_lixel"][:, across]
             for out, across in ((plain, slice(None)), (mirror, network.across[name]))
         )
-        torch.testing.assert_close(torch.cat([64 - y[..., :1], y[..., 1:]], -1), x, atol=1e-3, rtol=0)
+        torch.testing.assert_close(torch.cat([63.75 - y[..., :1], y[..., 1:]], -1), x, atol=1e-3, rtol=0)
         torch.testing.assert_close(
             mirror[f"{name}_sigma"][:, network.across[name]], plain[f"{name}_sigma"], atol=1e-4, rtol=1e-4
         )
@@ -238,7 +237,7 @@ def test_contradicting_views_are_not_averaged() -> None:
     across = mirrored.across["vertices"]
 
     def back(x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([64 - x[..., :1], x[..., 1:]], -1)
+        return torch.cat([63.75 - x[..., :1], x[..., 1:]], -1)
 
     template = torch.as_tensor(body.v_template[body.level("coarse").vertex_ids], dtype=torch.float32)
     mesh = torch.rand(1, len(across), 3) + template * 30 + 32
@@ -314,19 +313,19 @@ def test_a_start_without_lifter_or_of_another_network_is_refused(shards: Path, t
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "cause"),
     [
-        "schedule.batch=0",
-        "schedule.evaluate_every=0",
-        "schedule.lr=.nan",
-        "schedule.lr=-1",
-        "schedule.steps=-1",
-        "validation_crops=0",
-        "model.mesh_channels=0",
+        ("schedule.batch=0", "config key batch is 0; it must be 1 or more"),
+        ("schedule.evaluate_every=0", "config key evaluate_every is 0; it must be 1 or more"),
+        ("schedule.lr=.nan", "config keys lr nan and average 0.999 of a schedule must lie between"),
+        ("schedule.lr=-1", "config keys lr -1.0 and average 0.999 of a schedule must lie between"),
+        ("schedule.steps=-1", "config key steps is -1; it must be 1 or more"),
+        ("validation_crops=0", "config key validation_crops is 0; it must be 1 or more"),
+        ("model.mesh_channels=0", "config key mesh_channels is 0; it must be 1 or more"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused_before_anything_is_written(
-    change: str, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: str, cause: str, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [
         "lab",
@@ -340,7 +339,7 @@ def test_numbers_that_cannot_be_are_refused_before_anything_is_written(
         str(tmp_path / "run"),
     ]
     assert user([*command, "--set", f"start_from={shards / 'start'}", "--set", change]) == 2
-    assert "config key" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert cause in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_training_leaves_the_run_of_another_network_alone(

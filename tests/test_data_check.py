@@ -119,9 +119,10 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Pose2Mesh train: 12 samples" in capsys.readouterr().out
     assert main(["lab", "data", "check", "SURREAL", str(tmp_path / "AMASS")]) == 1
     assert "4 problems" in capsys.readouterr().out
-    for words in (["Humans", str(tmp_path)], ["AMASS", str(tmp_path / "nothing")]):
-        assert main(["lab", "data", "check", *words]) == 2
-        assert len(capsys.readouterr().err.splitlines()) == 1
+    for name, folder, cause in (("Humans", "", "'Humans' is unknown"), ("AMASS", "nothing", "is no folder")):
+        assert main(["lab", "data", "check", name, str(tmp_path / folder)]) == 2
+        said = capsys.readouterr().err
+        assert cause in said and len(said.splitlines()) == 1
 
 
 def test_every_data_set_has_files() -> None:

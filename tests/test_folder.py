@@ -1,5 +1,6 @@
 """The folder sink: all files of a frame or none, nobody else's files replaced."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.export.folder import DATA, PICTURES, Folder
+from openhmr.export.pictures import Shown
 from openhmr.people import Frame, People
+from openhmr.render.overlay import Canvas
 from tests.test_people import make_people
 
 
@@ -46,12 +49,12 @@ def test_parametric_meshes_are_shown_but_everything_is_saved(tmp_path: Path, tin
     )
 
 
-def failing(path: Path, frame: Frame, shown: People) -> None:
+def failing(path: Path, frame: Frame, shown: Shown) -> None:
     path.write_text("half")
     raise OSError(28, "No space left on device")
 
 
-def interrupted(path: Path, frame: Frame, shown: People) -> None:
+def interrupted(path: Path, frame: Frame, shown: Shown) -> None:
     raise KeyboardInterrupt
 
 
@@ -67,6 +70,19 @@ def test_a_failed_write_leaves_what_was_there(
             Folder(out, {**DATA, "overlay.png": writer}).append(frame_of(tiny_body))  # type: ignore[dict-item]
     assert files(tmp_path) == before and not new.parent.exists()
     assert not any(p.name.startswith(".openhmr") for p in old.iterdir())
+
+
+def test_pictures_of_a_frame_share_their_canvas(tmp_path: Path, tiny_body: Body) -> None:
+    """A photograph is scaled once."""
+    seen: list[Canvas] = []
+
+    def watched(path: Path, frame: Frame, shown: Shown) -> None:
+        seen.append(shown.canvas)
+        PICTURES[path.name](path, frame, shown)
+
+    frame = replace(frame_of(tiny_body), image=np.full((120, 160, 3), 9, np.uint8))
+    Folder(tmp_path, dict.fromkeys(PICTURES, watched)).append(frame)
+    assert len(seen) == 2 and seen[0] is seen[1] and seen[0].image.shape == (480, 640, 3)
 
 
 @pytest.mark.parametrize("name", [*DATA, *PICTURES])

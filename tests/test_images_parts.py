@@ -2,6 +2,7 @@
 
 import colorsys
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from openhmr.lab.synth.outfits import (
 from openhmr.lab.synth.scene import Figure, Scene, box_of, frame_person, plausible, stand
 from openhmr.lab.synth.wardrobe import Item, Wardrobe, fit_item, make_item
 
-from .tiny_humans import tiny_wardrobe
+from .tiny_humans import tiny_wardrobe, write_pack
 
 
 @pytest.fixture(scope="module")
@@ -257,22 +258,24 @@ def test_degradation_keeps_the_picture_valid_and_repeats() -> None:
         assert np.array_equal(*twice) and twice[0].dtype == np.uint8 and twice[0].shape == (96, 96, 3)
 
 
-@pytest.mark.parametrize("lacking", ["skins", "light", "motion"])
-def test_inputs_are_checked_before_clothes_are_fitted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
-) -> None:
-    monkeypatch.setattr(images, "build_wardrobe", lambda *_: pytest.fail("clothes were fitted"))
-    (tmp_path / "skins").mkdir()
-    if lacking != "skins":
-        (tmp_path / "skins" / "a.jpg").touch()
-    if lacking == "motion":
-        monkeypatch.setattr(images, "read_places", lambda *_: [])
-    task = images.Task(
-        *(tmp_path / name for name in ("motion.npz", "", "", "wardrobe.npz", "out")), 1, "train", 1, 64
-    )
-    with pytest.raises(InputError, match=lacking):
-        images.generate(task, 1, lambda _: None)
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [("skins", "has no skins/"), ("light", "has no light.npz"), ("motion", "motion.npz does not exist")],
+)
+def test_inputs_are_checked_before_clothes_are_fitted(tmp_path: Path, lacking: str, said: str) -> None:
+    humans, places, wardrobe = write_pack(tmp_path)
+    wardrobe.unlink()
+    if lacking == "skins":
+        shutil.rmtree(humans / "skins")
+    if lacking == "light":
+        (places / "light.npz").unlink()
+    motion, out = tmp_path / "motion.npz", tmp_path / "out"
+    reports: list[str] = []
+    with pytest.raises(InputError, match=said):
+        images.generate(
+            images.Task(motion, humans, places, wardrobe, out, 1, "train", 1, 64), 1, reports.append
+        )
+    assert not reports and not out.exists(), "no clothes were fitted"
 
 
 def test_shards_repeat_to_the_byte_and_are_listed(tmp_path: Path) -> None:

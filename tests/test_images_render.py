@@ -26,8 +26,8 @@ from .test_synth import random_pack
 from .tiny_humans import write_pack
 
 SIZE = 160
-TO_CENTRES = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
-"""OpenGL's pixels have their corners at integers, the rasteriser's their centres."""
+FINE = np.array([[SAMPLES, 0, (SAMPLES - 1) / 2], [0, SAMPLES, (SAMPLES - 1) / 2], [0, 0, 1]])
+"""From pixels to the samples of pixels."""
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +80,13 @@ def test_silhouette_and_depth_equal_the_software_rasteriser(renderer, pack) -> N
         (x, y), (h, w) = layer.corner, layer.cover.shape
         drawn[y : y + h, x : x + w], depth[y : y + h, x : x + w] = layer.cover, layer.depth
         vertices, faces = worn_mesh(renderer, person, outfit)
-        fragments = rasterise(camera.see(vertices), faces, TO_CENTRES @ camera.K, (SIZE, SIZE))
+        fragments = rasterise(camera.see(vertices), faces, camera.K, (SIZE, SIZE))
         want = np.zeros(SIZE * SIZE, bool)
         want[fragments.pixel] = True
         got = drawn.reshape(-1)
         # A pixel whose four samples all hit has its centre inside; one that no sample hits has not.
         assert (want & (got < 0.01)).sum() <= 4 and (~want & (got > 0.99)).sum() <= 4
-        fine = rasterise(
-            camera.see(vertices),
-            faces,
-            TO_CENTRES @ np.diag([SAMPLES, SAMPLES, 1.0]) @ camera.K,
-            (SAMPLES * SIZE, SAMPLES * SIZE),
-        )
+        fine = rasterise(camera.see(vertices), faces, FINE @ camera.K, (SAMPLES * SIZE, SAMPLES * SIZE))
         exact = np.full((SAMPLES * SIZE) ** 2, np.nan)
         exact[fine.pixel] = fine.depth
         gap = exact.reshape(SAMPLES * SIZE, -1)[::SAMPLES, ::SAMPLES] - np.where(
@@ -126,8 +121,8 @@ def test_colours_are_worn_and_shadows_fall_away_from_the_light(renderer, pack) -
     assert len(dark) > 50
     rays = np.column_stack(
         [
-            (dark[:, 1] + 0.5 - camera.K[0, 2]) / camera.K[0, 0],
-            (dark[:, 0] + 0.5 - camera.K[1, 2]) / camera.K[1, 1],
+            (dark[:, 1] - camera.K[0, 2]) / camera.K[0, 0],
+            (dark[:, 0] - camera.K[1, 2]) / camera.K[1, 1],
         ]
     )
     rays = np.column_stack([rays, np.ones(len(rays))]) @ camera.R

@@ -18,7 +18,7 @@ from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO, HUMAN36
 from openhmr.keypoints import Keypoints
-from openhmr.predict.lift import Lifter, look_at, standardise
+from openhmr.predict.lift import CHUNK, Lifter, look_at, standardise
 from tests.tiny_lifter import base_vertices, weights, write_tiny_model
 from tests.tiny_recover import write_tiny_recoverer
 
@@ -128,6 +128,29 @@ def test_a_batch_equals_its_rows(lifter: Lifter) -> None:
     together = lifter(poses(70), CAMERA).vertices
     for i in (0, 63, 64, 69):
         assert_allclose(together[i], lifter(poses(70)[i], CAMERA).vertices[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("4", 4),
+        ("0", 1),
+        ("9999", CHUNK),
+        ("9" * 5000, CHUNK),
+        ("many", CHUNK),
+        ("-3", CHUNK),
+        ("", CHUNK),
+        ("2.5", CHUNK),
+        ("\u00b2", CHUNK),
+    ],
+)
+def test_a_file_that_says_nonsense_of_poses_at_once_lifts_alike(
+    tmp_path: Path, lifter: Lifter, tiny_body: Body, said: str, taken: int
+) -> None:
+    path = write_tiny_model(tmp_path / "said.onnx", tiny_body, "coco", 19, poses_at_once=said)
+    other = Lifter(path, tiny_body)
+    assert other.poses_at_once == taken
+    assert_allclose(other(poses(9), CAMERA).vertices, lifter(poses(9), CAMERA).vertices, atol=1e-5)
 
 
 def test_standardisation() -> None:

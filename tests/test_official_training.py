@@ -234,7 +234,7 @@ def test_a_bad_sample_stops_a_run_or_is_skipped_on_request(workers, caplog) -> N
         Batches(sets, BalancedMix([6]), 6, seed=0, workers=workers)(0)
     batch = Batches(sets, BalancedMix([6]), 6, seed=0, skip_bad=True)(0)
     assert len(batch["index"]) == 6 and 2 not in batch["index"] and "sample 2 is damaged" in caplog.text
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="sample [01] is damaged"):
         Batches([Numbers(2, bad=(0, 1))], BalancedMix([2]), 2, seed=0, skip_bad=True)(0)
 
 

@@ -92,6 +92,8 @@ def test_saved_people_are_loaded_whole(tmp_path: Path, tiny_body: Body, rig: boo
         assert_array_equal(loaded.sigma.vertices, people.sigma.vertices)  # type: ignore[union-attr]
     with np.load(tmp_path / "people.npz", allow_pickle=False) as saved:
         assert str(saved["format"]) == "openhmr-people-1"
+        written = {k for k in saved if k.startswith("joints_") and k != "joints_sigma"}
+        assert written == {"joints_smpl", "joints_human36", "joints_coco"}, "no rows are there twice"
         assert_allclose(saved["joints_human36"], people.joints("human36"))
         assert_allclose(saved["camera_translation"], people.roots)
 

@@ -190,17 +190,17 @@ def test_pairs_are_consistent(body, skeleton, joint_set) -> None:
     assert (head < feet).float().mean() > 0.85
 
 
-def test_noise_has_the_official_statistics(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_has_the_official_statistics(data: Path) -> None:
     """Against the statistics recorded from the official synthesis (1,500 draws): means within 12 % (two of
     its standard errors, and the points it rejects), standard deviations within 20 %."""
     with np.load(next(data.rglob("noise.npz"))) as recorded:
         clean, mean, std = recorded["synth_in"], recorded["synth_dist_mean"], recorded["synth_dist_std"]
-    # The recording used the area of the whole 288 x 384 crop, not of the pose's own box.
-    monkeypatch.setattr(
-        "openhmr.lab.synth.noise2d._box", lambda pose: torch.tensor([[288.0, 384.0]]).expand(len(pose), 2)
-    )
+    # The recording used the area of the whole 288 x 384 crop, not of the pose's own box, by whose side radii
+    # grow.
+    strength = float(np.sqrt(288 * 384 / np.ptp(clean[:, :2], axis=0).prod()))
     pose = torch.as_tensor(clean, dtype=torch.float32).repeat(20000, 1, 1)
-    noisy = add_noise(pose, "coco", NoiseLevel(share=1.0), torch.Generator().manual_seed(0))
+    level = NoiseLevel(share=1.0, strength=(strength, strength))
+    noisy = add_noise(pose, "coco", level, torch.Generator().manual_seed(0))
     distance = (noisy[..., :2] - pose[..., :2]).norm(dim=-1)
     assert np.abs(distance.mean(0).numpy() / mean - 1).max() < 0.12
     assert np.abs(distance.std(0).numpy() / std - 1).max() < 0.20

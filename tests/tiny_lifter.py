@@ -21,9 +21,15 @@ def weights(body: Body, joints: int, strength: float) -> np.ndarray:
 
 
 def write_tiny_model(
-    path: Path, body: Body, joint_set: str, joints: int, strength: float = 0.01, made_for: str | None = None
+    path: Path,
+    body: Body,
+    joint_set: str,
+    joints: int,
+    strength: float = 0.01,
+    made_for: str | None = None,
+    **facts: str,
 ) -> Path:
-    """``vertices = base + reshape(flatten(pose2d) @ weights)``."""
+    """``vertices = base + reshape(flatten(pose2d) @ weights)``; the file's metadata holds ``facts`` too."""
     constants = {
         "w": weights(body, joints, strength),
         "base": base_vertices(body),
@@ -44,6 +50,6 @@ def write_tiny_model(
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {"joint_set": joint_set, "body": made_for or body.content_hash()})
+    helper.set_model_props(model, {"joint_set": joint_set, "body": made_for or body.content_hash()} | facts)
     save_model(model, path)
     return path

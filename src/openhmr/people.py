@@ -155,10 +155,11 @@ class People:
             "track_ids": self.track_ids,
             "body_hash": np.array(self.body.content_hash()),
         }
+        # Sets that borrow another's regressor would repeat its rows.
         out |= {
-            f"joints_{name}": self.joints(name)
-            for name in JOINT_SETS
-            if self.body.has_joint_regressor(JOINT_SETS[name])
+            f"joints_{name}": self.joints(joint_set)
+            for name, joint_set in JOINT_SETS.items()
+            if not joint_set.regressor and self.body.has_joint_regressor(joint_set)
         }
         if self.sigma is not None:
             out |= {"vertices_sigma": self.sigma.vertices, "joints_sigma": self.sigma.joints}

@@ -9,22 +9,22 @@ from types import TracebackType
 from openhmr.errors import InputError
 from openhmr.export.glb import write_glb
 from openhmr.export.obj import write_obj
-from openhmr.export.pictures import write_overlay, write_pose2d
+from openhmr.export.pictures import Shown, write_overlay, write_pose2d
 from openhmr.export.sink import Sink
-from openhmr.people import Frame, People
+from openhmr.people import Frame
 
-Writer = Callable[[Path, Frame, People], None]
+Writer = Callable[[Path, Frame, Shown], None]
 """Writes a file from a frame, and from those people (the frame's own, or their parametric meshes) that meshes
 and pictures show."""
 
 DATA: Mapping[str, Writer] = {
-    "mesh.obj": lambda path, frame, shown: write_obj(path, shown),
-    "mesh.glb": lambda path, frame, shown: write_glb(path, shown),
+    "mesh.obj": lambda path, frame, shown: write_obj(path, shown.people),
+    "mesh.glb": lambda path, frame, shown: write_glb(path, shown.people),
     "result.npz": lambda path, frame, shown: frame.people.save(path),
 }
 PICTURES: Mapping[str, Writer] = {
-    "pose2d.png": lambda path, frame, shown: write_pose2d(path, shown, frame.image),
-    "overlay.png": lambda path, frame, shown: write_overlay(path, shown, frame.image),
+    "pose2d.png": lambda path, frame, shown: write_pose2d(path, shown),
+    "overlay.png": lambda path, frame, shown: write_overlay(path, shown),
 }
 _SIGNATURES = {".obj": b"# openhmr", ".glb": b'"openhmr"', ".png": b"openhmr", ".npz": b"camera_K.npy"}
 """What the files that this package writes hold; anything else in the folder is the user's own."""
@@ -66,9 +66,8 @@ class Folder(Sink):
         among old ones; an interrupted run leaves no folder that it made."""
         folder = self.out / (frame.name or f"{frame.index:06d}") if self._several else self.out
         self._check(folder)
-        shown = (
-            frame.people.parametric() if self._parametric and frame.people.rig is not None else frame.people
-        )
+        parametric = self._parametric and frame.people.rig is not None
+        shown = Shown(frame.people.parametric() if parametric else frame.people, frame.image)
         made = [p for p in (folder, *folder.parents) if not p.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)

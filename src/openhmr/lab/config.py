@@ -107,8 +107,8 @@ def build(cls: type[T], data: dict[str, Any], where: str = "", base: T | None = 
     ]
     if required:
         raise InputError(
-            f"config lacks {', '.join(where + r for r in required)}; add it to the file or on the command "
-            f"line as key=value"
+            f"config lacks {', '.join(where + r for r in required)}; add it to the file, or override it as "
+            f"key=value"
         )
     return cls(**values)
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.content import same_body
 from openhmr.errors import InputError
 from openhmr.io.atomic import atomic_path
 from openhmr.lab.config import MAX_BYTES
@@ -79,16 +80,16 @@ def begin_run(folder: Path, system: str, config: Any, body: Body, **facts: Any) 
     Settings that differ from those the run began with are logged. Raises :class:`InputError` if the folder
     is the run of another network, which would be overwritten.
     """
-    new = Run(system, json.loads(json.dumps(asdict(config))))
+    new = Run(system, json.loads(json.dumps(asdict(config))), {"body": body.content_hash()} | facts)
     if (folder / "config.json").is_file():
-        changed = _check_same_network(folder, read_run(folder), new, body)
+        old = read_run(folder)
+        changed = _check_same_network(folder, old, new)
         if changed and any(folder.rglob(STATE)):
             log.warning("%s goes on with changed settings: %s", folder, ", ".join(changed))
     content = {
         "system": system,
         "config": new.config,
-        "body": body.content_hash(),
-        **facts,
+        **new.facts,
         "versions": {name: version(name) for name in ("openhmr", "numpy", "scipy", "torch")},
         "python": platform.python_version(),
         "commit": commit(),
@@ -100,12 +101,9 @@ def begin_run(folder: Path, system: str, config: Any, body: Body, **facts: Any) 
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _check_same_network(folder: Path, old: Run, new: Run, body: Body) -> list[str]:
+def _check_same_network(folder: Path, old: Run, new: Run) -> list[str]:
     """The settings that changed, as text. Raises :class:`InputError` if the network is one of them."""
     said = [f"system {old.system!r}, not {new.system!r}"] if old.system != new.system else []
-    known = old.facts.get("body")
-    if not said and known is not None and not (isinstance(known, str) and body.matches(known)):
-        said.append(f"body {known!r}, not {body.content_hash()!r}")
     changed, before = [], dict(_leaves(old.config))
     for key, value in _leaves(new.config):
         # A key that the older file does not have yet is no change.
@@ -113,6 +111,9 @@ def _check_same_network(folder: Path, old: Run, new: Run, body: Body) -> list[st
             changed.append(f"{key} {before[key]!r} -> {value!r}")
             if any(f"{key}.".startswith(f"{name}.") for name in NETWORK_KEYS[new.system]):
                 said.append(f"{key} {before[key]!r}, not {value!r}")
+    body, known = new.facts["body"], old.facts.get("body")
+    if known is not None and not (isinstance(known, str) and same_body(known, body)):
+        said.append(f"body {known!r}, not {body!r}")
     if said:
         raise InputError(f"{folder} is a run of another network ({said[0]:.300}); choose another folder")
     return changed

@@ -130,8 +130,10 @@ def _warn_of_bad_fits(seen_px: NDArray, keypoints: Keypoints) -> None:
 
 
 def _poses_at_once(metadata: Mapping[str, str]) -> int:
+    """What a model file says, within 1 to :data:`CHUNK`; what is no count means CHUNK."""
     said = metadata.get("poses_at_once", "")
-    return min(max(int(said), 1), CHUNK) if said.isdecimal() else CHUNK
+    # Python refuses to read numbers of thousands of digits.
+    return min(max(int(said), 1), CHUNK) if said.isdecimal() and len(said) <= 10 else CHUNK
 
 
 def look_at(pose2d: NDArray[np.float32], camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

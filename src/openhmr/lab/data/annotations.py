@@ -164,6 +164,16 @@ def size_of(image: Record, where: object) -> tuple[int, int]:
     return cast(tuple[int, int], size)
 
 
+def picture_of(image: Record, folder: Path, where: object) -> tuple[Path, tuple[int, int]]:
+    """Path in ``folder``, and height and width, of a picture as annotated."""
+    return folder / str(entry(image, "file_name", where)), size_of(image, where)
+
+
+def pinhole_of(camera: Any, where: object) -> tuple[NDArray, NDArray]:
+    """Focal lengths and principal point ``(2,)`` of a stored camera, pixels."""
+    return numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
+
+
 def square_of(annotation: Record, image: Record, where: object) -> tuple[NDArray, NDArray | None]:
     """The annotated box, and the square that is cut for it (None: no such sample)."""
     box = numbers(annotation, "bbox", (4,), f"{where}: annotation {annotation['id']}")

@@ -18,8 +18,9 @@ from openhmr.lab.data.annotations import (
     entry,
     no_parameters,
     numbers,
+    picture_of,
+    pinhole_of,
     read_table,
-    size_of,
     square_of,
 )
 from openhmr.lab.data.types import IndexedDataset, Sample
@@ -53,7 +54,7 @@ class FreiHAND(IndexedDataset):
         where = f"FreiHAND annotation {annotation['id']}"
         record = entry(self.truth, str(entry(image, "db_idx", where)), where)
         camera = entry(record, "cam_param", where)
-        focal, principal = numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
+        focal, principal = pinhole_of(camera, where)
         joints, pixels, depth = np.zeros((21, 3)), np.zeros((21, 2)), 0.0
         pose, betas, trans = no_parameters(len(MANO_PARENTS))
         box, square = square_of(annotation, image, where)
@@ -72,8 +73,7 @@ class FreiHAND(IndexedDataset):
         return Sample(
             "FreiHAND",
             annotation["id"],
-            self.root / "data" / str(entry(image, "file_name", where)),
-            size_of(image, where),
+            *picture_of(image, self.root / "data", where),
             box,
             square,
             focal,
@@ -120,7 +120,7 @@ class FreiHANDPoses(IndexedDataset):
         image, where = self.coco.image(annotation), f"FreiHAND annotation {annotation['id']}"
         record = entry(self.truth, str(entry(image, "db_idx", where)), where)
         camera = entry(record, "cam_param", where)
-        focal, principal = numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
+        focal, principal = pinhole_of(camera, where)
         joints, pixels = np.zeros((21, 3)), np.zeros((21, 2))
         pose, betas, trans = no_parameters(len(MANO_PARENTS))
         if self.train:
@@ -137,8 +137,7 @@ class FreiHANDPoses(IndexedDataset):
         return Sample(
             "FreiHAND",
             annotation["id"],
-            self.folder / str(entry(image, "file_name", where)),
-            size_of(image, where),
+            *picture_of(image, self.folder, where),
             box,
             box,
             focal,

@@ -22,10 +22,10 @@ from openhmr.lab.data.annotations import (
     limited,
     no_parameters,
     numbers,
+    picture_of,
     pixels_of,
     read_json,
     read_table,
-    size_of,
     square_of,
     whole,
 )
@@ -99,8 +99,7 @@ class Human36M(IndexedDataset):
         return Sample(
             "Human36M",
             annotation["id"],
-            self.root / "images" / str(entry(image, "file_name", where)),
-            size_of(image, where),
+            *picture_of(image, self.root / "images", where),
             box,
             square,
             f,

@@ -4,7 +4,7 @@ Source: docs/originals, "MS COCO" and "COCO".
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from openhmr.lab.data.annotations import (
     limited,
     no_parameters,
     numbers,
+    picture_of,
+    pinhole_of,
     read_table,
     size_of,
     square_of,
@@ -64,59 +66,73 @@ class MSCOCO(IndexedDataset):
         where, image = f"MS COCO annotation {annotation['id']}", self.coco.image(annotation)
         box, square = square_of(annotation, image, where)
         assert square is not None
-        # The pelvis has the product of the hips' visibilities: seen if both are.
-        joints = COCO18.complete(
-            numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), "product"
-        )
         fit = self.fits.get(str(annotation["id"]))
         focal, principal = _middle(image, where)
         pose, betas, trans = no_parameters(24)
         if fit is not None:
             pose, betas, trans = body_parameters(entry(fit, "smpl_param", where), 24, where)
-            camera = entry(fit, "cam_param", where)
-            focal, principal = numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
-        return Sample(
-            "MSCOCO",
-            annotation["id"],
-            self.images / str(entry(image, "file_name", where)),
-            size_of(image, where),
-            box,
-            square,
-            focal,
-            principal,
-            0.0,
-            COCO18,
-            joints[:, :2],
-            np.zeros((18, 3), np.float32),
-            (joints[:, 2] > 0).astype(np.float32),
-            False,
-            pose,
-            betas,
-            trans,
-            fit is not None,
+            focal, principal = pinhole_of(entry(fit, "cam_param", where), where)
+        return _annotated(
+            annotation,
+            image,
+            self.images,
+            where,
+            dataset="MSCOCO",
+            box_xywh=box,
+            crop_xywh=square,
+            focal_px=focal,
+            principal_px=principal,
+            pose=pose,
+            betas=betas,
+            trans_m=trans,
+            has_fit=fit is not None,
         )
 
     def _test(self, row: Record) -> Sample:
         image = self.coco.images[row["image_id"]]
         where = f"{self.rootnet.path}: image {image['id']}"
         square, depth = self.rootnet.read(row, 1000)
-        return Sample(
-            "MSCOCO",
-            image["id"],
-            self.images / str(entry(image, "file_name", where)),
-            size_of(image, where),
-            np.zeros(4),
-            square,
-            *_middle(image, where),
-            depth,
+        focal, principal = _middle(image, where)
+        path, size = picture_of(image, self.images, where)
+        pose, betas, trans = no_parameters(24)
+        return Sample.without_joints(
             COCO18,
-            np.zeros((18, 2)),
-            np.zeros((18, 3)),
-            np.zeros(18, np.float32),
-            False,
-            *no_parameters(24),
-            False,
+            dataset="MSCOCO",
+            sample_id=image["id"],
+            image_path=path,
+            image_hw=size,
+            box_xywh=np.zeros(4),
+            crop_xywh=square,
+            focal_px=focal,
+            principal_px=principal,
+            root_depth_m=depth,
+            has_3d=False,
+            pose=pose,
+            betas=betas,
+            trans_m=trans,
+            has_fit=False,
         )
+
+
+def _annotated(annotation: Record, image: Record, folder: Path, where: str, **known: Any) -> Sample:
+    """The sample of an annotated person in a picture of ``folder``: no 3D pose, and the fields ``known`` from
+    a fit."""
+    keypoints = numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3)
+    # The pelvis has the product of the hips' visibilities: seen if both are.
+    joints = COCO18.complete(keypoints, "product")
+    path, size = picture_of(image, folder, where)
+    return Sample(
+        sample_id=annotation["id"],
+        image_path=path,
+        image_hw=size,
+        root_depth_m=0.0,
+        joint_set=COCO18,
+        joints_px=joints[:, :2],
+        joints_cam_m=np.zeros((18, 3), np.float32),
+        joints_valid=(joints[:, 2] > 0).astype(np.float32),
+        has_3d=False,
+        **known,
+    )
 
 
 def _middle(image: Record, where: str) -> tuple[NDArray, NDArray]:
@@ -146,33 +162,25 @@ class CocoDataset(IndexedDataset):
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]
         where, image = f"COCO annotation {annotation['id']}", self.coco.image(annotation)
-        joints = COCO18.complete(
-            numbers(annotation, "keypoints", (51,), where).reshape(len(COCO17), 3), "product"
-        )
         fit = self.fits[str(annotation["id"])]
         fitted = entry(fit, "smpl_param", where)
         person = {key: entry(fitted, key, where) for key in ("pose", "shape")} | {"trans": [0, 0, 0]}
         pose, betas, trans = body_parameters(person, 24, where)
         camera, box = entry(fit, "cam_param", where), numbers(annotation, "bbox", (4,), where)
-        return Sample(
-            "COCO",
-            annotation["id"],
-            self.root / "images" / "train2017" / str(entry(image, "file_name", where)),
-            size_of(image, where),
-            box,
-            box,
-            np.zeros(2),
-            np.zeros(2),
-            0.0,
-            COCO18,
-            joints[:, :2],
-            np.zeros((18, 3), np.float32),
-            (joints[:, 2] > 0).astype(np.float32),
-            False,
-            pose,
-            limited(betas),
-            trans,
-            True,
+        return _annotated(
+            annotation,
+            image,
+            self.root / "images" / "train2017",
+            where,
+            dataset="COCO",
+            box_xywh=box,
+            crop_xywh=box,
+            focal_px=np.zeros(2),
+            principal_px=np.zeros(2),
+            pose=pose,
+            betas=limited(betas),
+            trans_m=trans,
+            has_fit=True,
             weak_camera=np.stack([_scale(camera, where), numbers(camera, "t", (2,), where)]),
         )
 

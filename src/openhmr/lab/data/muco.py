@@ -16,8 +16,8 @@ from openhmr.lab.data.annotations import (
     limited,
     no_parameters,
     numbers,
+    picture_of,
     read_table,
-    size_of,
     square_of,
 )
 from openhmr.lab.data.types import IndexedDataset, Sample
@@ -61,8 +61,7 @@ class MuCo(IndexedDataset):
         return Sample(
             "MuCo",
             annotation["id"],
-            self.folder / str(entry(image, "file_name", where)),
-            size_of(image, where),
+            *picture_of(image, self.folder, where),
             box,
             square,
             numbers(image, "f", (2,), where),

@@ -20,6 +20,8 @@ from openhmr.lab.data.annotations import (
     entry,
     gender_of,
     numbers,
+    picture_of,
+    pinhole_of,
     size_of,
     square_of,
     whole,
@@ -69,34 +71,27 @@ class PW3D(IndexedDataset):
             pelvis = body.joint_regressor("human36")[HUMAN36_TOP.root] @ skin(body, pose, betas, trans)[0]
             depth = float(pelvis[2])
         assert square is not None
-        path = (
-            self.root
-            / "data"
-            / "imageFiles"
-            / str(entry(image, "sequence", where))
-            / str(entry(image, "file_name", where))
-        )
-        return Sample(
-            "PW3D",
-            annotation["id"],
-            path,
-            size_of(image, where),
-            box,
-            square,
-            numbers(camera, "focal", (2,), where),
-            numbers(camera, "princpt", (2,), where),
-            depth,
+        folder = self.root / "data" / "imageFiles" / str(entry(image, "sequence", where))
+        path, size = picture_of(image, folder, where)
+        focal, principal = pinhole_of(camera, where)
+        return Sample.without_joints(
             HUMAN36_TOP,
-            np.zeros((17, 2)),
-            np.zeros((17, 3)),
-            np.zeros(17, np.float32),
-            True,
-            pose,
-            betas,
-            trans,
-            True,
-            True,
-            gender,
+            dataset="PW3D",
+            sample_id=annotation["id"],
+            image_path=path,
+            image_hw=size,
+            box_xywh=box,
+            crop_xywh=square,
+            focal_px=focal,
+            principal_px=principal,
+            root_depth_m=depth,
+            has_3d=True,
+            pose=pose,
+            betas=betas,
+            trans_m=trans,
+            has_fit=True,
+            exact_fit=True,
+            gender=gender,
         )
 
 
@@ -126,12 +121,8 @@ class PW3DPoses(IndexedDataset):
     def _path(self, annotation: Record) -> Path:
         image = self.coco.image(annotation)
         where = f"3DPW image {image['id']}"
-        return (
-            self.folder
-            / "imageFiles"
-            / str(entry(image, "sequence", where))
-            / str(entry(image, "file_name", where))
-        )
+        folder = self.folder / "imageFiles" / str(entry(image, "sequence", where))
+        return folder / str(entry(image, "file_name", where))
 
     def __getitem__(self, index: int) -> Sample:
         annotation = self.rows[index]
@@ -139,25 +130,26 @@ class PW3DPoses(IndexedDataset):
         camera, fit = entry(image, "cam_param", where), entry(annotation, "smpl_param", where)
         box = numbers(annotation, "bbox", (4,), where)
         detected = np.zeros((0, 2)) if self.detections is None else self.detections.find(annotation["id"])
-        return Sample(
-            "PW3D",
-            annotation["id"],
-            self._path(annotation),
-            size_of(image, where),
-            box,
-            box,
-            numbers(camera, "focal", (2,), where),
-            numbers(camera, "princpt", (2,), where),
-            0.0,
+        pose, betas, trans = body_parameters(fit, 24, where)
+        focal, principal = pinhole_of(camera, where)
+        return Sample.without_joints(
             HUMAN36_TOP,
-            np.zeros((17, 2)),
-            np.zeros((17, 3)),
-            np.zeros(17, np.float32),
-            True,
-            *body_parameters(fit, 24, where),
-            True,
-            True,
-            gender_of(fit, where),
+            dataset="PW3D",
+            sample_id=annotation["id"],
+            image_path=self._path(annotation),
+            image_hw=size_of(image, where),
+            box_xywh=box,
+            crop_xywh=box,
+            focal_px=focal,
+            principal_px=principal,
+            root_depth_m=0.0,
+            has_3d=True,
+            pose=pose,
+            betas=betas,
+            trans_m=trans,
+            has_fit=True,
+            exact_fit=True,
+            gender=gender_of(fit, where),
             detected_px=detected,
             video=f"{image['sequence']}{annotation['person_id']}",
         )

@@ -17,10 +17,11 @@ from openhmr.lab.data.annotations import (
     entry,
     gender_of,
     numbers,
+    picture_of,
+    pinhole_of,
     pixels_of,
     read_json,
     read_rows,
-    size_of,
 )
 from openhmr.lab.data.types import IndexedDataset, Sample
 
@@ -66,28 +67,29 @@ class SURREAL(IndexedDataset):
         annotation = self.rows[index]
         image, where = self.coco.image(annotation), f"SURREAL annotation {annotation['id']}"
         camera, fit = entry(image, "cam_param", where), entry(annotation, "smpl_param", where)
-        focal, principal = numbers(camera, "focal", (2,), where), numbers(camera, "princpt", (2,), where)
+        focal, principal = pinhole_of(camera, where)
         box, detected = numbers(annotation, "bbox", (4,), where), np.zeros((0, 2))
         if self.detected:
             detected = pixels_of(entry(self.detected[index], "keypoints", where), SMPL.size, where)
-        return Sample(
-            "SURREAL",
-            annotation["id"],
-            self.folder / str(entry(image, "file_name", where)),
-            size_of(image, where),
-            box,
-            box,
-            focal,
-            principal,
-            0.0,
+        pose, betas, trans = body_parameters(fit, 24, where)
+        path, size = picture_of(image, self.folder, where)
+        return Sample.without_joints(
             SMPL,
-            np.zeros((24, 2)),
-            np.zeros((24, 3)),
-            np.zeros(24, np.float32),
-            True,
-            *body_parameters(fit, 24, where),
-            True,
-            True,
-            gender_of(fit, where),
+            dataset="SURREAL",
+            sample_id=annotation["id"],
+            image_path=path,
+            image_hw=size,
+            box_xywh=box,
+            crop_xywh=box,
+            focal_px=focal,
+            principal_px=principal,
+            root_depth_m=0.0,
+            has_3d=True,
+            pose=pose,
+            betas=betas,
+            trans_m=trans,
+            has_fit=True,
+            exact_fit=True,
+            gender=gender_of(fit, where),
             detected_px=detected,
         )

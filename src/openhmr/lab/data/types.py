@@ -59,6 +59,14 @@ class Sample:
     video: str = ""
     """Video and person that the picture belongs to, where there is one."""
 
+    @classmethod
+    def without_joints(cls, joint_set: JointSet, **known: Any) -> "Sample":
+        """A sample of a data set whose joints follow from the fitted body, or are unknown: zero and masked;
+        ``known`` are the other fields by name."""
+        n = joint_set.size
+        pixels, points, valid = np.zeros((n, 2)), np.zeros((n, 3)), np.zeros(n, np.float32)
+        return cls(joint_set=joint_set, joints_px=pixels, joints_cam_m=points, joints_valid=valid, **known)
+
 
 class Samples(Protocol):
     """A data set. ``__iter__`` goes through all samples in the official order."""

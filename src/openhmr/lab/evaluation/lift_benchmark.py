@@ -107,8 +107,7 @@ def onnx_predictor(path: Path, body: Body, joint_set: JointSet) -> Predictor:
         )
     if lifter.joint_set.name != joint_set.name or inputs["pose2d"][1:] != [joint_set.size, 3]:
         raise InputError(
-            f"{path} is for joint set {lifter.joint_set.name}; --joints says {joint_set.name}: make them "
-            f"agree"
+            f"{path} is for {lifter.joint_set.name} joints, not {joint_set.name}; make them agree"
         )
 
     def predict(batch: Batch) -> NDArray:

@@ -141,7 +141,7 @@ def read_frames(
     capture = cv2.VideoCapture(str(video)) if video.is_file() else None
     if capture is None or not capture.isOpened():
         raise InputError(
-            f"{video} is no readable video; --videos must hold the pack's videos under their own names"
+            f"{video} is no readable video; give a folder of the pack's videos under their own names"
         )
     try:
         if wanted is None:

@@ -28,7 +28,7 @@ from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l import untrained
 from openhmr.predict.coarse_mesh import coarse_regressor
-from openhmr.predict.person_crop import LIXELS
+from openhmr.predict.person_crop import LIXELS, PATCH
 
 
 def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 500) -> None:
@@ -86,22 +86,24 @@ def variance_line(spread2: Tensor, error2: Tensor) -> Tensor:
     return torch.stack([a, b]).float()
 
 
+APART = 5.0
+"""Lixels from which on two views contradict each other: 3 to 4 % of rendered pictures, whose PA-MPJPE falls
+from 198 to 160 mm."""
+
+
 class Mirrored(nn.Module):
     """The mean of what ``network`` makes of a crop and of its mirror image, as the tuple
     :data:`RECOVER_OUTPUTS` that ONNX wants.
 
     Costs twice the time and takes about 4 % off the error. Variances are averaged, not diminished: both views
-    err alike. Where the two contradict each other by more than ``APART`` the surer one counts alone: a body
-    seen once from the front and once from behind would be averaged to a stick, its left on its right.
+    err alike. Where COCO's joints of the two are more than ``apart`` lixels from each other, on average, the
+    surer one counts alone: a body seen once from the front and once from behind would be averaged to a stick,
+    its left on its right.
     """
 
-    APART = 5.0
-    """Lixels between COCO's joints of both, on average: 3 to 4 % of rendered pictures, whose PA-MPJPE falls
-    from 198 to 160 mm."""
-
-    def __init__(self, network: CompactI2L, body: Body) -> None:
+    def __init__(self, network: CompactI2L, body: Body, apart: float = APART) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.apart = network, apart
         rest = torch.as_tensor(body.v_template[body.level("coarse").vertex_ids])
         across = torch.cdist(rest * rest.new_tensor([-1, 1, 1]), rest).argmin(1)
         coco = torch.as_tensor(COCO.flip_permutation)
@@ -116,12 +118,14 @@ class Mirrored(nn.Module):
         }
         plain, mirror = ({k: v[i] for k, v in both.items()} for i in range(2))
 
-        # Pixel x of the crop's 256 is 256 - x in the mirror.
+        # Pixel x of the crop's 256 is 255 - x in the mirror.
+        last = LIXELS * (PATCH - 1) / PATCH
+
         def back(x: Tensor) -> Tensor:
-            return torch.cat([LIXELS - x[..., :1], x[..., 1:]], -1)
+            return torch.cat([last - x[..., :1], x[..., 1:]], -1)
 
         mesh, other = plain["vertices_lixel"], back(mirror["vertices_lixel"][:, self.across["vertices"]])
-        apart = (self.network.coco(mesh) - self.network.coco(other)).norm(dim=-1).mean(1) > self.APART
+        apart = (self.network.coco(mesh) - self.network.coco(other)).norm(dim=-1).mean(1) > self.apart
         surer = plain["vertices_sigma"].mean((1, 2)) <= mirror["vertices_sigma"].mean((1, 2))
         share = 0.5 + apart.to(mesh.dtype) * (surer.to(mesh.dtype) - 0.5)
 
@@ -142,17 +146,20 @@ class Mirrored(nn.Module):
         return tuple(out[name] for name in RECOVER_OUTPUTS)
 
 
-def export(network: CompactI2L, body: Body, path: Path, training: Mapping[str, object]) -> None:
+def export(
+    network: CompactI2L, body: Body, path: Path, training: Mapping[str, object], apart: float = APART
+) -> None:
     """Write ``network``, :class:`Mirrored`, to ``path`` with the facts of its ``training``."""
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    model = traced(Mirrored(network, body), torch.rand(2, 3, 256, 256), "image", RECOVER_OUTPUTS)
+    model = traced(Mirrored(network, body, apart), torch.rand(2, 3, 256, 256), "image", RECOVER_OUTPUTS)
     strip_prefix(model.graph, "network.")
     halve(model.graph)
     save_model(model, path, dependencies("i2l_meshnet", "compact", COCO, body) | {"training": training})
 
 
-def export_run(run: Path, out: Path) -> Path:
-    """Calibrate the averaged weights of ``run`` on its validation pictures and write them to ``out``."""
+def export_run(run: Path, out: Path, apart: float = APART) -> Path:
+    """Calibrate the averaged weights of ``run`` on its validation pictures and write them to ``out``, as
+    :class:`Mirrored`."""
     state = run / "state.safetensors"
     if not state.exists() or not (run / "config.json").exists():
         raise InputError(
@@ -167,5 +174,5 @@ def export_run(run: Path, out: Path) -> Path:
     network = untrained(body, build(CompactI2LConfig, config["model"]))
     facts = load_average(state, network)
     calibrate(network, Pictures(config["validation"]), body)
-    export(network, body, out, facts)
+    export(network, body, out, facts, apart)
     return out

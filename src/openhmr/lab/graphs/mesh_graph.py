@@ -88,19 +88,18 @@ def load_or_build(
 ) -> MeshGraph:
     """:func:`build`, or the graph that an earlier call kept in ``cache_dir``; its file is named by a hash of
     the inputs and the version of this code."""
-    if cache_dir is None:
-        return build(faces, joint_set, levels)
     key = hashlib.sha256(np.ascontiguousarray(faces, "<i8").tobytes())
     key.update(repr((VERSION, levels, joint_set.size, joint_set.graph_edges)).encode())
-    path = Path(cache_dir) / f"mesh-graph-{key.hexdigest()[:16]}.npz"
-    if path.exists():
+    path = None if cache_dir is None else Path(cache_dir) / f"mesh-graph-{key.hexdigest()[:16]}.npz"
+    if path is not None and path.exists():
         try:
             return _load(path)
         except (InputError, KeyError, ValueError) as error:
             log.warning("%s is damaged (%s); building the graph again", path, error)
     graph = build(faces, joint_set, levels)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _save(graph, path)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _save(graph, path)
     return graph
 
 

@@ -260,8 +260,8 @@ class PoseItems:
     def _regressor(self, name: str) -> NDArray[np.float32]:
         if not self.body.has_joint_regressor(name):
             raise InputError(
-                f"body has no joint regressor {name!r}; put the original's file into the data folder or "
-                f"pass --regressor"
+                f"body has no joint regressor {name!r}; put the original's file into the data folder "
+                f"or give a regressor of that name"
             )
         return self.body.joint_regressor(name)
 

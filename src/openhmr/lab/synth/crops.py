@@ -89,8 +89,8 @@ def cut(pictures: Pictures, i: int, a: Augmentation, rng: np.random.Generator) -
     image, K, (x, y, w, h) = pictures.image(i), pictures.K[i].copy(), pictures.box[i]
     mirrored = a.flip and rng.random() < 0.5
     if mirrored:
-        image, x = image[:, ::-1], image.shape[1] - x - w
-        K[0, 2] = image.shape[1] - K[0, 2]
+        last = image.shape[1] - 1
+        image, x, K[0, 2] = image[:, ::-1], last - x - w, last - K[0, 2]
     if rng.random() < a.clip_box:
         x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + w, image.shape[1] - 1), min(y + h, image.shape[0] - 1)
         if min(x2 - x1, y2 - y1) > 10:

@@ -207,7 +207,8 @@ def annotate(figure: Figure, scene: Scene) -> shards.Row:
     local[0] = torch.as_tensor(camera.R) @ local[0]
     root = figure.rest_joints(person.betas)[0].astype(np.float64)
     translation = camera.see(root + person.shift) - root
-    inside = ((projected[:, :2] >= 0) & (projected[:, :2] < camera.size)).all(1)
+    pixel = pixels_at(projected[:, :2])
+    inside = ((pixel >= 0) & (pixel < camera.size)).all(1)
     return {
         "K": camera.K.astype(np.float32),
         "pose": log_map(local).numpy().astype(np.float32),
@@ -220,9 +221,14 @@ def annotate(figure: Figure, scene: Scene) -> shards.Row:
     }
 
 
+def pixels_at(points_px: np.ndarray | str) -> np.ndarray:
+    """Indices ``(N,2)`` x, y of the pixels that points ``(N,2)`` lie in."""
+    return np.floor(np.asarray(points_px) + 0.5).astype(int)
+
+
 def facing(row: shards.Row, layer: Layer) -> np.ndarray:
     """Which joints ``(19,)`` lie in the picture and not behind another part of the same person."""
-    at = np.floor(np.asarray(row["joints_px"])).astype(int) - layer.corner
+    at = pixels_at(row["joints_px"]) - layer.corner
     h, w = layer.depth.shape
     within = (at >= 0).all(1) & (at < [w, h]).all(1)
     x, y = np.clip(at, 0, [w - 1, h - 1]).T
@@ -232,7 +238,7 @@ def facing(row: shards.Row, layer: Layer) -> np.ndarray:
 
 def hide_covered(row: shards.Row, front: np.ndarray) -> None:
     """Mark the joints beneath ``front (H,W)`` as not visible."""
-    x, y = np.clip(np.asarray(row["joints_px"]), 0, len(front) - 1).astype(int).T
+    x, y = np.clip(pixels_at(row["joints_px"]), 0, len(front) - 1).T
     row["visible"] = np.asarray(row["visible"]) & (front[y, x] < 0.5)
 
 

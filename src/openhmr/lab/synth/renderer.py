@@ -245,8 +245,9 @@ class Renderer:
 
     @staticmethod
     def lens(camera: Camera, x: float, y: float, w: float, h: float) -> tuple[float, float, float, float]:
-        """Factors from x/z, y/z to the clip coordinates of the window ``x, y, w, h`` px."""
-        fx, fy, cx, cy = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]
+        """Factors from x/z, y/z to the clip coordinates of the window of ``w x h`` pixels whose first is ``x,
+        y``; the window begins at that pixel's corner."""
+        fx, fy, cx, cy = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2] + 0.5, camera.K[1, 2] + 0.5
         return 2 * fx / w, 2 * fy / h, 2 * (cx - x) / w - 1, 2 * (cy - y) / h - 1
 
     @staticmethod
@@ -263,10 +264,10 @@ class Renderer:
         seen = camera.see(person.vertices)
         if seen[:, 2].min() < 0.1:
             return None
-        projected = camera.project(seen)
+        corners = camera.project(seen)[:, :2] + 0.5  # counted from the picture's corner
         margin = 0.06 * camera.K[0, 0] / seen[:, 2].min() + 3
-        low = np.floor(np.maximum(projected[:, :2].min(0) - margin, 0)).astype(int)
-        high = np.ceil(np.minimum(projected[:, :2].max(0) + margin, camera.size)).astype(int)
+        low = np.floor(np.maximum(corners.min(0) - margin, 0)).astype(int)
+        high = np.ceil(np.minimum(corners.max(0) + margin, camera.size)).astype(int)
         if np.any(high <= low):
             return None
         (x, y), (w, h) = low, high - low

@@ -94,8 +94,9 @@ def stand(
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole: intrinsics ``K (3,3)`` pixels, ``R (3,3)`` camera from world, ``centre (3,)`` world metres,
-    square ``size`` px."""
+    """Pinhole: intrinsics ``K (3,3)`` pixels (integers are their centres, as in
+    :class:`openhmr.camera.Camera`), ``R (3,3)`` camera from world, ``centre (3,)`` world metres, square
+    ``size`` px."""
 
     K: np.ndarray
     R: np.ndarray
@@ -148,7 +149,8 @@ def approach(rng: np.random.Generator, vertices: np.ndarray, size: int) -> Camer
     150..240 of 320 px; None where there is no such camera."""
     centre = (vertices.min(0) + vertices.max(0)) / 2
     focal = size / 2 / np.tan(np.radians(rng.uniform(25, 70)) / 2)
-    K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
+    middle = (size - 1) / 2
+    K = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]])
     wanted = rng.uniform(150, 240) / 320 * size
     elevation, azimuth, roll = (
         np.radians(random_elevation(rng)),
@@ -185,7 +187,7 @@ def frame_person(rng: np.random.Generator, vertices: np.ndarray, size: int) -> C
     if rng.random() < 0.05:
         room = room + box[2:] * 0.3 * np.abs(place).clip(0.4)
         place = np.sign(place) * rng.permutation([1.0, rng.random()])
-    shift = place * room + (size / 2 - (box[:2] + box[2:] / 2))
+    shift = place * room + ((size - 1) / 2 - (box[:2] + box[2:] / 2))
     turn = axis_rotation(0, np.arctan(shift[1] / focal)) @ axis_rotation(1, np.arctan(shift[0] / focal))
     return Camera(camera.K, turn @ camera.R, camera.centre, size)
 

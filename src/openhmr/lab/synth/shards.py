@@ -5,7 +5,9 @@ import io
 import json
 import math
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +22,11 @@ Row = dict[str, np.ndarray | str]
 MAX_NUMBERS = 50_000_000
 ARRAYS = {"K": (3, 3), "pose": (24, 3), "betas": (10,), "translation": (3,), "box_xywh": (4,)}
 """What is read of a shard's arrays, with the shape of a row."""
+FIRST_PIXEL = "first_pixel_px"
+"""Array of a shard: where the centre of the upper left pixel lies, which is 0. Older shards do not say;
+theirs lies at 0.5."""
+_PLACES: dict[str, Any] = {"K": np.s_[:, :2, 2], "box_xywh": np.s_[:, :2], "joints_px": np.s_[:]}
+"""Which numbers of a shard's arrays are places in a picture."""
 AGAIN = "make the shard again with `openhmr lab synth images`"
 
 
@@ -43,12 +50,23 @@ def write_shard(folder: Path, shard: int, first_key: int, pictures: list[bytes],
     tar_path, npz_path = shard_paths(folder, shard)
     with atomic_path(npz_path) as temporary, temporary.open("wb") as file:
         columns = {k: np.stack([np.asarray(r[k]) for r in rows]) for k in rows[0]}
+        columns[FIRST_PIXEL] = np.zeros(len(rows), np.float32)
         np.savez(file, **columns)  # type: ignore[arg-type]
     with atomic_path(tar_path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
         for i, picture in enumerate(pictures):
             member = tarfile.TarInfo(f"{first_key + i:08d}.jpg")
             member.size = len(picture)
             tar.addfile(member, io.BytesIO(picture))
+
+
+def at_centres(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """The arrays of a shard with integers at the centres of pixels, as everywhere in this package."""
+    if FIRST_PIXEL in arrays:
+        return dict(arrays)
+    moved = {name: np.array(arrays[name], np.float64) for name in _PLACES if name in arrays}
+    for name, places in moved.items():
+        places[_PLACES[name]] -= 0.5
+    return {**arrays, **moved}
 
 
 def write_annotations(folder: Path, size: int) -> int:
@@ -58,11 +76,12 @@ def write_annotations(folder: Path, size: int) -> int:
         tar = npz.with_suffix(".tar")
         if not tar.is_file():
             continue
-        with np.load(npz) as arrays, tarfile.open(tar) as pictures:
+        with np.load(npz) as stored, tarfile.open(tar) as pictures:
+            arrays = at_centres(stored)
             columns = [arrays[k] for k in ("box_xywh", "joints_px", "visible")]
             for name, box, joints, visible in zip(pictures.getnames(), *columns, strict=True):
                 key, count = int(name[:8]), len(COCO17)
-                inside = ((joints >= 0) & (joints < size)).all(1)[:count]
+                inside = ((joints >= -0.5) & (joints < size - 0.5)).all(1)[:count]
                 flags = np.where(inside, np.where(visible[:count], 2, 1), 0)
                 keypoints = np.where(flags[:, None] > 0, np.column_stack([joints[:count].round(1), flags]), 0)
                 images.append({"id": key, "file_name": f"{tar.name}/{name}", "width": size, "height": size})
@@ -105,14 +124,12 @@ def read_shards(folder: Path, count: float = math.inf) -> list[tuple[Path, dict[
     checked to be whole."""
     shards = sorted(folder.glob("images-*.tar"))
     if not shards:
-        raise InputError(
-            f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images --out {folder}`"
-        )
+        raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images`")
     out = []
     for shard in shards:
         if count <= 0:
             break
-        arrays = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS, ARRAYS)
+        arrays = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS, (*ARRAYS, FIRST_PIXEL))
         missing = [name for name in ARRAYS if name not in arrays]
         if missing:
             raise InputError(f"{shard.with_suffix('.npz')} lacks {', '.join(missing)}; {AGAIN}")
@@ -129,7 +146,7 @@ def read_shards(folder: Path, count: float = math.inf) -> list[tuple[Path, dict[
                     f"{AGAIN}"
                 )
         count -= rows
-        out.append((shard, arrays))
+        out.append((shard, at_centres(arrays)))
     return out
 
 

@@ -83,9 +83,7 @@ class Wardrobe:
         """Read what :meth:`save` wrote; raises :class:`InputError` for anything else."""
         arrays = read_npz(path, MAX_NUMBERS)
         if str(arrays.get("format")) != FORMAT:
-            raise InputError(
-                f"{path} is not a wardrobe; delete it, or name another with --wardrobe: it is made anew"
-            )
+            raise InputError(f"{path} is not a wardrobe; delete it, or name another file: it is made anew")
         names = [k.removesuffix(":shape") for k in arrays if k.endswith(":shape")]
         items = {n: Item(**{a: arrays[f"{n}:{a}"] for a in ARRAYS}) for n in names}
         return cls(items.pop("skin"), items, arrays["gender"])

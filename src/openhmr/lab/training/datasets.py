@@ -38,13 +38,6 @@ class Sources:
     cache: Path | None = None
 
 
-def training_sources(sources: Sources | None) -> Sources:
-    """``sources``. Raises :class:`InputError` where they hold nothing to train on."""
-    if sources is None or sources.folder is None:
-        raise InputError("there is nothing to train on; give the folder of the data sets")
-    return sources
-
-
 Split = Literal["train", "test"]
 
 I2L_READERS: dict[str, Callable[[Path, Split, Sources, I2LConfig], Samples]] = {

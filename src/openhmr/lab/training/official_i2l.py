@@ -27,7 +27,6 @@ from openhmr.lab.models.official_files import (
 )
 from openhmr.lab.run_folder import weights_file
 from openhmr.lab.training.batches import Batches, GroupMix, Item, ItemSet, seeded
-from openhmr.lab.training.datasets import Sources, i2l_datasets, training_sources
 from openhmr.lab.training.official_configs import I2LConfig
 from openhmr.lab.training.official_recipe import OfficialRecipe
 from openhmr.lab.training.previews import mesh_views, save_picture, write_mesh
@@ -188,17 +187,3 @@ class I2LRecipe(OfficialRecipe):
 
     def take_official(self, path: Path) -> None:
         import_official_i2l(path, self.network)
-
-
-def recipe(
-    config: I2LConfig, sources: Sources, device: torch.device | None = None, with_train: bool = True
-) -> I2LRecipe:
-    """The recipe on the data sets of ``sources``; without training sets it can test and export."""
-    return I2LRecipe(config, sources.body, *i2l_datasets(config, sources, with_train), device)
-
-
-def stages(
-    config: I2LConfig, sources: Sources | None, device: torch.device
-) -> Iterator[tuple[str, I2LRecipe]]:
-    """One: a config says which of the original's stages it is."""
-    yield "", recipe(config, training_sources(sources), device)

@@ -25,7 +25,6 @@ from openhmr.lab.models.pose2mesh.network import Pose2Mesh, official
 from openhmr.lab.models.pose2mesh.posenet import PoseNet
 from openhmr.lab.run_folder import weights_file
 from openhmr.lab.training.batches import BalancedMix, Batches, Item, ItemSet, seeded
-from openhmr.lab.training.datasets import Sources, pose2mesh_datasets, training_sources
 from openhmr.lab.training.official_configs import Pose2MeshConfig
 from openhmr.lab.training.official_recipe import OfficialRecipe
 from openhmr.lab.training.previews import mesh_views, pose_views, save_picture, write_mesh
@@ -64,6 +63,8 @@ class Pose2MeshRecipe(OfficialRecipe):
             raise InputError(
                 f"MODEL.input_shape is {list(config.MODEL.input_shape)}; Pose2Mesh crops to {list(CROP)}"
             )
+        if train:
+            self._train_on(train)
         with initial_weights(config.RUN.seed):
             self.network = (
                 PoseNet(self.joint_set.size, config.MODEL.posenet_hidden)
@@ -82,8 +83,6 @@ class Pose2MeshRecipe(OfficialRecipe):
             m.joint_loss_weight,
             config.TRAIN.edge_loss_start,
         )
-        if train:
-            self._train_on(train)
 
     def _train_on(self, sets: Sequence[ItemSet]) -> None:
         t, run = self.config.TRAIN, self.running
@@ -232,18 +231,3 @@ def checkpoint_info(config: Pose2MeshConfig, body: Body, network: nn.Module) -> 
     return CheckpointInfo(
         "pose2mesh", config.DATASET.input_joint_set, body.content_hash(), network.graph.digest
     )
-
-
-def recipe(
-    config: Pose2MeshConfig, sources: Sources, device: torch.device | None = None, with_train: bool = True
-) -> Pose2MeshRecipe:
-    """The recipe on the data sets of ``sources``; without training sets it can test and export."""
-    train, test = pose2mesh_datasets(config, sources, with_train)
-    return Pose2MeshRecipe(config, sources.body, train, test, device, sources.cache)
-
-
-def stages(
-    config: Pose2MeshConfig, sources: Sources | None, device: torch.device
-) -> Iterator[tuple[str, Pose2MeshRecipe]]:
-    """One: a config says which of the original's stages it is."""
-    yield "", recipe(config, training_sources(sources), device)

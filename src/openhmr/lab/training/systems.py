@@ -12,11 +12,45 @@ from openhmr.errors import InputError
 from openhmr.lab.config import build, override
 from openhmr.lab.device import is_first
 from openhmr.lab.run_folder import begin_run, read_run
-from openhmr.lab.training import compact_i2l, compact_pose2mesh, official_i2l, official_pose2mesh
-from openhmr.lab.training.datasets import Sources
+from openhmr.lab.training import compact_i2l, compact_pose2mesh
+from openhmr.lab.training.datasets import Sources, i2l_datasets, pose2mesh_datasets
 from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig
+from openhmr.lab.training.official_i2l import I2LRecipe
+from openhmr.lab.training.official_pose2mesh import Pose2MeshRecipe
 from openhmr.lab.training.recipe import Recipe
 from openhmr.lab.training.trainer import train
+
+Official = Pose2MeshRecipe | I2LRecipe
+
+
+def official_recipe(
+    system: str,
+    config: Any,
+    sources: Sources,
+    device: torch.device | None = None,
+    with_train: bool = False,
+) -> Official:
+    """An official config's network with its test set where ``sources`` have a folder, and, ``with_train``,
+    its training sets. Raises :class:`InputError`."""
+    if system == "i2l_meshnet":
+        return I2LRecipe(config, sources.body, *i2l_datasets(config, sources, with_train), device)
+    if system == "pose2mesh":
+        train, test = pose2mesh_datasets(config, sources, with_train)
+        return Pose2MeshRecipe(config, sources.body, train, test, device, sources.cache)
+    raise InputError(f"the config is of system {system}; an official one is needed here")
+
+
+Stages = Iterator[tuple[str, Recipe]]
+
+
+def _official_stages(system: str) -> Callable[[Any, Sources | None, torch.device], Stages]:
+    def stages(config: Any, sources: Sources | None, device: torch.device) -> Stages:
+        """One: a config says which of the original's stages it is."""
+        if sources is None or sources.folder is None:
+            raise InputError("there is nothing to train on; give the folder of the data sets")
+        yield "", official_recipe(system, config, sources, device, with_train=True)
+
+    return stages
 
 
 @dataclass(frozen=True)
@@ -25,36 +59,32 @@ class System:
     They come one by one: the next when the one before is trained."""
 
     config: type
-    stages: Callable[[Any, Sources | None, torch.device], Iterator[tuple[str, Recipe]]]
+    stages: Callable[[Any, Sources | None, torch.device], Stages]
 
 
 SYSTEMS = {
     "compact_pose2mesh": System(compact_pose2mesh.CompactPose2MeshRun, compact_pose2mesh.stages),
     "compact_i2l": System(compact_i2l.CompactI2LRun, compact_i2l.stages),
-    "pose2mesh": System(Pose2MeshConfig, official_pose2mesh.stages),
-    "i2l_meshnet": System(I2LConfig, official_i2l.stages),
+    "pose2mesh": System(Pose2MeshConfig, _official_stages("pose2mesh")),
+    "i2l_meshnet": System(I2LConfig, _official_stages("i2l_meshnet")),
 }
 """By the names that ``config.json`` has for them."""
 
 
-def system_of(data: dict[str, Any]) -> str:
-    """The system of a YAML file's content: the originals' have a stage, or sections in capitals; ours name
-    their recipe. Raises :class:`InputError`."""
-    if "stage" in data:
-        return "i2l_meshnet"
-    if any(key.isupper() for key in data):
-        return "pose2mesh"
-    recipe = data.get("recipe", "pose2mesh")
-    if recipe not in ("pose2mesh", "i2l"):
-        raise InputError(f"config key recipe is {recipe!r}; it must be pose2mesh or i2l")
-    return f"compact_{recipe}"
-
-
 def read_config(data: dict[str, Any], assignments: Sequence[str] = (), **given: str) -> tuple[str, Any]:
     """System and config of a YAML file's content, changed by ``key=value`` assignments and by the ``given``
-    keys. Raises :class:`InputError`."""
+    keys: the originals' have a stage, or sections in capitals; ours name their recipe. Raises
+    :class:`InputError`."""
     data = override(data, assignments) | given
-    system = system_of(data)
+    recipe = data.get("recipe", "pose2mesh")
+    if "stage" in data:
+        system = "i2l_meshnet"
+    elif any(key.isupper() for key in data):
+        system = "pose2mesh"
+    elif recipe in ("pose2mesh", "i2l"):
+        system = f"compact_{recipe}"
+    else:
+        raise InputError(f"config key recipe is {recipe!r}; it must be pose2mesh or i2l")
     return system, build(SYSTEMS[system].config, data)
 
 
@@ -67,21 +97,6 @@ def run(system: str, config: Any, sources: Sources | None, device: torch.device,
             begin_run(folder, system, config, body, precision=recipe.precision.name)
         train(recipe, folder / name)
     return recipe
-
-
-Official = official_pose2mesh.Pose2MeshRecipe | official_i2l.I2LRecipe
-
-
-def official_recipe(
-    system: str, config: Any, sources: Sources, device: torch.device | None = None
-) -> Official:
-    """An official config's network, and its test set where ``sources`` have a folder. Raises
-    :class:`InputError`."""
-    if system == "i2l_meshnet":
-        return official_i2l.recipe(config, sources, device, with_train=False)
-    if system == "pose2mesh":
-        return official_pose2mesh.recipe(config, sources, device, with_train=False)
-    raise InputError(f"the config is of system {system}; an official one is needed here")
 
 
 def trained_recipe(folder: Path, sources: Sources) -> Official:
