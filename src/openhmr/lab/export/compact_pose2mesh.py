@@ -35,7 +35,12 @@ class _Graph(GraphBuilder):
         decode = network.mesh_net.decode.T.double().numpy()
         neighbours, values = laplacian_table(body.level("coarse").faces, len(decode))
         self.vertices = len(neighbours)
-        self.neighbours, self.weights = self.constant(neighbours), self.constant(values[:, None])
+        degree = (values != 0).sum(1)
+        # Vertices of lower degree have a row of zeros behind the last vertex as neighbours.
+        padded = np.where(values != 0, neighbours, len(decode))
+        scale = 1 / np.sqrt(degree)[:, None]
+        self.neighbours = self.constant(padded.T)  # summed over its first axis, which is quick
+        self.scale, self.negative_scale = self.constant(scale), self.constant(-scale)
 
         def laplacian(x: np.ndarray) -> np.ndarray:
             return np.einsum("vd,vdf->vf", values, x[neighbours])
@@ -83,9 +88,12 @@ class _Graph(GraphBuilder):
         return self.op("Transpose", moved, perm=[0, 2, 1, 3])
 
     def laplacian(self, x: str) -> str:
-        """``L x`` of ``x (B,V,F)``: the neighbours' rows, and one product a vertex with its row of L."""
-        gathered = self.op("Gather", x, self.neighbours, axis=1)
-        return self.op("Squeeze", self.op("MatMul", self.weights, gathered), self.constant([2]))
+        """``L x`` of ``x (B,V,F)``; as L is ``-S A S`` with a diagonal S, a plain sum over the neighbours
+        between two scalings."""
+        padded = self.op("Pad", self.op("Mul", x, self.scale), self.constant([0, 0, 0, 0, 1, 0]))
+        gathered = self.op("Gather", padded, self.neighbours, axis=1)
+        summed = self.op("ReduceSum", gathered, self.constant([1]), keepdims=0)
+        return self.op("Mul", summed, self.negative_scale)
 
     def split(self, layer: GraphConv) -> tuple[list[str], list[str]]:
         """Weights ``(G,F)`` and biases ``(G,)`` of ``x``, ``L x`` and ``L L x`` in a convolution."""
