@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from openhmr.errors import InputError
+from openhmr.joints import JOINT_SETS, get_joint_set
 
 if TYPE_CHECKING:
     from openhmr.bodies.body import Body
@@ -21,27 +22,35 @@ def available() -> dict[str, Path]:
 @overload
 def load(name: Literal["i2l-body"], body: "Body | None" = None) -> "Recoverer": ...  # type: ignore[overload-overlap]
 @overload
-def load(name: "Literal['pose2mesh-coco', 'pose2mesh-human36']", body: "Body | None" = None) -> "Lifter": ...
+def load(
+    name: "Literal['pose2mesh', 'pose2mesh-coco', 'pose2mesh-human36']", body: "Body | None" = None
+) -> "Lifter": ...
 @overload
 def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer": ...
 def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer":
     """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab
     export`.
 
+    ``pose2mesh-<joint set>`` is the model ``pose2mesh``, which takes plain arrays in that order.
     ``body`` is the body that the model was trained on, as :class:`~openhmr.bodies.Body` or as a file of it
     (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body. A model that takes photos
     comes as a :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
     :class:`~openhmr.predict.lift.Lifter`. Raises :class:`InputError` for other names and files, and where
     model and body do not belong together.
     """
-    path = available().get(str(name))
+    path, joints = available().get(str(name)), None
+    if (
+        path is None
+        and str(name).startswith("pose2mesh-")
+        and str(name).removeprefix("pose2mesh-") in JOINT_SETS
+    ):
+        path, joints = available().get("pose2mesh"), get_joint_set(str(name).removeprefix("pose2mesh-"))
     if path is None:
         path = Path(name)
         if not path.is_file():
             raise InputError(
                 f"there is no model {str(name)!r}; load one of {', '.join(available()) or 'none shipped'}, "
-                f"or the path of "
-                "an .onnx file"
+                f"pose2mesh-coco and the like for arrays of another joint set, or the path of an .onnx file"
             )
     from openhmr.bodies.body import Body
     from openhmr.bodies.readers import read_body
@@ -58,4 +67,4 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
         return Recoverer(path, body)
     from openhmr.predict.lift import Lifter
 
-    return Lifter(path, body)
+    return Lifter(path, body, joints)

@@ -38,7 +38,7 @@ def add_command(commands: Any) -> None:
         help="2D poses: .npy, .npz or COCO keypoint JSON; a photo with --detect",
     )
     lift.add_argument(
-        "--joints", metavar="SET", help="joint set of POSE: coco or human36, or the one of --model"
+        "--joints", metavar="SET", help="joint set of POSE: coco, human36, smpl, body25, halpe26 ..."
     )
     lift.add_argument(
         "--detect",
@@ -80,32 +80,29 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _lifter(options: argparse.Namespace) -> "Lifter":
-    from openhmr.joints import get_joint_set
-    from openhmr.models import available, load
+    from openhmr.joints import JOINT_SETS, get_joint_set, has_points
+    from openhmr.models import load
     from openhmr.predict.lift import Lifter
 
     if options.model is None:
-        names = [n.removeprefix("pose2mesh-") for n in available() if n.startswith("pose2mesh-")]
+        names = [s.name for s in JOINT_SETS.values() if has_points(s)]
         if options.joints is None and not options.detect:
             raise InputError(
-                f"the joint set of {options.pose} is not known; add --joints {' or --joints '.join(names)}"
+                f"the joint set of {options.pose} is not known; add --joints with one of {', '.join(names)}"
             )
         joints = options.joints or "coco"
         if joints not in names:
             get_joint_set(joints)  # a sentence for names that are no joint set at all
             raise InputError(
-                f"no model for {joints} joints comes with openhmr ({' and '.join(names)} do); add --model "
-                f"FILE.onnx"
+                f"no model for {joints} joints comes with openhmr; add --model FILE.onnx, or choose one of "
+                f"{', '.join(names)}"
             )
         return load(f"pose2mesh-{joints}", options.body)  # type: ignore[return-value]
     lifter = load(options.model, options.body)
     if not isinstance(lifter, Lifter):
         raise InputError(f"{options.model} takes photos, not 2D poses; use it with `openhmr recover`")
-    if options.joints not in (None, lifter.joint_set.name):
-        raise InputError(
-            f"--joints says {options.joints}, but {options.model} lifts {lifter.joint_set.name} joints; "
-            f"make them agree"
-        )
+    if options.joints is not None:
+        lifter = Lifter(options.model, lifter.body, get_joint_set(options.joints))
     return lifter
 
 

@@ -14,9 +14,9 @@ from openhmr.errors import InputError
 from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.io.poses import check_pose2d
-from openhmr.joints import JointSet, get_joint_set
+from openhmr.joints import COCO, JOINT_SETS, POINTS, JointSet, get_joint_set, has_points, point_indices
 from openhmr.keypoints import Keypoints
-from openhmr.people import People
+from openhmr.people import People, Sigma
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.session import check_body, open_session, read_metadata
 
@@ -30,17 +30,23 @@ BAD_FIT = 0.12
 """Median distance between 2D pose and mesh, over the person's extent, from which something must be wrong
 (ours): 0.02 to 0.05 are usual, true 2D poses of dancers reach 0.09."""
 
+BETTER = 0.5
+"""Share of that distance from which on another order of the joints is named."""
+
 
 class Lifter:
     """A Pose2Mesh network and the body it was trained on: ``lifter(pose2d) -> People``.
 
     The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the
-    body's level ``coarse`` (the whole mesh of a body without one) in metres, camera axes, root at the origin.
-    Its metadata hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`). Raises :class:`InputError` if
-    the file is missing, is no such model, or belongs to another body.
+    body's level ``coarse`` (the whole mesh of a body without one) in metres, camera axes, root at the origin,
+    and may return ``sigma (B,P,3)``, standard deviations in metres for each part of the body. Its metadata
+    hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`). A network of the joint set ``points`` lifts
+    poses of every skeleton whose joints are points of the body; ``joint_set`` says which one plain arrays
+    have. Raises :class:`InputError` if the file is missing, is no such model, belongs to another body, or
+    does not lift ``joint_set``.
     """
 
-    def __init__(self, onnx_path: str | Path, body: Body) -> None:
+    def __init__(self, onnx_path: str | Path, body: Body, joint_set: JointSet | None = None) -> None:
         metadata = read_metadata(onnx_path)
         if "joint_set" not in metadata or "kind" in metadata:
             raise InputError(f"{onnx_path} is no Pose2Mesh model, which lifts 2D poses; give one of those")
@@ -48,12 +54,27 @@ class Lifter:
         # Small products: more threads wait longer than they work.
         self.session = open_session(onnx_path, threads=2)
         self.body, self.poses_at_once = body, _poses_at_once(metadata)
-        self.joint_set: JointSet = get_joint_set(metadata["joint_set"])
+        self.layout = get_joint_set(metadata["joint_set"])
+        self.joint_set: JointSet = joint_set or (COCO if self.layout == POINTS else self.layout)
+        self._check_liftable(self.joint_set)
+        self._outputs = [o.name for o in self.session.get_outputs() if o.name in ("vertices", "sigma")]
         self._mesh = CoarseMesh(body)
 
+    def lifts(self, joint_set: JointSet) -> bool:
+        """Whether this network lifts poses of ``joint_set``."""
+        return joint_set == self.layout or (self.layout == POINTS and has_points(joint_set))
+
+    def _check_liftable(self, joint_set: JointSet) -> None:
+        if not self.lifts(joint_set):
+            known = [s.name for s in JOINT_SETS.values() if self.lifts(s)]
+            raise InputError(
+                f"this model lifts {', '.join(known)} joints, not {joint_set.name}; load a model of that joint "
+                f"set"
+            )
+
     def __call__(self, pose2d: ArrayLike | Keypoints, camera: Camera | None = None) -> People:
-        """Lift 2D poses: :class:`Keypoints`, or pixels ``(J,2|3)`` or ``(N,J,2|3)`` of the network's joint
-        set (see :func:`~openhmr.io.poses.check_pose2d`).
+        """Lift 2D poses: :class:`Keypoints` of any joint set that this network lifts, or pixels ``(J,2|3)``
+        or ``(N,J,2|3)`` of its own :attr:`joint_set` (see :func:`~openhmr.io.poses.check_pose2d`).
 
         Without a ``camera`` the field of view is taken as 52 degrees over the keypoints' picture, or over one
         in whose middle the people stand. Lens distortion of the camera is undone: the people's camera is its
@@ -67,34 +88,79 @@ class Lifter:
         _check_inside(points, camera.image_size)
         if not len(points):
             return People(self.body, camera, keypoints, np.zeros((0, self.body.num_vertices, 3), np.float32))
-        turned, rotation = look_at(points, camera)
-        # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
-        coarse = np.matmul(self._coarse(turned), rotation.astype(np.float32))
-        joints = self._mesh.joints(coarse, self.joint_set)
-        translation = fit_translation(joints, points[..., :2], points[..., 2], camera.K)
+        coarse, joints, translation, sigma = self._lifted(keypoints, camera)
         vertices = self._mesh.upsample(coarse) + translation[:, None].astype(np.float32)
-        _warn_of_bad_fits(camera.project(joints + translation[:, None]), keypoints)
-        return People(self.body, camera, keypoints, vertices)
+        self._warn_of_bad_fits(joints + translation[:, None], keypoints, camera)
+        return People(self.body, camera, keypoints, vertices, sigma=sigma)
+
+    def _lifted(
+        self, keypoints: Keypoints, camera: Camera
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], Sigma | None]:
+        """Coarse vertices ``(N,Vc,3)`` and joints ``(N,J,3)`` about the root joint in camera axes, where they
+        stand ``(N,3)``, and how sure all is."""
+        points, joint_set = keypoints.points, keypoints.joint_set
+        if joint_set != self.layout:
+            points = np.zeros((len(points), self.layout.size, 3), np.float32)
+            points[:, point_indices(joint_set)] = keypoints.points
+        turned, rotation = look_at(points, camera)
+        found = self._run(standardise(turned))
+        # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
+        coarse = np.matmul(found["vertices"], rotation.astype(np.float32))
+        joints = self._mesh.joints(coarse, joint_set)
+        xy, confidence = keypoints.points[..., :2], keypoints.points[..., 2]
+        translation = fit_translation(joints, xy, confidence, camera.K)
+        if "sigma" not in found:
+            return coarse, joints, translation, None
+        sigma = np.matmul(self.body.weights, found["sigma"])
+        regressor = self.body.joint_regressor(joint_set)
+        return coarse, joints, translation, Sigma(sigma, np.matmul(np.abs(regressor), sigma))
 
     def _keypoints(self, pose2d: ArrayLike | Keypoints) -> Keypoints:
         if not isinstance(pose2d, Keypoints):
             return Keypoints(self.joint_set, check_pose2d(pose2d, self.joint_set))
-        if pose2d.joint_set != self.joint_set:
-            raise InputError(
-                f"the poses have {pose2d.joint_set.name} joints, but this model lifts {self.joint_set.name}; "
-                "load the model of that joint set"
-            )
+        self._check_liftable(pose2d.joint_set)
         return pose2d
 
-    def _coarse(self, pose: NDArray[np.float32]) -> NDArray[np.float32]:
-        inputs = standardise(pose)
+    def _run(self, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         step = self.poses_at_once
-        return np.concatenate(
-            [
-                self.session.run(["vertices"], {"pose2d": inputs[i : i + step]})[0]
-                for i in range(0, len(inputs), step)
-            ]
-        )
+        parts = [
+            self.session.run(self._outputs, {"pose2d": inputs[i : i + step]})
+            for i in range(0, len(inputs), step)
+        ]
+        return {
+            name: np.concatenate(part)
+            for name, part in zip(self._outputs, zip(*parts, strict=True), strict=True)
+        }
+
+    def _warn_of_bad_fits(self, joints: NDArray, keypoints: Keypoints, camera: Camera) -> None:
+        """Missing joints given as numbers, other joint orders and 3D poses end in meshes that do not fit
+        their 2D pose: ``joints (N,J,3)`` are the meshes' own, in camera axes."""
+        errors, extents = _distances(joints, keypoints, camera)
+        for i in np.flatnonzero(errors > BAD_FIT * extents):
+            log.warning(
+                "the mesh of person %d lies %.0f px from its 2D pose (median), %.0f %% of its extent: are "
+                "missing joints marked by confidence 0, and are the joints 2D pixels in the order of %s?%s",
+                i,
+                errors[i],
+                100 * errors[i] / extents[i],
+                keypoints.joint_set.name,
+                self._better_order(keypoints[i], errors[i], camera),
+            )
+
+    def _better_order(self, person: Keypoints, error: float, camera: Camera) -> str:
+        """A sentence that names the joint set in whose order the pose of one person fits far better."""
+        given = person.points[:, : len(person.joint_set.base)]
+        for other in JOINT_SETS.values():
+            if other == person.joint_set or not self.lifts(other) or not self.body.has_joint_regressor(other):
+                continue
+            for points in (given, person.points):
+                if points.shape[1] not in (len(other.base), other.size):
+                    continue
+                guess = replace(person, joint_set=other, points=other.complete(points, "present"))
+                _, joints, translation, _ = self._lifted(guess, camera)
+                if _distances(joints + translation[:, None], guess, camera)[0][0] < BETTER * error:
+                    return f" In the order of {other.name} they fit far better."
+        return ""
 
 
 def _check_inside(points: NDArray[np.float32], size: tuple[int, int]) -> None:
@@ -111,22 +177,16 @@ def _check_inside(points: NDArray[np.float32], size: tuple[int, int]) -> None:
         )
 
 
-def _warn_of_bad_fits(seen_px: NDArray, keypoints: Keypoints) -> None:
-    """Missing joints given as numbers, other joint orders and 3D poses end in meshes that do not fit their 2D
-    pose: ``seen_px (N,J,2)`` are the mesh's own joints."""
-    for i, (seen, points) in enumerate(zip(seen_px, keypoints.points, strict=True)):
-        present = points[:, 2] > 0
-        error = np.median(np.linalg.norm(seen[present] - points[present, :2], axis=-1))
-        extent = np.ptp(points[present, :2], axis=0).max()
-        if error > BAD_FIT * extent:
-            log.warning(
-                "the mesh of person %d lies %.0f px from its 2D pose (median), %.0f %% of its extent: are "
-                "missing joints marked by confidence 0, and are the joints 2D pixels in the order of %s?",
-                i,
-                error,
-                100 * error / extent,
-                keypoints.joint_set.name,
-            )
+def _distances(
+    joints: NDArray, keypoints: Keypoints, camera: Camera
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Median distance ``(N,)`` in pixels between projected ``joints (N,J,3)`` and the present 2D joints, and
+    the extent ``(N,)`` of these."""
+    seen, points = camera.project(joints), keypoints.points
+    present = points[..., 2] > 0
+    distance = np.where(present, np.linalg.norm(seen - points[..., :2], axis=-1), np.nan)
+    xy = np.where(present[..., None], points[..., :2], np.nan)
+    return np.nanmedian(distance, axis=1), (np.nanmax(xy, axis=1) - np.nanmin(xy, axis=1)).max(1)
 
 
 def _poses_at_once(metadata: Mapping[str, str]) -> int:

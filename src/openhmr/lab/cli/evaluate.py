@@ -62,8 +62,8 @@ def _test_lift(args: argparse.Namespace) -> None:
             f"{', '.join(sorted(set(motion.subjects)))}"
         )
     skeleton, joint_set = Skeleton(body), get_joint_set(args.joints)
-    model = args.model or available()[f"pose2mesh-{args.joints}"]
-    predictors = {"openhmr compact": bench.onnx_predictor(model, body, joint_set)}
+    predict, layout = bench.onnx_predictor(args.model or available()["pose2mesh"], body, joint_set)
+    predictors = {"openhmr compact": predict}
     if not args.no_baselines:
         train_set = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS + subjects, others=True)
         if not len(train_set.rotations):
@@ -71,16 +71,18 @@ def _test_lift(args: argparse.Namespace) -> None:
                 f"{args.motion} holds only the tested subjects, so there are no poses for the baselines; "
                 f"add --no-baselines"
             )
-        baselines = bench.Baselines(train_set, skeleton, joint_set)
+        baselines = bench.Baselines(train_set, skeleton, layout, joint_set)
         predictors |= {"nearest training pose": baselines.nearest, "mean pose": baselines.mean_pose}
     if args.picture:
         from openhmr.lab.evaluation.cases import case_picture
         from openhmr.lab.synth.noise2d import CLEAN
 
-        recorded = bench.recorded(held, skeleton, joint_set, CLEAN)
+        recorded = bench.recorded(held, skeleton, layout, joint_set, CLEAN)
         best, median, worst = case_picture(predictors["openhmr compact"], recorded, body, args.picture)
         print(f"wrote {args.picture}: best, median, worst with {best:.0f}, {median:.0f}, {worst:.0f} mm")
-    rows = bench.evaluate(predictors, lambda noise: bench.recorded(held, skeleton, joint_set, noise), body)
+    rows = bench.evaluate(
+        predictors, lambda noise: bench.recorded(held, skeleton, layout, joint_set, noise), body
+    )
     print(bench.write_table(rows, args.out, f"lift-{args.joints}"))
 
 
@@ -172,7 +174,7 @@ def _add_test(commands: Any) -> None:
     add_bodies(one)
     one.add_argument("--motion", metavar="PACK")
     one.add_argument("--subjects", default=",".join(TEST_SUBJECTS))
-    one.add_argument("--joints", choices=("coco", "human36"), default="coco")
+    one.add_argument("--joints", default="coco", metavar="SET", help="skeleton of the 2D poses")
     one.add_argument("--model", type=Path, metavar="FILE.onnx", help="default: the shipped weights")
     one.add_argument("--no-baselines", action="store_true")
     one.add_argument(

@@ -43,21 +43,23 @@ def conditions() -> dict[str, NoiseLevel]:
     return out
 
 
-def recorded(motion: Motion, skeleton: Skeleton, joint_set: JointSet, noise: NoiseLevel) -> PairSource:
+def recorded(
+    motion: Motion, skeleton: Skeleton, layout: JointSet, joint_set: JointSet, noise: NoiseLevel
+) -> PairSource:
     """Pairs of the recorded frames of ``motion``, each equally likely, with the default cameras and random
-    shapes."""
+    shapes: poses of ``joint_set`` in the ``layout`` of a network."""
     weights = np.full(len(motion.rotations), 1 / len(motion.rotations))
     poses = PoseSampler(motion.rotations, weights, AS_RECORDED, torch.device("cpu"))
-    return PairSource(skeleton, poses, joint_set, noise, Cameras())
+    return PairSource(skeleton, poses, layout, noise, Cameras(), skeletons=[joint_set.name])
 
 
 class Baselines:
     """The mean training pose, and the training pose whose 2D pose fits best by Procrustes alignment in the
     plane."""
 
-    def __init__(self, motion: Motion, skeleton: Skeleton, joint_set: JointSet) -> None:
+    def __init__(self, motion: Motion, skeleton: Skeleton, layout: JointSet, joint_set: JointSet) -> None:
         poses = PoseSampler(motion.rotations, even_weights(motion.rotations), Widening(), torch.device("cpu"))
-        bank = PairSource(skeleton, poses, joint_set, CLEAN, Cameras())(
+        bank = PairSource(skeleton, poses, layout, CLEAN, Cameras(), skeletons=[joint_set.name])(
             BANK, torch.Generator().manual_seed(SEED + 1)
         )
         self.skeleton, self.bank = skeleton, bank
@@ -92,10 +94,10 @@ class Baselines:
         return np.stack([xy.real, xy.imag, vertices[..., 2]], -1)
 
 
-def onnx_predictor(path: Path, body: Body, joint_set: JointSet) -> Predictor:
-    """Run an exported ONNX file. Raises :class:`InputError` if it is no Pose2Mesh of ``body`` and
-    ``joint_set``."""
-    lifter = Lifter(path, body)
+def onnx_predictor(path: Path, body: Body, joint_set: JointSet) -> tuple[Predictor, JointSet]:
+    """Run an exported ONNX file; also the layout of its input. Raises :class:`InputError` if it is no
+    Pose2Mesh of ``body`` that lifts ``joint_set``."""
+    lifter = Lifter(path, body, joint_set)
     session = lifter.session
     inputs, outputs = (
         {v.name: v.shape for v in values} for values in (session.get_inputs(), session.get_outputs())
@@ -104,10 +106,6 @@ def onnx_predictor(path: Path, body: Body, joint_set: JointSet) -> Predictor:
         raise InputError(
             f"{path} takes {', '.join(inputs)} and gives {', '.join(outputs)}; a Pose2Mesh model takes "
             f"pose2d and gives vertices: use one"
-        )
-    if lifter.joint_set.name != joint_set.name or inputs["pose2d"][1:] != [joint_set.size, 3]:
-        raise InputError(
-            f"{path} is for {lifter.joint_set.name} joints, not {joint_set.name}; make them agree"
         )
 
     def predict(batch: Batch) -> NDArray:
@@ -118,7 +116,7 @@ def onnx_predictor(path: Path, body: Body, joint_set: JointSet) -> Predictor:
             ]
         )
 
-    return predict
+    return predict, lifter.layout
 
 
 def evaluate(
