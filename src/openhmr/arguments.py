@@ -70,6 +70,27 @@ def add_camera(parser: argparse.ArgumentParser, focal: str) -> None:
     parser.add_argument("--camera-name", metavar="NAME", help="which camera of a file that holds several")
 
 
+def heights(text: str) -> list[float] | float:
+    """Metres, one number or several with commas between them."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no height in metres, such as 1.82 or 1.82,1.65"
+        ) from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def add_height(parser: argparse.ArgumentParser) -> None:
+    """``--height``."""
+    parser.add_argument(
+        "--height",
+        type=heights,
+        metavar="M",
+        help="how tall the people are: fixes their size and distance; 1.82,1.65 for several, in their order",
+    )
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """``--model`` and ``--body``."""
     parser.add_argument("--model", type=Path, metavar="FILE", help="an .onnx file of `openhmr lab export`")

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
+from openhmr.bodies.stature import betas_of_stature, stature
 from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
@@ -20,6 +21,8 @@ from openhmr.keypoints import Keypoints, Rows, several
 
 FORMAT = "openhmr-people-1"
 MAX_ELEMENTS = 200_000_000
+SAVED_JOINTS = ("coco", "human36", "smpl", "mano")
+"""Joint sets that are saved besides the one of the keypoints, where the body has them."""
 
 Part = Literal["body", "left_hand", "right_hand"]
 
@@ -102,6 +105,40 @@ class People:
         """``(N,3)``: where everybody's root joint (pelvis, wrist) is, in metres, camera axes."""
         return np.matmul(self.body.root_regressor, self.vertices).astype(np.float64)
 
+    @property
+    def heights(self) -> NDArray[np.float64]:
+        """How tall everybody would stand upright ``(N,)``, in metres, as far as the posed meshes tell
+        (:func:`~openhmr.bodies.stature.stature`)."""
+        return stature(self.body, self.vertices)
+
+    def with_heights(self, height_m: ArrayLike) -> "People":
+        """The same people, as tall as they really are: one number for all, or ``(N,)``.
+
+        A picture does not tell small and near from tall and far; so everything grows about the camera's
+        centre, and projects onto the same pixels. Raises :class:`InputError` for other shapes and for heights
+        that no person has.
+        """
+        given = np.asarray(height_m, np.float64)
+        if given.shape not in ((), (len(self),)) or not np.all((given > 0.3) & (given < 2.8)):
+            raise InputError(
+                f"heights are {height_m}; give one from 0.3 to 2.8 metres for all, or one for each of the "
+                f"{len(self)} people"
+            )
+        height = np.broadcast_to(given, len(self))
+        scale = (height / self.heights)[:, None]
+        rig, sigma = self.rig, self.sigma
+        if rig is not None:
+            betas = betas_of_stature(self.body, rig.betas, height)
+            # The root joint of another shape lies elsewhere; it must come to its scaled place.
+            roots = [np.matmul(self.body.J_regressor[0], _shaped(self.body, b)) for b in (rig.betas, betas)]
+            rig = Rig(rig.pose, betas, (rig.translation + roots[0]) * scale - roots[1])
+        if sigma is not None:
+            sigma = Sigma(
+                *(getattr(sigma, f.name) * scale[..., None].astype(np.float32) for f in fields(sigma))
+            )
+        vertices = self.vertices * scale[..., None].astype(np.float32)
+        return replace(self, vertices=vertices, rig=rig, sigma=sigma)
+
     def reprojection_px(self) -> NDArray[np.float64]:
         """Median distance ``(N,)`` in pixels between present 2D joints and the mesh's projected joints."""
         seen = self.camera.project(self.joints(self.keypoints.joint_set))
@@ -155,12 +192,9 @@ class People:
             "track_ids": self.track_ids,
             "body_hash": np.array(self.body.content_hash()),
         }
-        # Sets that borrow another's regressor would repeat its rows.
-        out |= {
-            f"joints_{name}": self.joints(joint_set)
-            for name, joint_set in JOINT_SETS.items()
-            if not joint_set.regressor and self.body.has_joint_regressor(joint_set)
-        }
+        for name in dict.fromkeys((*SAVED_JOINTS, keypoints.joint_set.name)):
+            if name in JOINT_SETS and self.body.has_joint_regressor(name):
+                out[f"joints_{name}"] = self.joints(name)
         if self.sigma is not None:
             out |= {"vertices_sigma": self.sigma.vertices, "joints_sigma": self.sigma.joints}
         if self.rig is not None:
@@ -198,6 +232,11 @@ class People:
         if version != FORMAT:
             raise InputError(f"{path} has format {version!r}; {FORMAT!r} is read: update openhmr")
         return _from_arrays(cls, data, body, path)
+
+
+def _shaped(body: Body, betas: NDArray) -> NDArray:
+    """T-posed vertices ``(N,V,3)``."""
+    return body.v_template + np.einsum("vcs,ns->nvc", body.shapedirs, betas)
 
 
 def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, path: str | Path) -> People:

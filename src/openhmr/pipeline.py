@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from openhmr.camera import Camera
 from openhmr.errors import InputError, NothingFound
@@ -36,7 +36,7 @@ class Picture:
     both.
 
     ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known; ``camera`` where it is
-    known; ``name`` for files; ``time_s`` in a video.
+    known; ``name`` for files; ``time_s`` in a video; ``heights_m`` of the people (:meth:`People.with_heights`).
     """
 
     image: NDArray[np.uint8] | None = None
@@ -45,6 +45,7 @@ class Picture:
     camera: Camera | None = None
     name: str | None = None
     time_s: float | None = None
+    heights_m: ArrayLike | None = None
 
 
 class Pipeline:
@@ -93,6 +94,8 @@ class Pipeline:
         """The frame of one picture, perhaps an empty one."""
         picture = _straight(picture)
         people = self._people(picture)
+        if picture.heights_m is not None and len(people):
+            people = people.with_heights(picture.heights_m)
         return Frame(index, {"body": people}, picture.time_s, picture.name, picture.image)
 
     def _people(self, picture: Picture) -> People:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhmr.arguments import add_camera, add_model, add_output
+from openhmr.arguments import add_camera, add_height, add_model, add_output
 from openhmr.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def add_command(commands: Any) -> None:
         help="the poses count pixels as stored, before the EXIF rotation of IMG",
     )
     add_camera(lift, "IMG's EXIF data, or 52 degrees field of view")
+    add_height(lift)
     add_model(lift)
     add_output(lift)
     lift.set_defaults(run=run)
@@ -127,7 +128,8 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
     if size is None and options.camera is None:
         size = image_size_around(keypoints.points)
     camera = camera_for(options, size, photo)
-    return Picture(None if photo is None else photo.image, keypoints, camera=camera)
+    image = None if photo is None else photo.image
+    return Picture(image, keypoints, camera=camera, heights_m=options.height)
 
 
 def _another_size(options: argparse.Namespace, keypoints: "Keypoints", photo: "Photo") -> InputError:
@@ -161,4 +163,4 @@ def _detected(options: argparse.Namespace) -> "Picture":
             f"no person was found in {options.pose}; give a picture with people, or a file of 2D poses"
         )
     camera = camera_for(options, photo.image.shape[:2], photo)
-    return Picture(photo.image, keypoints, camera=camera)
+    return Picture(photo.image, keypoints, camera=camera, heights_m=options.height)

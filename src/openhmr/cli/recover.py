@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhmr.arguments import add_camera, add_model, add_output, box
+from openhmr.arguments import add_camera, add_height, add_model, add_output, box
 from openhmr.errors import InputError, NothingFound
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def add_command(commands: Any) -> None:
         "--force", action="store_true", help="write what was seen even where nobody seems to be"
     )
     add_camera(recover, "EXIF, or 52 degrees")
+    add_height(recover)
     add_model(recover)
     add_output(recover)
     recover.set_defaults(run=run)
@@ -148,4 +149,5 @@ def _picture(path: Path, options: argparse.Namespace) -> "Picture":
         boxes=boxes,
         camera=camera_for(options, size, photo),
         name=path.name if options.photo.is_dir() else None,
+        heights_m=options.height,
     )
