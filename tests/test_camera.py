@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from openhmr.camera import FIELD_OF_VIEW, Camera, image_size_around
+from openhmr.camera import FIELD_OF_VIEW, Camera, check_camera, image_size_around
 from openhmr.errors import InputError
 
 SIZE = (480, 640)
@@ -133,6 +133,13 @@ def test_bad_image_sizes(size: object) -> None:
 def test_bad_distortion(dist: object) -> None:
     with pytest.raises(InputError, match="dist is"):
         Camera(GOOD, SIZE, dist=dist)  # type: ignore[arg-type]
+
+
+def test_what_is_no_camera() -> None:
+    with pytest.raises(InputError, match=r"camera is int; .*from_focal\(1150, \(height, width\)\)"):
+        check_camera(1150)
+    with pytest.raises(InputError, match="source is 'file'; a camera is given, exif, assumed"):
+        Camera.from_focal(500, (480, 640), "file")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("down", [[0, 0, 0], [1, 0], "down"])

@@ -93,6 +93,9 @@ def test_a_folder_of_photos(
     assert [line["name"] for line in lines] == ["2.png", "10.png"]
     assert {p.name for p in out.iterdir()} == {"2.png", "10.png"}
     assert "broken.jpg is skipped" in caplog.text
+    assert main([a for a in arguments if a != "--json"]) == 0
+    words = capsys.readouterr().out
+    assert "2.png:\nperson 0" in words and f"wrote to {out / '10.png'}: mesh.obj" in words
     assert main([*arguments, *BOXES]) == 2
     assert "belongs to one photo" in one_sentence(capsys)
     (tmp_path / "empty").mkdir()
@@ -106,7 +109,9 @@ def test_nobody_is_an_error_unless_forced(
     """The shipped network sees no person in a white rectangle."""
     arguments = ["recover", str(jpeg), *BOXES, "--no-pictures", "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
-    assert "nobody was found" in one_sentence(capsys) and not (tmp_path / "out").exists()
+    error = one_sentence(capsys)
+    assert "nobody was found in the boxes given for" in error and "--force" in error
+    assert not (tmp_path / "out").exists()
     assert main([*arguments, "--force"]) == 0
 
 

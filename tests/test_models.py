@@ -35,6 +35,8 @@ def test_shipped_models_by_name() -> None:
 def test_wrong_names_files_and_bodies(tmp_path: Path, tiny_body: Body) -> None:
     with pytest.raises(InputError, match="no model 'pose2mesh-dog'.*pose2mesh-coco"):
         openhmr.load("pose2mesh-dog")
+    with pytest.raises(InputError, match="a model is given as NoneType; give its name"):
+        openhmr.load(None)  # type: ignore[call-overload]
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(InputError, match="not a readable ONNX model"):
         openhmr.load(tmp_path / "text.onnx")

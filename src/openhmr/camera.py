@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,6 +56,10 @@ class Camera:
         set_ = object.__setattr__
         set_(self, "image_size", size)
         set_(self, "K", _read_only(_check_matrix(self.K, size)))
+        if self.source not in get_args(Source):
+            raise InputError(
+                f"source is {self.source!r}; a camera is {', '.join(get_args(Source))}: leave it out"
+            )
         if self.dist is not None:
             set_(self, "dist", _read_only(_check_distortion(self.dist)))
         if self.down is not None:
@@ -139,6 +143,17 @@ class Camera:
         outline = self.undistort_points(boxes[:, None, :2] + edge * boxes[:, None, 2:])
         low = outline.min(1)
         return np.concatenate([low, outline.max(1) - low], 1)
+
+
+def check_camera(camera: object) -> Camera:
+    """``camera``, if it is one. Raises :class:`InputError` for numbers and matrices, which leave the
+    picture's size open."""
+    if not isinstance(camera, Camera):
+        raise InputError(
+            f"camera is {type(camera).__name__}; a Camera is needed, such as "
+            f"Camera.from_focal(1150, (height, width)) or Camera(K, (height, width))"
+        )
+    return camera
 
 
 def check_image_size(image_size: object) -> tuple[int, int]:

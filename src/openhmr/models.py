@@ -34,6 +34,8 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
     :class:`~openhmr.predict.lift.Lifter`. Raises :class:`InputError` for other names and files, and where
     model and body do not belong together.
     """
+    if not isinstance(name, str | Path):
+        raise InputError(f"a model is given as {type(name).__name__}; give its name, or the path of a file")
     path = available().get(str(name))
     if path is None:
         path = Path(name)

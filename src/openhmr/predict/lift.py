@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openhmr.bodies.body import Body
-from openhmr.camera import Camera, image_size_around
+from openhmr.camera import Camera, check_camera, image_size_around
 from openhmr.errors import InputError
 from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.pinhole import gaze_rotation
@@ -62,6 +62,7 @@ class Lifter:
         keypoints = self._keypoints(pose2d)
         if camera is None:
             camera = Camera.assumed(keypoints.image_size or image_size_around(keypoints.points))
+        check_camera(camera)
         keypoints = replace(keypoints.undistorted(camera), image_size=camera.image_size)
         points, camera = keypoints.points, camera.straight()
         _check_inside(points, camera.image_size)
@@ -100,6 +101,8 @@ class Lifter:
 def _check_inside(points: NDArray[np.float32], size: tuple[int, int]) -> None:
     for i, person in enumerate(points):
         x, y = person[person[:, 2] > 0, :2].T
+        if not len(x):
+            raise InputError(f"person {i} has no present joint; drop this pose")
         if np.any((x >= -0.5) & (y >= -0.5) & (x <= size[1] - 0.5) & (y <= size[0] - 0.5)):
             continue
         swapped = np.any((x >= 0) & (y >= 0) & (x <= size[0]) & (y <= size[1]))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
-from openhmr.camera import Camera
+from openhmr.camera import Camera, check_camera
 from openhmr.errors import InputError
 from openhmr.geometry.camera_fit import NEAR_M, fit_translation
 from openhmr.geometry.rotations import matrix_to_axis_angle
@@ -88,7 +88,7 @@ class Recoverer:
         size = photo.image.shape[:2]
         if camera is None:
             camera = camera_of(photo)
-        if camera.image_size != size:
+        if check_camera(camera).image_size != size:
             raise InputError(
                 f"the picture has (height, width) {size}, but its camera {camera.image_size}; calibrate for "
                 f"this size"

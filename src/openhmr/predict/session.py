@@ -45,6 +45,8 @@ def image_threads() -> int:
 
 def check_body(metadata: Mapping[str, str], path: str | Path, body: Body) -> None:
     """Raises :class:`InputError` if the model was made for another body than ``body``."""
+    if not isinstance(body, Body):
+        raise InputError(f"the body is {type(body).__name__}; give the Body that the model was made for")
     made_for = metadata.get("body", "")
     if not body.matches(made_for):
         raise InputError(
