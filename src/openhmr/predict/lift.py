@@ -85,6 +85,9 @@ class Lifter:
                 f"the poses have {pose2d.joint_set.name} joints, but this model lifts {self.joint_set.name}; "
                 "load the model of that joint set"
             )
+        absent = np.flatnonzero(~(pose2d.points[..., 2] > 0).any(1))
+        if len(absent):
+            raise InputError(f"person {absent[0]} has no present joint; drop this pose")
         return pose2d
 
     def _coarse(self, pose: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -101,8 +104,6 @@ class Lifter:
 def _check_inside(points: NDArray[np.float32], size: tuple[int, int]) -> None:
     for i, person in enumerate(points):
         x, y = person[person[:, 2] > 0, :2].T
-        if not len(x):
-            raise InputError(f"person {i} has no present joint; drop this pose")
         if np.any((x >= -0.5) & (y >= -0.5) & (x <= size[1] - 0.5) & (y <= size[0] - 0.5)):
             continue
         swapped = np.any((x >= 0) & (y >= 0) & (x <= size[0]) & (y <= size[1]))
