@@ -153,3 +153,5 @@ def test_assumed_picture_holds_the_people(low: float) -> None:
     pose = np.ones((1, 17, 3))
     pose[0, :, :2] = np.linspace(low, low + 300, 17)[:, None]
     assert image_size_around(pose) == ((low + 300 + max(low, 30),) * 2)
+    with pytest.raises(InputError, match="at negative pixels, up to .*upper left corner"):
+        image_size_around(pose - np.array([1000, 0, 0], np.float32))

@@ -178,10 +178,15 @@ def image_size_around(points: NDArray) -> tuple[int, int]:
     stand.
 
     Ours: margins on the right and below equal those on the left and above, and are at least a tenth of the
-    people's extent.
+    people's extent. Raises :class:`InputError` for people beyond the upper left corner.
     """
     xy = points[points[..., 2] > 0, :2]
     low, high = xy.min(0), xy.max(0)
+    if (high < 0).any():
+        raise InputError(
+            f"all joints lie at negative pixels, up to {high[0]:.4g}, {high[1]:.4g}; pixels count from the "
+            f"picture's upper left corner"
+        )
     margin = np.maximum(low, 0.1 * (high - low).max())
     width, height = np.ceil(high + margin).astype(int)
     return max(int(height), 1), max(int(width), 1)
