@@ -75,6 +75,8 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(
             f"--box belongs to one photo, but {options.photo} is a folder; name the photo, or use --detect"
         )
+    if options.lift_model and not options.lift:
+        raise InputError("--lift-model is used by --lift alone; add --lift, or leave it out")
     pipeline = _pipeline(options)
     if several:
         _run_folder(pipeline, options, folder)

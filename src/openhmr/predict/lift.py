@@ -18,7 +18,7 @@ from openhmr.joints import JointSet, get_joint_set
 from openhmr.keypoints import Keypoints
 from openhmr.people import People
 from openhmr.predict.coarse_mesh import CoarseMesh
-from openhmr.predict.session import check_body, open_session, read_metadata
+from openhmr.predict.session import check_body, check_signature, open_session, read_metadata
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ class Lifter:
         self.body, self.poses_at_once = body, _poses_at_once(metadata)
         self.joint_set: JointSet = get_joint_set(metadata["joint_set"])
         self._mesh = CoarseMesh(body)
+        vertices = (len(self._mesh.vertex_ids), 3)
+        check_signature(self.session, onnx_path, {"pose2d": (self.joint_set.size, 3)}, {"vertices": vertices})
 
     def __call__(self, pose2d: ArrayLike | Keypoints, camera: Camera | None = None) -> People:
         """Lift 2D poses: :class:`Keypoints`, or pixels ``(J,2|3)`` or ``(N,J,2|3)`` of the network's joint
