@@ -47,8 +47,8 @@ def test_each_mesh_by_its_option(
     jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models
 ) -> None:
     files, unsure = set(), set()
-    model = [*tiny.recover(), "--lift-model", tiny.lift("coco")[1]]
-    for more in ([], ["--param"], ["--lift"]):
+    model, lifter = tiny.recover(), ["--lift-model", tiny.lift("coco")[1]]
+    for more in ([], ["--param"], ["--lift", *lifter]):
         arguments = [
             "recover",
             str(jpeg),
@@ -64,7 +64,7 @@ def test_each_mesh_by_its_option(
         assert abs(summary["boxes"][0][3] - BOX[3]) < 10
         assert summary["focal_px"] == 600 and summary["focal_from"] == "given"
         files.add((tmp_path / "out" / "mesh.obj").read_text())
-        unsure.add(summary["joints_sigma_mm"][0] if more != ["--lift"] else None)
+        unsure.add(summary["joints_sigma_mm"][0] if "--lift" not in more else None)
     assert len(files) == 3 and len(unsure) == 2
 
 
@@ -93,6 +93,9 @@ def test_a_folder_of_photos(
     assert [line["name"] for line in lines] == ["2.png", "10.png"]
     assert {p.name for p in out.iterdir()} == {"2.png", "10.png"}
     assert "broken.jpg is skipped" in caplog.text
+    assert main([a for a in arguments if a != "--json"]) == 0
+    words = capsys.readouterr().out
+    assert "2.png:\nperson 0" in words and f"wrote to {out / '10.png'}: mesh.obj" in words
     assert main([*arguments, *BOXES]) == 2
     assert "belongs to one photo" in one_sentence(capsys)
     (tmp_path / "empty").mkdir()
@@ -106,7 +109,9 @@ def test_nobody_is_an_error_unless_forced(
     """The shipped network sees no person in a white rectangle."""
     arguments = ["recover", str(jpeg), *BOXES, "--no-pictures", "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
-    assert "nobody was found" in one_sentence(capsys) and not (tmp_path / "out").exists()
+    error = one_sentence(capsys)
+    assert "nobody was found in the boxes given for" in error and "--force" in error
+    assert not (tmp_path / "out").exists()
     assert main([*arguments, "--force"]) == 0
 
 
@@ -122,6 +127,7 @@ def test_nobody_is_an_error_unless_forced(
         (["--box", "left"], "is not x,y,width,height"),
         (["--box", "10,10,50,50", "--detect"], "not allowed with"),
         (["--focal", "0"], "focal length is 0"),
+        (["--lift-model", "x.onnx"], "add --lift"),
         (["--focal", "-inf"], "focal length is -inf"),
         (["--out", __file__], "is a file"),
     ],

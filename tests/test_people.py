@@ -148,3 +148,22 @@ def test_mesh_and_overlay(tiny_body: Body) -> None:
     assert_array_equal(faces, tiny_body.faces)
     picture = people.overlay(np.zeros((480, 640, 3), np.uint8))
     assert picture.dtype == np.uint8 and picture.shape[0] == 480 and picture.shape[1] > 640
+    for image, cause in (
+        (
+            np.zeros((640, 480, 3), np.uint8),
+            r"\(640, 480\), but these people were seen in one of \(480, 640\)",
+        ),
+        (np.zeros((480, 640), np.uint8), r"RGB uint8 of shape \(height, width, 3\) is needed"),
+        ("no.jpg", "no.jpg does not exist"),
+    ):
+        with pytest.raises(InputError, match=cause):
+            people.overlay(image)
+
+
+def test_keypoints_must_fit_their_joint_set() -> None:
+    with pytest.raises(
+        InputError, match=r"shape \(1, 17, 3\); keypoints of the coco joints have \(N, 19, 3\)"
+    ):
+        Keypoints(COCO, np.zeros((1, 17, 3), np.float32))
+    with pytest.raises(InputError, match="not finite; missing joints are 0, 0, 0"):
+        Keypoints(COCO, np.full((1, 19, 3), np.nan, np.float32))

@@ -90,6 +90,8 @@ def test_nobody_is_an_empty_frame_of_a_stream_and_an_error_alone(
     assert [len(f.people) for f in frames] == [0, 1] and [f.index for f in frames] == [0, 1]
     with pytest.raises(NothingFound, match="nobody was found in x.jpg"):
         pipeline.one(Picture(photo(), name="x.jpg"))
+    with pytest.raises(InputError, match="the stream holds ndarray; Pictures are needed"):
+        list(pipeline([photo()]))  # type: ignore[list-item]
 
 
 def bent(people: People, mm: float) -> People:
@@ -122,6 +124,13 @@ def test_who_is_not_there_is_left_out(
                 people, vertices=np.stack([people.vertices[0], wild.vertices[1], people.vertices[2]])
             )
 
+    class Monsters(Second):
+        def __call__(self, *_: object) -> People:  # type: ignore[override]
+            return bent(people, 300)
+
+    with pytest.raises(NothingFound, match="to be seen in the boxes given for the picture"):
+        Pipeline(Monsters()).one(Picture(photo(), boxes=BOXES))
+    assert not caplog.text  # the error says it
     kept = Pipeline(Second()).one(Picture(photo())).people
     assert_array_equal(kept.track_ids, [0, 20])  # type: ignore[arg-type]
     assert "left out 1 of 3" in caplog.text
@@ -168,6 +177,8 @@ def test_wrong_compositions(recoverer: Recoverer, lifter: Lifter) -> None:
         Pipeline()
     with pytest.raises(InputError, match="'average' needs a lifter"):
         Pipeline(recoverer, combine="average")
+    with pytest.raises(InputError, match="combine is 'mean'; one of lixel, param, lift, average"):
+        Pipeline(recoverer, lifter, combine="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="neither image nor keypoints"):
         Pipeline(recoverer).one(Picture())
     with pytest.raises(InputError, match="no keypoints, and there is no detector"):

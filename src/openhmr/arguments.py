@@ -44,6 +44,14 @@ def box(text: str) -> list[float]:
     return numbers
 
 
+def regressor(text: str) -> tuple[str, str]:
+    """``NAME=FILE.npy``: the name of a joint set, and a file."""
+    name, sign, path = text.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} has no '='; write human36=FILE.npy or coco=FILE.npy")
+    return name, path
+
+
 class VersionAction(argparse.Action):
     """Looks the version up only when asked."""
 

@@ -38,13 +38,12 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
     :class:`~openhmr.predict.lift.Lifter`. Raises :class:`InputError` for other names and files, and where
     model and body do not belong together.
     """
+    if not isinstance(name, str | Path):
+        raise InputError(f"a model is given as {type(name).__name__}; give its name, or the path of a file")
     path, joints = available().get(str(name)), None
-    if (
-        path is None
-        and str(name).startswith("pose2mesh-")
-        and str(name).removeprefix("pose2mesh-") in JOINT_SETS
-    ):
-        path, joints = available().get("pose2mesh"), get_joint_set(str(name).removeprefix("pose2mesh-"))
+    skeleton = str(name).removeprefix("pose2mesh-")
+    if path is None and skeleton != str(name) and skeleton in JOINT_SETS:
+        path, joints = available().get("pose2mesh"), get_joint_set(skeleton)
     if path is None:
         path = Path(name)
         if not path.is_file():

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,9 @@ from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
 from openhmr.keypoints import Keypoints, Rows, several
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 FORMAT = "openhmr-people-1"
 MAX_ELEMENTS = 200_000_000
@@ -166,12 +169,22 @@ class People:
         """Vertices ``(V,3)`` and faces ``(F,3)`` of one person, as mesh libraries take them."""
         return self[person].vertices[0], self.faces
 
-    def overlay(self, image: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """Picture of the meshes over ``image (height, width, 3)`` RGB (else over a blank canvas), with a side
-        view."""
+    def overlay(self, image: "NDArray[np.uint8] | Image | str | Path | None" = None) -> NDArray[np.uint8]:
+        """Picture of the meshes over the picture ``image`` that they were seen in, an array (height, width,
+        3) of RGB uint8, a PIL image or a file (else over a blank canvas), with a side view.
+
+        Raises :class:`InputError` for pictures of another size than the camera's.
+        """
+        from openhmr.io.photos import photo_of
         from openhmr.render.overlay import canvas_for, overlay_picture
 
-        return overlay_picture(self, canvas_for(self, image))
+        pixels = None if image is None else photo_of(image).image
+        if pixels is not None and pixels.shape[:2] != self.camera.image_size:
+            raise InputError(
+                f"the picture has (height, width) {pixels.shape[:2]}, but these people were seen in one of "
+                f"{self.camera.image_size}; give that one"
+            )
+        return overlay_picture(self, canvas_for(self, pixels))
 
     def arrays(self) -> dict[str, NDArray]:
         """What :meth:`save` writes, by name."""

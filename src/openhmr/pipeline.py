@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,6 +66,8 @@ class Pipeline:
         combine: Combine = "lixel",
         keep_all: bool = False,
     ) -> None:
+        if combine not in get_args(Combine):
+            raise InputError(f"combine is {combine!r}; one of {', '.join(get_args(Combine))} is needed")
         if recoverer is None and lifter is None:
             raise InputError("a pipeline needs a recoverer for photos, or a lifter for 2D poses")
         if recoverer is not None and lifter is None and combine in ("lift", "average"):
@@ -84,14 +86,18 @@ class Pipeline:
         frame = self.frame(picture)
         if not len(frame.people):
             where = picture.name or "the picture"
+            found = "found in" if picture.boxes is None else "to be seen in the boxes given for"
             raise NothingFound(
-                f"nobody was found in {where}; give the box of a person, or ask for what was seen all the "
-                f"same"
+                f"nobody was {found} {where}; give the box of a person, or ask for what was seen all the same"
             )
         return frame
 
     def frame(self, picture: Picture, index: int = 0) -> Frame:
         """The frame of one picture, perhaps an empty one."""
+        if not isinstance(picture, Picture):
+            raise InputError(
+                f"the stream holds {type(picture).__name__}; Pictures are needed, such as Picture(image)"
+            )
         picture = _straight(picture)
         people = self._people(picture)
         if picture.heights_m is not None and len(people):
@@ -128,8 +134,9 @@ class Pipeline:
         if self.keep_all or not nobody.any():
             warn_of_uncertain(people)
             return people
-        log.warning("left out %d of %d: in their boxes nobody is to be seen", nobody.sum(), len(people))
         kept = people[~nobody]
+        if len(kept):
+            log.warning("left out %d of %d: in their boxes nobody is to be seen", nobody.sum(), len(people))
         warn_of_uncertain(kept)
         return kept
 

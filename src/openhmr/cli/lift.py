@@ -1,6 +1,7 @@
 """``openhmr lift``: 2D poses to 3D meshes."""
 
 import argparse
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from openhmr.keypoints import Keypoints
     from openhmr.pipeline import Picture
     from openhmr.predict.lift import Lifter
+
+log = logging.getLogger(__name__)
 
 _EXAMPLES = """examples:
   openhmr lift examples/human36_pose.npy --joints human36 --out out/human36
@@ -114,6 +117,10 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
     from openhmr.io.poses import read_poses
     from openhmr.pipeline import Picture
 
+    if options.as_stored and options.image is None:
+        raise InputError(
+            "--as-stored is about the EXIF rotation of a picture; add --image IMG, or leave it out"
+        )
     photo = None if options.image is None else read_photo(options.image, upright=not options.as_stored)
     keypoints = read_poses(
         options.pose,
@@ -122,6 +129,14 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
         image_id=options.image_id,
         min_score=options.min_score,
     )
+    if options.min_score and keypoints.scores is None:
+        raise InputError(f"{options.pose} does not have a score for everybody; leave --min-score out")
+    if photo is not None and photo.turned and not options.as_stored and not _upright(keypoints):
+        log.warning(
+            "the EXIF data of %s turn it, and in the turned picture the people do not stand upright; add "
+            "--as-stored if the poses count pixels of the stored one",
+            options.image,
+        )
     if photo is not None and keypoints.image_size not in (None, photo.image.shape[:2]):
         raise _another_size(options, keypoints, photo)
     size = keypoints.image_size if photo is None else photo.image.shape[:2]
@@ -130,6 +145,19 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
     camera = camera_for(options, size, photo)
     image = None if photo is None else photo.image
     return Picture(image, keypoints, camera=camera, heights_m=options.height)
+
+
+def _upright(keypoints: "Keypoints") -> bool:
+    """Whether most people whose trunk is seen have their shoulders above their hips."""
+    import numpy as np
+
+    names, points = keypoints.joint_set.names, keypoints.points
+    trunk = [[f"{side}_{joint}" for side in "LR"] for joint in ("Shoulder", "Hip")]
+    if not {name for pair in trunk for name in pair} <= set(names):
+        return True
+    ends = np.stack([points[:, [names.index(name) for name in pair]] for pair in trunk], 1)
+    x, y = (ends[:, 1, :, :2] - ends[:, 0, :, :2]).mean(1)[(ends[..., 2] > 0).all((1, 2))].T
+    return 2 * int((y > abs(x)).sum()) >= len(y)
 
 
 def _another_size(options: argparse.Namespace, keypoints: "Keypoints", photo: "Photo") -> InputError:
@@ -154,8 +182,12 @@ def _detected(options: argparse.Namespace) -> "Picture":
     from openhmr.pipeline import Picture
     from openhmr.predict.detect.mediapipe import detect_people
 
-    if options.joints not in (None, "coco") or options.image is not None:
-        raise InputError("--detect takes a photo and finds coco joints; leave --image and other --joints out")
+    of_files = options.image, options.image_id, options.min_score or None, options.as_stored or None
+    if options.joints not in (None, "coco") or of_files != (None,) * len(of_files):
+        raise InputError(
+            "--detect takes a photo and finds coco joints; leave out other --joints and the options of pose "
+            "files: --image, --image-id, --min-score, --as-stored"
+        )
     photo = read_photo(options.pose, people=True)
     keypoints = detect_people(photo.image)
     if not len(keypoints):

@@ -76,11 +76,20 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(
             f"--box belongs to one photo, but {options.photo} is a folder; name the photo, or use --detect"
         )
+    if options.lift_model and not options.lift:
+        raise InputError("--lift-model is used by --lift alone; add --lift, or leave it out")
     pipeline = _pipeline(options)
     if several:
         _run_folder(pipeline, options, folder)
     else:
-        write_frame(pipeline.one(_picture(options.photo, options)), folder, options, started)
+        frame = pipeline.frame(_picture(options.photo, options))
+        if not len(frame.people):
+            found = "in the boxes given for" if options.box else "in"
+            raise NothingFound(
+                f"nobody was found {found} {options.photo}; give --box X,Y,W,H around a person, or --force "
+                f"to see what was taken for one"
+            )
+        write_frame(frame, folder, options, started)
 
 
 def _run_folder(pipeline: "Pipeline", options: argparse.Namespace, folder: "Folder") -> None:
@@ -88,12 +97,13 @@ def _run_folder(pipeline: "Pipeline", options: argparse.Namespace, folder: "Fold
     skipped."""
     from tqdm import tqdm
 
+    from openhmr.cli.printing import printable
     from openhmr.cli.running import write_frame
     from openhmr.io.photos import photos_in
 
     paths, written = photos_in(options.photo), 0
     started = time.perf_counter()
-    with tqdm(total=len(paths), desc=options.photo.name, unit="photo", delay=1) as bar:
+    with tqdm(total=len(paths), desc=printable(options.photo.name), unit="photo", delay=1) as bar:
         for frame in pipeline(_pictures(paths, options, bar)):
             if not len(frame.people):
                 log.warning("%s: nobody was found, so nothing is written", frame.name)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
-from openhmr.camera import Camera
+from openhmr.camera import Camera, check_camera
 from openhmr.errors import InputError
 from openhmr.geometry.camera_fit import NEAR_M, fit_translation
 from openhmr.geometry.rotations import matrix_to_axis_angle
@@ -22,6 +22,7 @@ from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.person_crop import (
     DEPTH_M,
     LIXELS,
+    PATCH,
     check_boxes,
     cut,
     picture_px,
@@ -30,7 +31,7 @@ from openhmr.predict.person_crop import (
 )
 from openhmr.predict.pose_fit import PoseFit
 from openhmr.predict.search import find_person
-from openhmr.predict.session import check_body, image_threads, open_session, read_metadata
+from openhmr.predict.session import check_body, check_signature, image_threads, open_session, read_metadata
 
 KIND = "i2l-body"
 CHUNK = 8
@@ -67,6 +68,10 @@ class Recoverer:
         self.session = open_session(onnx_path, threads=image_threads())
         self.body = body
         self._mesh, self._pose_fit = CoarseMesh(body), PoseFit(body)
+        points, vertices = (COCO.size, 3), (len(self._mesh.vertex_ids), 3)
+        shapes = (points, points, vertices, vertices, (), (body.num_joints, 3, 3), (body.num_betas,))
+        image = {"image": (3, PATCH, PATCH)}
+        check_signature(self.session, onnx_path, image, dict(zip(OUTPUTS, shapes, strict=True)))
         self._coco = body.joint_regressor(COCO)
 
     def __call__(
@@ -88,7 +93,7 @@ class Recoverer:
         size = photo.image.shape[:2]
         if camera is None:
             camera = camera_of(photo)
-        if camera.image_size != size:
+        if check_camera(camera).image_size != size:
             raise InputError(
                 f"the picture has (height, width) {size}, but its camera {camera.image_size}; calibrate for "
                 f"this size"
