@@ -1,11 +1,11 @@
 """Rotations from a mesh: truth is kept, wrong priors are mended, twists come from the prior."""
 
 import numpy as np
+from openhmr.predict.pose_fit import PoseFit
 
 from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from openhmr.predict.pose_fit import PoseFit
 
 
 def degrees(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -23,17 +23,15 @@ them have."""
 
 
 def disagreement_mm(people: People) -> NDArray[np.float64]:
-    """Mean distance ``(N,)`` in mm between the vertices of the mesh and of its parametric body, roots
-    aligned."""
-    parametric = people.parametric()
-    apart = (people.vertices - people.roots[:, None]) - (parametric.vertices - parametric.roots[:, None])
-    return 1000 * np.linalg.norm(apart, axis=-1).mean(-1)
+    """Mean distance ``(N,)`` in mm between the vertices that an image network drew and those of the body
+    fitted to them; nan where no network drew any."""
+    if people.lixel_vertices is None or people.rig is None:
+        return np.full(len(people), np.nan)
+    return 1000 * np.linalg.norm(people.lixel_vertices - people.parametric().vertices, axis=-1).mean(-1)
 
 
 def is_nobody(people: People) -> NDArray[np.bool_]:
-    """Which ``(N,)`` of the recovered people are not there; none, where there is no rig to compare with."""
-    if people.rig is None or not len(people):
-        return np.zeros(len(people), bool)
+    """Which ``(N,)`` of the recovered people are not there; none, where no image network drew them."""
     return disagreement_mm(people) > NOBODY_MM
 
 
