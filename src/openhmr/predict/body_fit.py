@@ -41,11 +41,10 @@ class BodyFit:
         self._vertices, self._weights = shapes[ids], body.weights[ids].astype(np.float64)
         self._joints = np.tensordot(body.J_regressor.astype(np.float64), shapes, 1)
         self._correctives = body.posedirs[ids].astype(np.float64)
-        below = np.eye(len(self._parents))
+        self._below = np.eye(len(self._parents))  # [k, j]: whether joint j is k or hangs on it
         for j in range(len(self._parents) - 1, 0, -1):
-            below[self._parents[j]] += below[j]
-        self._carried = (self._weights @ below.T)[..., None]
-        """``(P,J,1)``: how much of the turn of each joint reaches each vertex."""
+            self._below[self._parents[j]] += self._below[j]
+        self._carried = (self._below @ self._weights.T)[..., None]
 
     def __call__(
         self, mesh: NDArray, sigma: NDArray[np.float32], rotations: Array, betas: NDArray[np.float32]
@@ -92,28 +91,28 @@ class BodyFit:
         ``(N,P,3,3 J + S + 3)`` by turns of the joints, betas and translation."""
         world = world_rotations(local, self._parents)
         count, joints = world.shape[:2]
-        rest, at = _moved(self._vertices, betas), _moved(self._joints, betas)
+        mean = self._vertices[..., 0] + np.tensordot(betas, self._vertices[..., 1:], (1, 2))
+        at = np.repeat(self._joints[None], count, 0)  # (N,J,3,1+S)
+        at[..., 0] += np.tensordot(betas, self._joints[..., 1:], (1, 2))
         if self._correctives.shape[-1]:
             features = (local[:, 1:] - np.eye(3)).reshape(count, -1)
-            rest[..., 0] += np.tensordot(features, self._correctives, (1, 2))
+            mean += np.tensordot(features, self._correctives, (1, 2))
         posed = posed_joints(world[:, None], np.moveaxis(at, -1, 1), self._parents)
-        offsets = np.moveaxis(posed, 1, -1) - world @ at
+        offsets = np.moveaxis(posed, 1, -1) - world @ at  # (N,J,3,1+S): skinning adds them to the turned vertices
+        # What each joint contributes to each vertex, then what it and all that hang on it do: of the root, all.
+        share = mean[:, None] @ world.swapaxes(-1, -2) + offsets[:, :, None, :, 0]
+        share *= self._weights.T[..., None]
+        share = (self._below @ share.reshape(count, joints, -1)).reshape(share.shape)  # (N,J,P,3)
+        arm = share - posed[:, 0, :, None] * self._carried
         blended = (self._weights @ world.reshape(count, joints, 9)).reshape(count, -1, 3, 3)
-        offsets = (self._weights @ offsets.reshape(count, joints, -1)).reshape(rest.shape)
-        skinned = blended @ rest + offsets  # (N,P,3,1+S)
-        arm = (skinned[:, :, None, :, 0] - posed[:, :1]) * self._carried
-        out = np.zeros((*skinned.shape[:3], 3 * joints + betas.shape[1] + 3), np.float32)
+        shaped = (self._weights @ offsets[..., 1:].reshape(count, joints, -1)).reshape(count, -1, 3, betas.shape[1])
+        shaped += blended @ self._vertices[..., 1:]
+        out = np.zeros((*shaped.shape[:3], 3 * joints + betas.shape[1] + 3), np.float32)
         for axis in range(3):
             x, y = (axis + 1) % 3, (axis + 2) % 3
-            out[:, :, x, axis : 3 * joints : 3] = -arm[..., y]
-            out[:, :, y, axis : 3 * joints : 3] = arm[..., x]
+            out[:, :, x, axis : 3 * joints : 3] = -arm[..., y].swapaxes(1, 2)
+            out[:, :, y, axis : 3 * joints : 3] = arm[..., x].swapaxes(1, 2)
             out[:, :, axis, axis - 3] = 1
-        out[..., 3 * joints : -3] = skinned[..., 1:]
-        return world, skinned[..., 0], out
+        out[..., 3 * joints : -3] = shaped
+        return world, share[:, 0], out
 
-
-def _moved(shapes: Array, betas: Array) -> Array:
-    """``shapes (P,3,1+S)`` with the mean shape moved by ``betas (N,S)``: ``(N,P,3,1+S)``."""
-    out = np.repeat(shapes[None], len(betas), 0)
-    out[..., 0] += np.tensordot(betas, shapes[..., 1:], (1, 2))
-    return out
