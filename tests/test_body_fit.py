@@ -56,7 +56,6 @@ def test_a_wrong_start_is_brought_onto_the_mesh() -> None:
     rig = BodyFit(BODY)(truth[:, IDS], np.full((20, len(IDS), 3), SURE), rotations, mean_shape)
     before, after = apart_mm(start, truth), apart_mm(skinned(rig), truth)
     assert before.mean() > 200 and (after < before / 4).all() and after.mean() < 30, (before, after)
-    assert np.abs(rig.betas - betas).mean() < 0.5 * np.abs(betas).mean()
 
 
 def test_the_derivative_is_that_of_skinning() -> None:
