@@ -1,11 +1,12 @@
 """Where people end and nobody begins: what the image network's signs of doubt say of pictures without people
 and of people, which limits follow from one half of them, and how these err on the other half.
 
-  python benchmarks/validate_nobody.py --backgrounds DIR --images DIR [--pack FILE.npz --videos DIR] [--photos DIR]
+  python benchmarks/validate_nobody.py --backgrounds DIR --images DIR
+      [--pack FILE.npz --videos DIR] [--photos DIR]
 
-Needs panoramas and the test pictures of `openhmr lab synth images` (docs/synthetic_pictures.md); of real people
-a pack of frames as `openhmr lab real` takes it; and photos without people, if there are any. Empty boxes are
-random ones, and what the search without a box finds."""
+Needs panoramas and the test pictures of `openhmr lab synth images` (docs/synthetic_pictures.md); of real
+people a pack of frames as `openhmr lab real` takes it; and photos without people, if there are any. Empty
+boxes are random ones, and what the search without a box finds."""
 
 import argparse
 import zlib
@@ -137,33 +138,47 @@ def report(cases: list[tuple[str, str, bool, bool]], table: Mapping[str, NDArray
     """Print both tables."""
     kinds = np.array([kind for kind, *_ in cases])
     there, whole = (np.array([case[k] for case in cases]) for k in (2, 3))
-    print(
-        "| kind | n | doubt: 1 %, median, 99 % | misfit mm | spread % | left out % | warned of % | silent % |"
+    _row(
+        "kind",
+        "n",
+        "doubt: 1 %, median, 99 %",
+        "misfit mm",
+        "spread %",
+        "left out %",
+        "warned of %",
+        "silent %",
     )
-    print("|---|---|---|---|---|---|---|---|")
+    _row(*["---"] * 8)
     for kind in dict.fromkeys(kinds.tolist()):
         own = kinds == kind
         low, middle, high = np.percentile(table["doubt"][own], (1, 50, 99))
         misfit, wide = (np.median(table[name][own]) for name in ("misfit mm", "spread %"))
-        out, sure = table["doubt"][own] > NOBODY, table["doubt"][own] <= UNSURE
-        shares = " | ".join(f"{100 * x.mean():.1f}" for x in (out, ~out & ~sure, sure))
-        print(
-            f"| {kind} | {own.sum()} | {low:.2f}, {middle:.2f}, {high:.2f} | {misfit:.0f} | {wide:.1f} | {shares} |"
-        )
-    half = np.array([zlib.crc32(origin.encode()) % 2 for _, origin, *_ in cases])
-    print(
-        "\n| sign | limit | empty below it % | people above it % | limit below all empty | people above that % |"
+        out, silent = table["doubt"][own] > NOBODY, table["doubt"][own] <= UNSURE
+        shares = [f"{100 * x.mean():.1f}" for x in (out, ~out & ~silent, silent)]
+        _row(kind, own.sum(), f"{low:.2f}, {middle:.2f}, {high:.2f}", f"{misfit:.0f}", f"{wide:.1f}", *shares)
+    print("\nLimits from one half, errors in per cent on the other; people: whole, 60 pixels and more.\n")
+    _row(
+        "sign",
+        "equal errors at",
+        "empty below",
+        "people above",
+        "no empty below",
+        "empty below",
+        "people above",
     )
-    print("|---|---|---|---|---|---|")
+    _row(*["---"] * 7)
+    half = np.array([zlib.crc32(origin.encode()) % 2 for _, origin, *_ in cases])
     for name, values in table.items():
         nobody, people = [[values[(half == h) & own] for h in (0, 1)] for own in (~there, there & whole)]
-        limit, strict = equal_errors(nobody[0], people[0]), nobody[0].min()
-        errors = 100 * (nobody[1] < limit).mean(), 100 * (people[1] > limit).mean()
-        row = f"| {name} | {limit:.2f} | {errors[0]:.1f} | {errors[1]:.1f} | {strict:.2f} | "
-        print(
-            row + f"{100 * (people[1] > strict).mean():.1f} (empty below it: {(nobody[1] < strict).sum()}) |"
-        )
-    print("\nLimits from one half, errors on the other; people: whole, 60 pixels and more.")
+        numbers = [name]
+        for limit in (equal_errors(nobody[0], people[0]), nobody[0].min()):
+            errors = (100 * (nobody[1] < limit).mean(), 100 * (people[1] > limit).mean())
+            numbers += [f"{limit:.2f}", *(f"{e:.1f}" for e in errors)]
+        _row(*numbers)
+
+
+def _row(*cells: object) -> None:
+    print("| " + " | ".join(map(str, cells)) + " |")
 
 
 def main() -> None:

@@ -182,7 +182,7 @@ def test_parametric_mesh_is_the_skinned_body(recoverer: Recoverer, tiny_body: Bo
     # upright, but for the few degrees by which the fit to the mesh, of 24 joints to few vertices, turns it.
     rotation, _ = virtual_cameras(squares(boxes), people.camera)
     upright = rotation[0] @ axis_angle_to_matrix(rig.pose[0, 0].astype(float))
-    assert_allclose(upright, np.diag([1, -1, -1]), atol=0.1)
+    assert_allclose(upright, np.diag([1, -1, -1]), atol=0.15)
 
 
 def test_a_batch_equals_its_rows(recoverer: Recoverer) -> None:

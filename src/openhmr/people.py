@@ -56,9 +56,9 @@ class People:
 
     ``vertices (N,V,3)`` float32 in metres, camera axes (x right, y down, z forward), placed so that
     ``camera`` projects them onto the picture. ``keypoints`` are the 2D joints that were lifted, or that the
-    image network saw. ``rig`` are body-model parameters (:meth:`parametric` is their mesh), ``sigma`` how sure
-    each vertex is, ``track_ids (N,)`` who is who from frame to frame, ``lixel_vertices (N,V,3)`` the mesh as
-    an image network drew it, before the body was fitted to it: each None where the method does not tell.
+    image network saw. ``rig`` are body-model parameters (:meth:`parametric` is their mesh), ``sigma`` how
+    sure each vertex is, ``track_ids (N,)`` who is who from frame to frame, ``lixel_vertices (N,V,3)`` the
+    mesh as an image network drew it (:meth:`lixel`): each None where the method does not tell.
     """
 
     body: Body

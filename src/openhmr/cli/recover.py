@@ -26,8 +26,8 @@ _EXAMPLES = """examples:
 Without --box and --detect the one most certain person is searched. The focal length comes from --camera,
 --focal, the photo's EXIF data, or a field of view of 52 degrees. OUT receives the same files as from
 `openhmr lift`; result.npz also holds the uncertainty of every vertex and joint, the pose and shape
-parameters, and the mesh that they were fitted to (shown in its place with --lixel). Of a folder of photos each gets a folder of
-its own below OUT."""
+parameters, and the mesh that they were fitted to (shown in its place with --lixel). Of a folder of photos
+each gets a folder of its own below OUT."""
 
 
 def add_command(commands: Any) -> None:

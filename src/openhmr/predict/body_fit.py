@@ -73,7 +73,7 @@ class BodyFit:
             if step == 0:
                 mean = (precision[:, None] @ left) / precision.sum(-1)[:, None, None]
                 shift, left = mean, left - mean
-            # Turns are in the root's axes, and so is the way back to the prior.
+            # Turns are about the mesh's axes, and so is the way back to the prior.
             above = np.concatenate([np.tile(np.eye(3), (count, 1, 1, 1)), world[:, self._parents[1:]]], 1)
             back = above @ matrix_to_axis_angle(rotations @ local.swapaxes(-1, -2))[..., None]
             back = np.concatenate([back.reshape(count, -1), betas - shape, np.zeros((count, 3))], 1)
@@ -93,26 +93,22 @@ class BodyFit:
         ``(N,P,3,3 J + S + 3)`` by turns of the joints, betas and translation."""
         world = world_rotations(local, self._parents)
         count, joints = world.shape[:2]
-        mean = self._vertices[..., 0] + np.tensordot(betas, self._vertices[..., 1:], (1, 2))
+        rest = self._vertices[..., 0] + np.tensordot(betas, self._vertices[..., 1:], (1, 2))
         at = np.repeat(self._joints[None], count, 0)  # (N,J,3,1+S)
         at[..., 0] += np.tensordot(betas, self._joints[..., 1:], (1, 2))
         if self._correctives.shape[-1]:
             features = (local[:, 1:] - np.eye(3)).reshape(count, -1)
-            mean += np.tensordot(features, self._correctives, (1, 2))
+            rest += np.tensordot(features, self._correctives, (1, 2))
         posed = posed_joints(world[:, None], np.moveaxis(at, -1, 1), self._parents)
-        offsets = (
-            np.moveaxis(posed, 1, -1) - world @ at
-        )  # (N,J,3,1+S): skinning adds them to the turned vertices
-        # What each joint contributes to each vertex, then what it and all that hang on it do: of the root, all.
-        share = mean[:, None] @ world.swapaxes(-1, -2) + offsets[:, :, None, :, 0]
+        offsets = np.moveaxis(posed, 1, -1) - world @ at  # what skinning adds to turned vertices
+        # What each joint contributes to each vertex; then what it and all that hang on it do: the root, all.
+        share = rest[:, None] @ world.swapaxes(-1, -2) + offsets[:, :, None, :, 0]
         share *= self._weights.T[..., None]
         share = (self._below @ share.reshape(count, joints, -1)).reshape(share.shape)  # (N,J,P,3)
         arm = share - posed[:, 0, :, None] * self._carried
         blended = (self._weights @ world.reshape(count, joints, 9)).reshape(count, -1, 3, 3)
-        shaped = (self._weights @ offsets[..., 1:].reshape(count, joints, -1)).reshape(
-            count, -1, 3, betas.shape[1]
-        )
-        shaped += blended @ self._vertices[..., 1:]
+        shaped = blended @ self._vertices[..., 1:]
+        shaped += (self._weights @ offsets[..., 1:].reshape(count, joints, -1)).reshape(shaped.shape)
         out = np.zeros((*shaped.shape[:3], 3 * joints + betas.shape[1] + 3), np.float32)
         for axis in range(3):
             x, y = (axis + 1) % 3, (axis + 2) % 3

