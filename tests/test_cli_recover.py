@@ -47,8 +47,8 @@ def test_each_mesh_by_its_option(
     jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models
 ) -> None:
     files, unsure = set(), set()
-    model, lifter = tiny.recover(), ["--lift-model", tiny.lift("coco")[1]]
-    for more in ([], ["--param"], ["--lift", *lifter]):
+    model = [*tiny.recover(), "--lift-model", tiny.lift("coco")[1]]
+    for more in ([], ["--lixel"], ["--lift"], ["--lift", "--param"]):
         arguments = [
             "recover",
             str(jpeg),

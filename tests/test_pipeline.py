@@ -18,7 +18,7 @@ from openhmr.keypoints import Keypoints
 from openhmr.people import People, Rig
 from openhmr.pipeline import Picture, Pipeline
 from openhmr.predict.average import average, lift_sigma
-from openhmr.predict.certainty import NOBODY_MM, disagreement_mm, is_nobody
+from openhmr.predict.certainty import MISFIT_MM, NOBODY, SPREAD, UNSURE, doubt, is_nobody, misfit_mm, spread
 from openhmr.predict.lift import Lifter
 from openhmr.predict.person_crop import squares, virtual_cameras
 from openhmr.predict.recover import Recoverer
@@ -48,14 +48,15 @@ def found(count: int) -> Keypoints:
 
 def test_each_combination_is_its_parts(recoverer: Recoverer, lifter: Lifter) -> None:
     picture = Picture(photo(), boxes=BOXES)
-    lixel = recoverer(photo(), BOXES)
-    lifted = lifter(lixel.keypoints, lixel.camera)
+    param = recoverer(photo(), BOXES)
+    lifted = lifter(param.keypoints, param.camera)
     wanted = {
-        "lixel": lixel,
-        "param": lixel.parametric(),
+        "param": param.parametric(),
+        "lixel": param.lixel(),
         "lift": lifted,
-        "average": average(lixel, lifted),
+        "average": average(param, lifted),
     }
+    assert_array_equal(Pipeline(recoverer, keep_all=True).one(picture).people.vertices, param.vertices)
     for combine, people in wanted.items():
         made = Pipeline(recoverer, lifter, combine=combine, keep_all=True).one(picture).people  # type: ignore[arg-type]
         assert_array_equal(made.vertices, people.vertices)
@@ -94,23 +95,31 @@ def test_nobody_is_an_empty_frame_of_a_stream_and_an_error_alone(
         list(pipeline([photo()]))  # type: ignore[list-item]
 
 
+def boxed(body: Body) -> People:
+    """Three people in boxes of which the joints' spread is the usual share."""
+    people = make_people(body)
+    assert people.sigma is not None
+    across = np.linalg.norm(people.sigma.joints[:, 0, :2], axis=-1)
+    tall = across * people.camera.K[0, 0] / people.roots[:, 2] / SPREAD
+    boxes = np.stack([np.zeros(3), np.zeros(3), tall / 2, tall], 1)
+    return replace(people, keypoints=replace(people.keypoints, boxes=boxes))
+
+
 def bent(people: People, mm: float) -> People:
-    """The mesh moved away from its body by ``mm`` on average, roots aligned."""
+    """The drawn mesh moved away from its body by ``mm`` on average."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=people.vertices.shape).astype(np.float32)
-    root = people.body.root_regressor
-    noise -= (root @ noise)[:, None]
     noise *= mm / 1000 / np.linalg.norm(noise, axis=-1).mean(-1)[:, None, None]
-    return replace(people, vertices=people.vertices + noise)
+    return replace(people, lixel_vertices=people.vertices + noise)
 
 
 def test_who_is_not_there_is_left_out(
     tiny_body: Body, recoverer: Recoverer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    people = make_people(tiny_body)
-    assert_allclose(disagreement_mm(bent(people, 40)), 40, rtol=1e-3)
-    for mm, gone in ((NOBODY_MM - 1, False), (NOBODY_MM + 1, True)):
-        assert (is_nobody(bent(people, mm)) == gone).all()
+    people = boxed(tiny_body)
+    assert_allclose(misfit_mm(bent(people, 40)), 40, rtol=1e-3)
+    for times, gone in ((NOBODY - 0.1, False), (NOBODY + 0.1, True)):
+        assert (is_nobody(bent(people, times * MISFIT_MM)) == gone).all()
     assert not is_nobody(make_people(tiny_body, rig=False)).any() and is_nobody(people[0:0]).shape == (0,)
 
     class Second(Recoverer):
@@ -120,9 +129,8 @@ def test_who_is_not_there_is_left_out(
 
         def __call__(self, *_: object) -> People:  # type: ignore[override]
             wild = bent(people, 300)
-            return replace(
-                people, vertices=np.stack([people.vertices[0], wild.vertices[1], people.vertices[2]])
-            )
+            drawn = np.stack([people.vertices[0], wild.lixel_vertices[1], people.vertices[2]])  # type: ignore[index]
+            return replace(people, lixel_vertices=drawn)
 
     class Monsters(Second):
         def __call__(self, *_: object) -> People:  # type: ignore[override]
@@ -138,9 +146,11 @@ def test_who_is_not_there_is_left_out(
 
 
 def test_the_uncertain_are_named(tiny_body: Body, caplog: pytest.LogCaptureFixture) -> None:
-    people = make_people(tiny_body)
+    """Doubt grows with misfit and spread alike."""
+    people = bent(boxed(tiny_body), MISFIT_MM)
     assert people.sigma is not None
-    joints = people.sigma.joints * np.array([1, 10, 1], np.float32)[:, None, None]
+    assert_allclose(doubt(people), 1, rtol=1e-3)
+    joints = people.sigma.joints * np.array([1, UNSURE + 0.1, 1], np.float32)[:, None, None]
 
     class Unsure(Recoverer):
         def __init__(self) -> None: ...
@@ -149,7 +159,18 @@ def test_the_uncertain_are_named(tiny_body: Body, caplog: pytest.LogCaptureFixtu
             return replace(people, sigma=replace(people.sigma, joints=joints))  # type: ignore[type-var]
 
     Pipeline(Unsure()).one(Picture(photo()))
-    assert "person 1 is uncertain by 520 mm" in caplog.text and "person 0" not in caplog.text
+    assert "person 1 is 2.0 times as doubtful" in caplog.text and "person 0" not in caplog.text
+
+
+def test_spread_is_the_same_at_every_distance_and_size(tiny_body: Body) -> None:
+    """A deviation as large as the box is high has a spread of 1."""
+    people = boxed(tiny_body)
+    assert people.sigma is not None and people.keypoints.boxes is not None
+    metres = people.keypoints.boxes[:, 3] * people.roots[:, 2] / people.camera.K[0, 0]
+    joints = np.zeros((3, 19, 3), np.float32)
+    joints[..., 0] = metres[:, None]
+    joints[..., 2] = 99
+    assert_allclose(spread(replace(people, sigma=replace(people.sigma, joints=joints))), 1, rtol=1e-5)
 
 
 def test_streams_need_bounded_memory(recoverer: Recoverer) -> None:

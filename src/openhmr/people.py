@@ -62,9 +62,9 @@ class People:
 
     ``vertices (N,V,3)`` float32 in metres, camera axes (x right, y down, z forward), placed so that
     ``camera`` projects them onto the picture. ``keypoints`` are the 2D joints that were lifted, or that the
-    image network saw. ``rig`` are body-model parameters of a second, parametric mesh (:meth:`parametric`),
-    ``sigma`` how sure each vertex is, ``track_ids (N,)`` who is who from frame to frame: each None where the
-    method does not tell.
+    image network saw. ``rig`` are body-model parameters (:meth:`parametric` is their mesh), ``sigma`` how
+    sure each vertex is, ``track_ids (N,)`` who is who from frame to frame, ``lixel_vertices (N,V,3)`` the
+    mesh as an image network drew it (:meth:`lixel`): each None where the method does not tell.
     """
 
     body: Body
@@ -74,6 +74,7 @@ class People:
     rig: Rig | None = None
     sigma: Sigma | None = None
     track_ids: NDArray[np.int64] | None = None
+    lixel_vertices: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.vertices)
@@ -84,7 +85,7 @@ class People:
             picked = several(rows)
             chosen: Any = {
                 name: None if (value := getattr(self, name)) is None else value[picked]
-                for name in ("keypoints", "vertices", "rig", "sigma", "track_ids")
+                for name in ("keypoints", "vertices", "rig", "sigma", "track_ids", "lixel_vertices")
             }
         except IndexError as error:
             raise IndexError(f"{len(self)} people have no {rows!r}: {error}") from None
@@ -165,6 +166,13 @@ class People:
         moved = skinned + self.rig.translation[:, None].astype(np.float32)
         return replace(self, vertices=moved, sigma=None)
 
+    def lixel(self) -> "People":
+        """The same people with the mesh that the image network drew, vertex by vertex: it may come apart
+        where the network is unsure. Raises :class:`InputError` where there is none."""
+        if self.lixel_vertices is None:
+            raise InputError("no image network drew these people; recover them from a photo")
+        return replace(self, vertices=self.lixel_vertices)
+
     def mesh(self, person: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Vertices ``(V,3)`` and faces ``(F,3)`` of one person, as mesh libraries take them."""
         return self[person].vertices[0], self.faces
@@ -203,6 +211,7 @@ class People:
             "boxes": keypoints.boxes,
             "scores": keypoints.scores,
             "track_ids": self.track_ids,
+            "vertices_lixel": self.lixel_vertices,
             "body_hash": np.array(self.body.content_hash()),
         }
         for name in dict.fromkeys((*SAVED_JOINTS, keypoints.joint_set.name)):
@@ -270,6 +279,7 @@ def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, pat
         "scores": (people,),
         "track_ids": (people,),
         "vertices_sigma": vertices.shape,
+        "vertices_lixel": vertices.shape,
         "joints_sigma": (people, joints.size, 3),
         "pose": (people, body.num_joints, 3),
         "betas": (people, body.num_betas),
@@ -297,6 +307,7 @@ def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, pat
         Rig(data["pose"], data["betas"], data["translation_param"]) if "pose" in data else None,
         Sigma(data["vertices_sigma"], data["joints_sigma"]) if "vertices_sigma" in data else None,
         data.get("track_ids"),
+        data.get("vertices_lixel"),
     )
 
 

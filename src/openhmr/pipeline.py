@@ -19,9 +19,10 @@ from openhmr.predict.recover import Recoverer
 
 log = logging.getLogger(__name__)
 
-Combine = Literal["lixel", "param", "lift", "average"]
-"""What a pipeline with an image network returns: its lixel mesh; the mesh of its body parameters; Pose2Mesh
-on its 2D joints; that averaged with the lixel mesh. All but ``param`` keep the body parameters beside it."""
+Combine = Literal["param", "lixel", "lift", "average"]
+"""What a pipeline with an image network returns: the mesh of its body parameters, which never breaks; the
+lixel mesh that they were fitted to; Pose2Mesh on its 2D joints; that averaged with the first. Each keeps the
+body parameters."""
 
 
 class Detector(Protocol):
@@ -63,7 +64,7 @@ class Pipeline:
         lifter: Lifter | None = None,
         detector: Detector | None = None,
         *,
-        combine: Combine = "lixel",
+        combine: Combine = "param",
         keep_all: bool = False,
     ) -> None:
         if combine not in get_args(Combine):
@@ -141,9 +142,9 @@ class Pipeline:
         return kept
 
     def _combined(self, recovered: People) -> People:
-        if self.combine == "param" and len(recovered):
-            return recovered.parametric()
-        if self.lifter is None or self.combine == "lixel" or not len(recovered):
+        if self.combine == "lixel" and len(recovered):
+            return recovered.lixel()
+        if self.lifter is None or self.combine == "param" or not len(recovered):
             return recovered
         lifted = self.lifter(recovered.keypoints, recovered.camera)
         return replace(lifted, rig=recovered.rig) if self.combine == "lift" else average(recovered, lifted)

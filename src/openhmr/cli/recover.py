@@ -25,9 +25,9 @@ _EXAMPLES = """examples:
 
 Without --box and --detect the one most certain person is searched. The focal length comes from --camera,
 --focal, the photo's EXIF data, or a field of view of 52 degrees. OUT receives the same files as from
-`openhmr lift`; result.npz also holds the uncertainty of every vertex and joint, and the pose and shape
-parameters with their own mesh (shown in its place with --param). Of a folder of photos each gets a folder of
-its own below OUT."""
+`openhmr lift`; result.npz also holds the uncertainty of every vertex and joint, the pose and shape
+parameters, and the mesh that they were fitted to (shown in its place with --lixel). Of a folder of photos
+each gets a folder of its own below OUT."""
 
 
 def add_command(commands: Any) -> None:
@@ -49,13 +49,21 @@ def add_command(commands: Any) -> None:
         action="store_true",
         help="find people with MediaPipe (detect extra), but not those in front of others",
     )
-    recover.add_argument(
+    mesh = recover.add_mutually_exclusive_group()
+    mesh.add_argument(
         "--lift", action="store_true", help="average with Pose2Mesh on the 2D joints, by uncertainty"
+    )
+    mesh.add_argument(
+        "--lixel",
+        action="store_true",
+        help="the mesh as the network draws it, vertex by vertex, which may break where it is unsure",
     )
     recover.add_argument(
         "--lift-model", type=Path, metavar="FILE", help="Pose2Mesh for --lift (default: the shipped one)"
     )
-    recover.add_argument("--param", action="store_true", help="meshes and pictures show the parametric mesh")
+    recover.add_argument(
+        "--param", action="store_true", help="with --lift: show the photo's own meshes, not the average"
+    )
     recover.add_argument(
         "--force", action="store_true", help="write what was seen even where nobody seems to be"
     )
@@ -138,7 +146,7 @@ def _pipeline(options: argparse.Namespace) -> "Pipeline":
         recoverer,
         load(options.lift_model or "pose2mesh-coco", options.body) if options.lift else None,  # type: ignore[arg-type]
         detect_people if options.detect else None,
-        combine="average" if options.lift else "lixel",
+        combine="average" if options.lift else "lixel" if options.lixel else "param",
         keep_all=options.force,
     )
 

@@ -9,32 +9,47 @@ from openhmr.people import People
 
 log = logging.getLogger(__name__)
 
-NOBODY_MM = 68.0
-"""Mean distance between a recovered mesh and its own parametric body from which there is nobody, or too
-little of somebody. Where the picture guides the network, both agree: whole people of 80 pixels and more reach
-57 mm (119 boxes in real videos and photos, few of them different people); without anybody they drift apart:
-at least 72 mm in 103 empty pictures and boxes. The limit was chosen on these pictures, none were kept back to
-test it. It errs on 3 of 40 people who are 45 pixels tall, and on nine in ten of those cut off at the hips,
-whose meshes are wrong by decimetres."""
+MISFIT_MM, SPREAD = 14.0, 0.055
+"""What people in pictures have in the middle: see :func:`misfit_mm` and :func:`spread`."""
 
-UNSURE_MM = 150.0
-"""Median deviation of the joints. Of people who are there 1 in 100 has more; about half of the boxes without
-them have."""
+NOBODY = 3.3
+"""Doubt from which nobody is there, or too little of somebody: in benchmarks/validate_nobody.py about as many
+empty boxes stay below as people of 60 pixels and more lie above, 2 in 100. That table tells the errors."""
+
+UNSURE = 1.9
+"""Doubt from which a person may be wrong, or not there: no empty picture of the benchmark stays below."""
 
 
-def disagreement_mm(people: People) -> NDArray[np.float64]:
-    """Mean distance ``(N,)`` in mm between the vertices of the mesh and of its parametric body, roots
-    aligned."""
-    parametric = people.parametric()
-    apart = (people.vertices - people.roots[:, None]) - (parametric.vertices - parametric.roots[:, None])
-    return 1000 * np.linalg.norm(apart, axis=-1).mean(-1)
+def misfit_mm(people: People) -> NDArray[np.float64]:
+    """Mean distance ``(N,)`` in mm between the vertices that an image network drew and those of the body
+    fitted to them; nan where no network drew any."""
+    if people.lixel_vertices is None or people.rig is None:
+        return np.full(len(people), np.nan)
+    return 1000 * np.linalg.norm(people.lixel_vertices - people.parametric().vertices, axis=-1).mean(-1)
+
+
+def spread(people: People) -> NDArray[np.float64]:
+    """Median deviation ``(N,)`` of the joints across the line of sight, in shares of the longer side of the
+    person's box; nan where there are no boxes or deviations."""
+    boxes = people.keypoints.boxes
+    if people.sigma is None or boxes is None:
+        return np.full(len(people), np.nan)
+    metres = np.median(np.linalg.norm(people.sigma.joints[..., :2], axis=-1), axis=-1)
+    return metres * people.camera.K[0, 0] / people.roots[:, 2] / boxes[:, 2:].max(-1)
+
+
+def doubt(people: People) -> NDArray[np.float64]:
+    """How doubtful people are, ``(N,)``: 1 in the middle, nan where it cannot be told.
+
+    The product of two signs that go apart where the picture does not guide the network: its vertices do not
+    form a body, and its joints are blurred.
+    """
+    return misfit_mm(people) / MISFIT_MM * spread(people) / SPREAD
 
 
 def is_nobody(people: People) -> NDArray[np.bool_]:
-    """Which ``(N,)`` of the recovered people are not there; none, where there is no rig to compare with."""
-    if people.rig is None or not len(people):
-        return np.zeros(len(people), bool)
-    return disagreement_mm(people) > NOBODY_MM
+    """Which ``(N,)`` of the recovered people are not there; none, where it cannot be told."""
+    return doubt(people) > NOBODY
 
 
 def uncertain_mm(people: People) -> NDArray[np.float64]:
@@ -46,8 +61,10 @@ def uncertain_mm(people: People) -> NDArray[np.float64]:
 
 def warn_of_uncertain(people: People) -> None:
     """Log who is less certain than people usually are."""
-    for i, sigma in enumerate(uncertain_mm(people)):
-        if sigma > UNSURE_MM:
+    for i, value in enumerate(doubt(people)):
+        if value > UNSURE:
             log.warning(
-                "person %d is uncertain by %.0f mm (median of the joints); maybe nobody is there", i, sigma
+                "person %d is %.1f times as doubtful as people usually are: cut off, hidden, or not there",
+                i,
+                value,
             )

@@ -1,4 +1,4 @@
-"""I2L-MeshNet at run time: a photo and boxes in, placed meshes with their uncertainty out, through one ONNX
+"""I2L-MeshNet at run time: a photo and boxes in, placed bodies with their uncertainty out, through one ONNX
 file."""
 
 from pathlib import Path
@@ -11,13 +11,13 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.camera import Camera, check_camera
 from openhmr.errors import InputError
-from openhmr.geometry.camera_fit import NEAR_M, fit_translation
-from openhmr.geometry.rotations import matrix_to_axis_angle
+from openhmr.geometry.camera_fit import NEAR_M
 from openhmr.io.images import Photo
 from openhmr.io.photos import camera_of, photo_of
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
-from openhmr.people import People, Rig, Sigma
+from openhmr.people import People, Sigma
+from openhmr.predict.body_fit import BodyFit
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.person_crop import (
     DEPTH_M,
@@ -29,7 +29,6 @@ from openhmr.predict.person_crop import (
     squares,
     virtual_cameras,
 )
-from openhmr.predict.pose_fit import PoseFit
 from openhmr.predict.search import find_person
 from openhmr.predict.session import check_body, check_signature, image_threads, open_session, read_metadata
 
@@ -67,12 +66,11 @@ class Recoverer:
         check_body(metadata, onnx_path, body)
         self.session = open_session(onnx_path, threads=image_threads())
         self.body = body
-        self._mesh, self._pose_fit = CoarseMesh(body), PoseFit(body)
+        self._mesh, self._fit = CoarseMesh(body), BodyFit(body)
         points, vertices = (COCO.size, 3), (len(self._mesh.vertex_ids), 3)
         shapes = (points, points, vertices, vertices, (), (body.num_joints, 3, 3), (body.num_betas,))
         image = {"image": (3, PATCH, PATCH)}
         check_signature(self.session, onnx_path, image, dict(zip(OUTPUTS, shapes, strict=True)))
-        self._coco = body.joint_regressor(COCO)
 
     def __call__(
         self,
@@ -87,7 +85,8 @@ class Recoverer:
         reads BGR, which moves a mesh by centimetres without any error. Without boxes the one most certain
         person is searched. Without a ``camera`` the focal length comes from the file's EXIF data, or the
         field of view is taken as 52 degrees. Lens distortion of the camera is undone: the people's camera,
-        boxes and keypoints are those of its :meth:`Camera.straight`. Raises :class:`InputError`.
+        boxes and keypoints are those of its :meth:`Camera.straight`. The meshes are those of body parameters
+        fitted to what the network draws, which :meth:`People.lixel` shows. Raises :class:`InputError`.
         """
         photo = photo_of(image)
         size = photo.image.shape[:2]
@@ -123,7 +122,7 @@ class Recoverer:
         depth = depths(out["vertices_lixel"])
         root = out["scale_m"] * focal / (crops[:, 2] / LIXELS)
         root = np.maximum(root, NEAR_M - depth.min(1))
-        coarse = restore(out["vertices_lixel"], crops, rotation, root, camera).astype(np.float32)
+        coarse = restore(out["vertices_lixel"], crops, rotation, root, camera)
         # Metres a lixel: across the gaze at the pelvis' depth, and along it.
         step = np.stack([out["scale_m"], out["scale_m"], np.full_like(out["scale_m"], DEPTH_M / LIXELS)], -1)
         sigma = out["vertices_sigma"] * step[:, None]
@@ -131,30 +130,20 @@ class Recoverer:
         # little, hence the limits.
         spread = np.clip(self._mesh.upsample(sigma), sigma.min(1, keepdims=True), sigma.max(1, keepdims=True))
         keypoints = Keypoints(COCO, pose2d(out, crops), camera.image_size, boxes)
-        rig = self._rig(out, coarse, sigma, rotation, keypoints, camera)
-        joints_sigma = out["joints_sigma"] * step[:, None]
-        return People(
-            self.body, camera, keypoints, self._mesh.upsample(coarse), rig, Sigma(spread, joints_sigma)
-        )
-
-    def _rig(
-        self,
-        out: Outputs,
-        coarse: NDArray[np.float32],
-        sigma: NDArray[np.float32],
-        rotation: NDArray,
-        keypoints: Keypoints,
-        camera: Camera,
-    ) -> Rig:
-        """Body parameters: the regressed betas, and the regressed pose fitted to the mesh."""
         turned = out["rotations"].astype(np.float64)
         turned[:, 0] = rotation.swapaxes(-1, -2) @ turned[:, 0]
-        regressed, _ = skin(self.body, matrix_to_axis_angle(turned).astype(np.float32), out["betas"])
-        pose = matrix_to_axis_angle(self._pose_fit(coarse, sigma, regressed, turned)).astype(np.float32)
-        skinned, _ = skin(self.body, pose, out["betas"])
-        points = keypoints.points
-        joints = np.matmul(self._coco, skinned)
-        return Rig(pose, out["betas"], fit_translation(joints, points[..., :2], points[..., 2], camera.K))
+        rig = self._fit(coarse, sigma, turned, out["betas"])
+        skinned, _ = skin(self.body, rig.pose, rig.betas)
+        rig.translation[:, 2] += np.maximum(NEAR_M - (skinned[..., 2].min(1) + rig.translation[:, 2]), 0)
+        return People(
+            self.body,
+            camera,
+            keypoints,
+            skinned + rig.translation[:, None].astype(np.float32),
+            rig,
+            Sigma(spread, out["joints_sigma"] * step[:, None]),
+            lixel_vertices=self._mesh.upsample(coarse.astype(np.float32)),
+        )
 
 
 def pose2d(out: Outputs, crops: NDArray) -> NDArray[np.float32]:

@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from openhmr.arguments import positive
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
@@ -105,11 +107,16 @@ def real(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     cameras = None if args.camera is None else read_cameras(args.camera)
     pipeline = pipeline_of(args.system)
-    items = predict_pack(args.pack, args.out, pipeline, args.videos, args.sheet, cameras)
+    broken = 100 * predict_pack(args.pack, args.out, pipeline, args.videos, args.sheet, cameras)
     print(
-        f"wrote {args.out}: {items} items in {time.perf_counter() - started:.1f} s; score it with the "
+        f"wrote {args.out}: {len(broken)} items in {time.perf_counter() - started:.1f} s; score it with the "
         f"pack's score.py"
     )
+    if np.isfinite(broken).all():
+        print(
+            f"edges twice as long or half as long as the skinned body's: {broken.mean():.3f} % on average, "
+            f"{broken.max():.2f} % in the worst item"
+        )
 
 
 def add_commands(commands: Any) -> None:
