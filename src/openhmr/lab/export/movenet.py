@@ -3,7 +3,7 @@
 The network (MobileNetV2 x1.75 with a feature pyramid, and six heads of CenterNet's kind on every fourth pixel)
 becomes ONNX, node by node, from the topology and the weights alone: TensorFlow is not needed. What follows
 the heads in the original's graph, the choice of people, is numpy
-(:mod:`openhmr.predict.detect.movenet`): it is exact there, takes a millisecond, and is not bound to six people.
+(:mod:`openhmr.predict.detect.heads`): it is exact there, takes a millisecond, and is not bound to six people.
 """
 
 import base64
@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 from openhmr.errors import InputError
 from openhmr.lab.export.onnx_files import OPSET, halve, save_model
 from openhmr.lab.export.onnx_graph import GraphBuilder
-from openhmr.predict.detect.movenet import HEADS, KIND
+from openhmr.predict.detect.heads import HEADS, KIND
 
 SCOPE = "StatefulPartitionedCall/"
 _RESULTS = ("Sigmoid", "box_scale_0/conv2d_5/BiasAdd", "box_offset_0/conv2d_6/BiasAdd", "Sigmoid_1",
@@ -32,8 +32,8 @@ _ELEMENTWISE = {"AddV2": "Add", "Mul": "Mul", "Sub": "Sub", "Sigmoid": "Sigmoid"
 def export_movenet(graph_file: Path, out: Path) -> None:
     """Write ``out`` (.onnx) from the package's ``movenet-multipose.json``, whose weights lie beside it.
 
-    The model takes ``image (B,H,W,3)`` uint8 RGB with sides divisible by 32 and returns the heads of
-    ``HEADS``, each ``(B,C,H/4,W/4)``. Raises :class:`InputError` if the file is no such graph.
+    The model takes ``image (B,3,H,W)`` RGB in [0,1] (the original: 0 to 255), sides divisible by 32, and returns
+    the maps of ``HEADS``, each ``(B,C,H/4,W/4)``. Raises :class:`InputError` if the file is no such graph.
     """
     try:
         content = json.loads(graph_file.read_text(encoding="utf-8"))
@@ -83,7 +83,7 @@ class _Conversion:
             described.append(
                 helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, "rows", "columns"])
             )
-        image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", "height", "width", 3])
+        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, "height", "width"])
         graph = helper.make_graph(
             self.graph.nodes, "movenet", [image], described, list(self.graph.constants.values())
         )
@@ -103,11 +103,8 @@ class _Conversion:
     def _node(self, name: str) -> str:
         node = self.nodes[name]
         kind, inputs = node["op"], [i.removeprefix(SCOPE) for i in node.get("input", [])]
-        if kind == "Placeholder":
-            return "image"
-        if kind == "Cast":
-            wide = self.graph.op("Cast", self.result(inputs[0]), to=TensorProto.FLOAT)
-            return self.graph.op("Transpose", wide, perm=[0, 3, 1, 2])
+        if kind == "Cast":  # the graph's own input, integers
+            return self.graph.op("Mul", "image", self.graph.constant(255.0))
         if kind in _ELEMENTWISE:
             return self.graph.op(_ELEMENTWISE[kind], *map(self.result, inputs))
         if kind == "ResizeBilinear":  # of all sizes in this graph, twice that of the input

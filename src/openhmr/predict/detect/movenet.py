@@ -1,77 +1,157 @@
-"""MoveNet MultiPose: from a picture to the people in it, in one pass (Google's model, exported by the laboratory).
+"""People in pictures by MoveNet MultiPose, which comes with openhmr (Google's network; the looks are ours).
 
-The network gives six maps with a cell for every fourth pixel (``HEADS``); what the original's graph makes of
-them is here in numpy.
+The network knows people best who are 100 to 200 pixels tall in its input of 256. So it looks at the whole
+picture, at parts of it if people are small in it, and then at each person again, in a window of their size.
 """
+
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.joints.coco import COCO17
+from openhmr.errors import InputError
+from openhmr.io.poses import check_pose2d
+from openhmr.joints import COCO
+from openhmr.keypoints import Keypoints
+from openhmr.predict.detect.heads import HEADS, KIND, decode
+from openhmr.predict.person_crop import MAX_BOXES, PATCH, cut
+from openhmr.predict.session import image_threads, open_session, read_metadata
 
-KIND = "detector"
-HEADS = {"centre": 1, "box_size": 2, "box_offset": 2, "heat": 17, "displacement": 34, "offset": 34}
-"""Name -> channels of the network's maps ``(B,C,rows,columns)``: probability of a person's centre; size of the
-box and offset of its centre (y, x, in cells); probability of each keypoint; where the keypoints of the person at
-a cell lie from it, and where in its cell a keypoint lies (y, x of each, in cells)."""
-CELL_PX = 4
-STRIDE_PX = 32
-"""Sides of the network's input are multiples of it."""
-_PEAK_CELLS = 5
-"""A person's centre is the largest value among so many cells across."""
-_PEAK_EQUAL = 1.0132789611816406e-06
-_WIDTH = 0.300048828125
-"""Variance of the window about a regressed keypoint in which its heat counts, over the map's shorter side."""
-_SEEN = 0.126953125
-"""Keypoints of less do not count in a person's score."""
+CHUNK = 8
+"""Windows per network call."""
+FOUND = 0.18
+"""Least score of a person, the mean of the two looks; among 48 pictures of empty places one had 0.185."""
+CANDIDATE = 0.1
+"""Least score of what is looked at again."""
+ROOM = 1.5
+"""Side of the window in which a person is looked at again, over the longer side of the box."""
+SMALL = 0.3
+"""Parts of the picture are looked at if nobody in it is larger than this share of it."""
+EDGE_PX = 4
+"""Who reaches so near to the edge of a part, in the network's pixels, may be cut off there."""
+NEAR = 0.2
+"""Keypoints are the same if they lie nearer than this share of a person's size (root of the box's area)."""
+SAME = 0.5
+"""Two finds are one person if this share of their keypoints, weighted by confidence, are the same."""
+_MOST = 20
+"""People followed in one window."""
+
+Finds = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""Keypoints ``(K,17,3)`` x, y, confidence, boxes ``(K,4)`` and scores ``(K,)``, in pixels of the picture."""
 
 
-def decode(maps: dict[str, NDArray[np.float32]], most: int = 6) -> tuple[NDArray, NDArray, NDArray]:
-    """The ``most`` likely people of the maps ``(C,rows,columns)`` of one picture: keypoints ``(K,17,3)`` x, y,
-    confidence, boxes ``(K,4)`` x, y, width, height, and scores ``(K,)``, best centre first; in pixels of the
-    network's input from the corner of the first one.
+class MoveNet:
+    """A detector: ``detector(image) -> Keypoints`` of everybody in a picture.
 
-    As the original's graph, which has six, with these of its ways: a keypoint lies at the cell of most heat,
-    within the box, in the window around where the centre says; its confidence is the largest that anybody
-    has *at that cell*; a person's score is that of the centre times the mean of the confidences that are not
-    negligible.
+    The ONNX file takes ``image (B,3,H,W)`` RGB in [0,1], sides divisible by 32, and returns the maps of
+    :data:`~openhmr.predict.detect.heads.HEADS`; its metadata hold ``kind`` = detector. Raises
+    :class:`InputError` if the file is missing or no such model.
     """
-    rows, columns = maps["heat"].shape[1:]
-    y, x, certainty = _peaks(maps["centre"][0], most)
-    size = np.maximum(maps["box_size"][:, y, x], 0)
-    middle = np.stack([y, x]) + maps["box_offset"][:, y, x]
-    limits = np.array([[rows], [columns]], np.float32)
-    low, high = (np.clip(middle + sign * 0.5 * size, 0, limits) for sign in (-1, 1))
-    displaced = maps["displacement"][:, y, x].T.reshape(-1, len(COCO17), 2) + np.stack([y, x], -1)[:, None]
 
-    down, across = np.arange(rows, dtype=np.float32), np.arange(columns, dtype=np.float32)
-    inside = [(a >= lo[:, None]) & (a < hi[:, None]) for a, lo, hi in zip((down, across), low, high, strict=True)]
-    # The window is a product of one in y and one in x, which is what makes this quick.
-    spread = min(rows, columns) * np.float32(_WIDTH)
-    window = [
-        np.exp(-np.square(a - displaced[..., k, None]) / spread) * inside[k][:, None]
-        for k, a in enumerate((down, across))
-    ]
-    weighted = maps["heat"][None] * window[0][..., None] * window[1][..., None, :]
-    best = weighted.reshape(*weighted.shape[:2], -1).argmax(-1)
-    row, column = np.divmod(best, columns)
-    joint = np.arange(len(COCO17))
-    confidence = weighted[:, joint, row, column].max(0)
-    offset = maps["offset"].reshape(-1, 2, rows, columns)
-    points = np.stack(
-        [column + offset[joint, 1, row, column], row + offset[joint, 0, row, column]], -1
-    ) * CELL_PX
-    seen = confidence > _SEEN
-    scores = certainty * (confidence * seen).sum(-1) / np.maximum(seen.sum(-1), 1)
-    boxes = np.concatenate([low[::-1], (high - low)[::-1]]).T * CELL_PX
-    return np.concatenate([points, confidence[..., None]], -1), boxes, scores
+    def __init__(self, onnx_path: str | Path) -> None:
+        if read_metadata(onnx_path).get("kind") != KIND:
+            raise InputError(f"{onnx_path} is no detector of people; give one, or load 'detector', which ships")
+        self.session = open_session(onnx_path, threads=image_threads())
+
+    def __call__(self, image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints:
+        """Everybody in RGB ``image (height, width, 3)``, the best seen first; nobody is an empty result.
+
+        COCO joints with their confidence, boxes and scores. ``time_s`` is not used: every picture is searched
+        by itself. Raises :class:`InputError` for other arrays.
+        """
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise InputError(
+                f"the picture to search is {given}; give an array (height, width, 3) of uint8 in the order RGB"
+            )
+        size = (image.shape[0], image.shape[1])
+        points, boxes, scores = self._again(image, self._first(image))
+        rows = distinct(points, boxes, np.where(scores > FOUND, scores, 0))[:MAX_BOXES]
+        if not len(rows):
+            return Keypoints.nobody(COCO, size)
+        seen = np.concatenate([points[rows, :, :2], np.clip(points[rows, :, 2:], 0, 1)], -1)
+        return Keypoints(COCO, check_pose2d(seen, COCO), size, boxes[rows], scores[rows])
+
+    def look(self, image: NDArray[np.uint8], windows: NDArray) -> list[Finds]:
+        """What the network sees in each of the squares ``windows (N,3)`` (centre x, y and side in pixels)."""
+        found = []
+        for i in range(0, len(windows), CHUNK):
+            chunk = windows[i : i + CHUNK]
+            maps = self.session.run(list(HEADS), {"image": cut(image, chunk)})
+            for k, (*centre, side) in enumerate(chunk):
+                points, boxes, scores = decode(
+                    dict(zip(HEADS, (m[k] for m in maps), strict=True)), _MOST, CANDIDATE
+                )
+                zoom, corner = side / PATCH, np.array(centre) - side / 2
+                points[..., :2] = corner + points[..., :2] * zoom
+                boxes = np.concatenate([corner + boxes[:, :2] * zoom, boxes[:, 2:] * zoom], 1)
+                found.append((points, boxes, scores))
+        return found
+
+    def _first(self, image: NDArray[np.uint8]) -> Finds:
+        """Candidates in the whole picture and, while all of them are small, in parts half as large."""
+        side = float(max(image.shape[:2]))
+        window = np.array([[(image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2, side]])
+        points, boxes, scores = self.look(image, window)[0]
+        whole = side
+        while side > PATCH and boxes[:, 2:].max(initial=0) < SMALL * side:
+            if side < whole and not len(scores):
+                break  # there is nobody, however near one looks
+            side /= 2
+            looks = self.look(image, parts := _parts(image, side))
+            for part, (p, b, s) in zip(parts, looks, strict=True):
+                inner = _inside(b, part, image)
+                points, boxes, scores = (
+                    np.concatenate(pair) for pair in ((points, p[inner]), (boxes, b[inner]), (scores, s[inner]))
+                )
+        rows = distinct(points, boxes, np.where(scores > CANDIDATE, scores, 0))
+        return points[rows], boxes[rows], scores[rows]
+
+    def _again(self, image: NDArray[np.uint8], first: Finds) -> Finds:
+        """Every candidate as seen in a window of their size; who is not found there has half of the score."""
+        points, boxes, scores = (a.copy() for a in first)
+        middle, side = boxes[:, :2] + boxes[:, 2:] / 2, ROOM * np.maximum(boxes[:, 2:].max(1, initial=0), 8)
+        for i, seen in enumerate(self.look(image, np.column_stack([middle, side]))):
+            scores[i] /= 2
+            near = [k for k in range(len(seen[2])) if alike(points[i], boxes[i], seen[0][k]) > SAME]
+            if near:
+                best = max(near, key=lambda k: seen[2][k])
+                points[i], boxes[i] = seen[0][best], seen[1][best]
+                scores[i] += seen[2][best] / 2
+        return points, boxes, scores
 
 
-def _peaks(centre: NDArray[np.float32], most: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Row, column and value of the ``most`` largest local maxima of ``(rows,columns)``."""
-    around = np.pad(centre, _PEAK_CELLS // 2, constant_values=-np.inf)
-    windows = np.lib.stride_tricks.sliding_window_view(around, (_PEAK_CELLS, _PEAK_CELLS))
-    peaks = np.where(windows.max((2, 3)) - centre < _PEAK_EQUAL, centre, 0).ravel()
-    order = np.argsort(-peaks, kind="stable")[:most]
-    row, column = np.divmod(order, centre.shape[1])
-    return row, column, peaks[order]
+def _parts(image: NDArray[np.uint8], side: float) -> NDArray[np.float64]:
+    """Squares ``(N,3)`` of ``side`` that overlap by half and cover the picture."""
+    axes = []
+    for length in (image.shape[1], image.shape[0]):
+        count = 1 + int(np.ceil(max(length - side, 0) / (side / 2)))
+        ends = (side, length - side) if length > side else (length, 0)
+        axes.append((ends[0] / 2 + np.linspace(0, ends[1], count)) - 0.5)
+    return np.array([(x, y, side) for y in axes[1] for x in axes[0]])
+
+
+def _inside(boxes: NDArray, part: NDArray, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which ``boxes (K,4)`` are not cut off by an edge of the square ``part`` within the picture."""
+    edge, size = EDGE_PX * part[2] / PATCH, np.array([image.shape[1], image.shape[0]])
+    low, high = part[:2] - part[2] / 2, part[:2] + part[2] / 2
+    cut_low = (boxes[:, :2] < low + edge) & (low > edge)
+    cut_high = (boxes[:, :2] + boxes[:, 2:] > high - edge) & (high < size - edge)
+    return ~(cut_low | cut_high).any(1)
+
+
+def alike(points: NDArray, box: NDArray, other: NDArray) -> float:
+    """Share of the keypoints ``other (17,3)``, weighted by confidence, that lie where those of the person
+    ``points (17,3)`` in ``box (4,)`` do."""
+    near = np.linalg.norm(points[:, :2] - other[:, :2], axis=1) < NEAR * np.sqrt(box[2] * box[3])
+    weight = np.minimum(points[:, 2], other[:, 2])
+    return float((weight * near).sum() / max(weight.sum(), 1e-9))
+
+
+def distinct(points: NDArray, boxes: NDArray, scores: NDArray) -> list[int]:
+    """Rows of different people, the best first: of several finds of one the best; scores of 0 are nobody."""
+    rows: list[int] = []
+    for i in np.argsort(-scores, kind="stable"):
+        if scores[i] > 0 and all(alike(points[j], boxes[j], points[i]) <= SAME for j in rows):
+            rows.append(int(i))
+    return rows
