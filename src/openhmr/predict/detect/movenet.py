@@ -4,6 +4,7 @@ The network knows people best who are 100 to 200 pixels tall in its input of 256
 picture, at parts of it if people are small in it, and then at each person again, in a window of their size.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,6 @@ from openhmr.predict.detect.heads import HEADS, KIND, decode
 from openhmr.predict.person_crop import MAX_BOXES, PATCH, cut
 from openhmr.predict.session import image_threads, open_session, read_metadata
 
-CHUNK = 8
-"""Windows per network call."""
 FOUND = 0.18
 """Least score of a person, the mean of the two looks; among 48 pictures of empty places one had 0.185."""
 CANDIDATE = 0.1
@@ -27,13 +26,17 @@ ROOM = 1.5
 """Side of the window in which a person is looked at again, over the longer side of the box."""
 SMALL = 0.3
 """Parts of the picture are looked at if nobody in it is larger than this share of it."""
+LEVELS = 2
+"""How often parts are halved, where the picture has the pixels."""
+STEP = 2 / 3
+"""From one part to the next, in sides: nobody who is small in them is cut by all."""
 EDGE_PX = 4
 """Who reaches so near to the edge of a part, in the network's pixels, may be cut off there."""
 NEAR = 0.2
 """Keypoints are the same if they lie nearer than this share of a person's size (root of the box's area)."""
 SAME = 0.5
 """Two finds are one person if this share of their keypoints, weighted by confidence, are the same."""
-_MOST = 20
+MOST = 20
 """People followed in one window."""
 
 Finds = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -72,35 +75,29 @@ class MoveNet:
         seen = np.concatenate([points[rows, :, :2], np.clip(points[rows, :, 2:], 0, 1)], -1)
         return Keypoints(COCO, check_pose2d(seen, COCO), size, boxes[rows], scores[rows])
 
-    def look(self, image: NDArray[np.uint8], windows: NDArray) -> list[Finds]:
+    def look(self, image: NDArray[np.uint8], windows: NDArray) -> Iterator[Finds]:
         """What the network sees in each of the squares ``windows (N,3)`` (centre x, y and side in pixels)."""
-        found = []
-        for i in range(0, len(windows), CHUNK):
-            chunk = windows[i : i + CHUNK]
-            maps = self.session.run(list(HEADS), {"image": cut(image, chunk)})
-            for k, (*centre, side) in enumerate(chunk):
-                points, boxes, scores = decode(
-                    dict(zip(HEADS, (m[k] for m in maps), strict=True)), _MOST, CANDIDATE
-                )
-                zoom, corner = side / PATCH, np.array(centre) - side / 2
-                points[..., :2] = corner + points[..., :2] * zoom
-                boxes = np.concatenate([corner + boxes[:, :2] * zoom, boxes[:, 2:] * zoom], 1)
-                found.append((points, boxes, scores))
-        return found
+        for window in windows:
+            maps = self.session.run(list(HEADS), {"image": cut(image, window[None])})
+            points, boxes, scores = decode(
+                dict(zip(HEADS, (m[0] for m in maps), strict=True)), MOST, CANDIDATE
+            )
+            zoom, corner = window[2] / PATCH, window[:2] - window[2] / 2
+            points[..., :2] = corner + points[..., :2] * zoom
+            yield points, np.concatenate([corner + boxes[:, :2] * zoom, boxes[:, 2:] * zoom], 1), scores
 
     def _first(self, image: NDArray[np.uint8]) -> Finds:
-        """Candidates in the whole picture and, while all of them are small, in parts half as large."""
+        """Candidates in the whole picture and, while nobody large is found, in parts half as large."""
         side = float(max(image.shape[:2]))
         window = np.array([[(image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2, side]])
-        points, boxes, scores = self.look(image, window)[0]
-        whole = side
-        while side > PATCH and boxes[:, 2:].max(initial=0) < SMALL * side:
-            if side < whole and not len(scores):
-                break  # there is nobody, however near one looks
+        points, boxes, scores = next(self.look(image, window))
+        for _ in range(LEVELS):
+            if side < 2 * PATCH or boxes[scores > FOUND, 2:].max(initial=0) > SMALL * side:
+                break
             side /= 2
-            looks = self.look(image, parts := _parts(image, side))
-            for part, (p, b, s) in zip(parts, looks, strict=True):
-                inner = _inside(b, part, image)
+            parts = _parts(image, side)
+            for part, (p, b, s) in zip(parts, self.look(image, parts), strict=True):
+                inner = _inside(b, part, image) & (s > FOUND)
                 points, boxes, scores = (
                     np.concatenate(pair) for pair in ((points, p[inner]), (boxes, b[inner]), (scores, s[inner]))
                 )
@@ -122,10 +119,10 @@ class MoveNet:
 
 
 def _parts(image: NDArray[np.uint8], side: float) -> NDArray[np.float64]:
-    """Squares ``(N,3)`` of ``side`` that overlap by half and cover the picture."""
+    """Squares ``(N,3)`` of ``side`` that overlap and cover the picture."""
     axes = []
     for length in (image.shape[1], image.shape[0]):
-        count = 1 + int(np.ceil(max(length - side, 0) / (side / 2)))
+        count = 1 + int(np.ceil(max(length - side, 0) / (STEP * side)))
         ends = (side, length - side) if length > side else (length, 0)
         axes.append((ends[0] / 2 + np.linspace(0, ends[1], count)) - 0.5)
     return np.array([(x, y, side) for y in axes[1] for x in axes[0]])
