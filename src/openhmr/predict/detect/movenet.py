@@ -1,16 +1,21 @@
 """People in pictures by MoveNet MultiPose, which comes with openhmr (Google's network; the looks are ours).
 
-The network knows people best who are 100 to 200 pixels tall in its input of 256. So it looks at the whole
+The network sees people best who are 100 to 200 pixels tall in its input of 256. So it looks at the whole
 picture, at parts of it if people are small in it, and then at each person again, in a window of their size.
 """
 
 from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from openhmr.errors import InputError
+from openhmr.io.images import Photo
+from openhmr.io.photos import photo_of
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
@@ -22,7 +27,7 @@ FOUND = 0.18
 """Least score of a person, the mean of the two looks; among 48 pictures of empty places one had 0.185."""
 CANDIDATE = 0.1
 """Least score of what is looked at again."""
-ROOM = 1.5
+ROOM = 1.4
 """Side of the window in which a person is looked at again, over the longer side of the box."""
 SMALL = 0.3
 """Parts of the picture are looked at if nobody in it is larger than this share of it."""
@@ -53,20 +58,21 @@ class MoveNet:
 
     def __init__(self, onnx_path: str | Path) -> None:
         if read_metadata(onnx_path).get("kind") != KIND:
-            raise InputError(f"{onnx_path} is no detector of people; give one, or load 'detector', which ships")
+            raise InputError(
+                f"{onnx_path} is no detector of people; give one, or load 'detector', which ships"
+            )
         self.session = open_session(onnx_path, threads=image_threads())
 
-    def __call__(self, image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints:
-        """Everybody in RGB ``image (height, width, 3)``, the best seen first; nobody is an empty result.
+    def __call__(
+        self, image: NDArray[np.uint8] | Photo | Image.Image | str | Path, time_s: float | None = None
+    ) -> Keypoints:
+        """Everybody in ``image``, the best seen first; nobody is an empty result.
 
-        COCO joints with their confidence, boxes and scores. ``time_s`` is not used: every picture is searched
-        by itself. Raises :class:`InputError` for other arrays.
+        COCO joints with their confidence, boxes and scores. ``image`` is a file, a PIL image, or an array
+        (height, width, 3) of uint8 in the order RGB. ``time_s`` is not used: every picture is searched by
+        itself. Raises :class:`InputError` for anything else.
         """
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise InputError(
-                f"the picture to search is {given}; give an array (height, width, 3) of uint8 in the order RGB"
-            )
+        image = photo_of(image).image
         size = (image.shape[0], image.shape[1])
         points, boxes, scores = self._again(image, self._first(image))
         rows = distinct(points, boxes, np.where(scores > FOUND, scores, 0))[:MAX_BOXES]
@@ -99,7 +105,8 @@ class MoveNet:
             for part, (p, b, s) in zip(parts, self.look(image, parts), strict=True):
                 inner = _inside(b, part, image) & (s > FOUND)
                 points, boxes, scores = (
-                    np.concatenate(pair) for pair in ((points, p[inner]), (boxes, b[inner]), (scores, s[inner]))
+                    np.concatenate(pair)
+                    for pair in ((points, p[inner]), (boxes, b[inner]), (scores, s[inner]))
                 )
         rows = distinct(points, boxes, np.where(scores > CANDIDATE, scores, 0))
         return points[rows], boxes[rows], scores[rows]
@@ -116,6 +123,16 @@ class MoveNet:
                 points[i], boxes[i] = seen[0][best], seen[1][best]
                 scores[i] += seen[2][best] / 2
         return points, boxes, scores
+
+
+def detect_people(image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints:
+    """Everybody in ``image``, by the detector that ships, which is opened when it is first needed."""
+    return _shipped()(image, time_s)
+
+
+@cache
+def _shipped() -> MoveNet:
+    return MoveNet(Path(str(files("openhmr") / "assets" / "weights" / "detector.onnx")))
 
 
 def _parts(image: NDArray[np.uint8], side: float) -> NDArray[np.float64]:
