@@ -20,7 +20,6 @@ from openhmr.predict.body_fit import BodyFit
 from openhmr.predict.coarse_mesh import coarse_level
 from openhmr.predict.person_crop import cut, squares
 from openhmr.predict.recover import Recoverer
-from openhmr.predict.search import find_person
 
 SHIPPED = Path(__file__).parents[1] / "src" / "openhmr" / "assets" / "weights" / "i2l-body.onnx"
 COLD = """
@@ -78,9 +77,6 @@ def main() -> None:
     }
     for name, run in parts.items():
         print(f"  {name}: {median_ms(run, 4):.1f} ms")
-    print(
-        f"search of the person, no box given: {median_ms(lambda: find_person(recoverer.run, image)):.0f} ms"
-    )
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", COLD.format(str(args.model))], check=True)
     print(f"cold start, import to first mesh: {time.perf_counter() - start:.2f} s")

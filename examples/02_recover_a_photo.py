@@ -15,11 +15,10 @@ out.mkdir(parents=True, exist_ok=True)
 # A path, a PIL image, or an array (height, width, 3) in RGB order (OpenCV reads BGR: use [..., ::-1]).
 photo = openhmr.read_photo(sys.argv[2]).image if len(sys.argv) > 2 else rendered_photo()
 
-# Without a box the most certain person is found; recoverer(photo, boxes) takes x, y, width, height of each.
 recoverer = openhmr.load("i2l-body")
-people = recoverer(photo)
+people = recoverer(photo)  # everybody; recoverer(photo, boxes) takes x, y, width, height of each
 
-# The box of the person, given or found.
+# The box of the best seen person, as openhmr.load("detector") finds it.
 x, y, width, height = people.keypoints.boxes[0]
 print(f"somebody at x {x:.0f}, y {y:.0f}, {width:.0f} x {height:.0f} px; {people.roots[0][2]:.1f} m away")
 

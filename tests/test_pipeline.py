@@ -202,8 +202,6 @@ def test_wrong_compositions(recoverer: Recoverer, lifter: Lifter) -> None:
         Pipeline(recoverer, lifter, combine="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="neither image nor keypoints"):
         Pipeline(recoverer).one(Picture())
-    with pytest.raises(InputError, match="no keypoints, and there is no detector"):
-        Pipeline(lifter=lifter).one(Picture(photo()))
     with pytest.raises(InputError, match="has no lifter"):
         Pipeline(recoverer).one(Picture(keypoints=found(1)))
 

@@ -14,6 +14,7 @@ from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
 from openhmr.predict.average import average
 from openhmr.predict.certainty import is_nobody, warn_of_uncertain
+from openhmr.predict.detect.movenet import detect_people
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 
@@ -52,17 +53,17 @@ class Picture:
 class Pipeline:
     """``pipeline(source) -> frames``: one :class:`Frame` a :class:`Picture`, in bounded memory.
 
-    Pictures with keypoints are lifted. Others are searched by ``detector`` if there is one and they have no
-    boxes; with a ``recoverer`` they are recovered (without boxes and detector the most certain person), else
-    what was detected is lifted. ``combine`` says what of recoverer and lifter is returned. People who are not
-    there (see :func:`~openhmr.predict.certainty.is_nobody`) are left out unless ``keep_all``.
+    Pictures with keypoints are lifted. In others ``detector`` finds the people, unless they have boxes; with
+    a ``recoverer`` they are recovered, else what was detected is lifted. ``combine`` says what of recoverer
+    and lifter is returned. People who are not there (see :func:`~openhmr.predict.certainty.is_nobody`) are
+    left out unless ``keep_all``.
     """
 
     def __init__(
         self,
         recoverer: Recoverer | None = None,
         lifter: Lifter | None = None,
-        detector: Detector | None = None,
+        detector: Detector = detect_people,
         *,
         combine: Combine = "param",
         keep_all: bool = False,
@@ -110,16 +111,11 @@ class Pipeline:
             return self._lift(picture.keypoints, picture.camera)
         if picture.image is None:
             raise InputError("a picture of the stream has neither image nor keypoints; give one of them")
-        boxes = picture.boxes
-        if boxes is None and self.detector is not None:
-            detected = self.detector(picture.image, picture.time_s)
-            if self.recoverer is None:
-                return self._lift(detected, picture.camera)
-            boxes = detected.boxes
         if self.recoverer is None:
-            raise InputError(
-                "a picture of the stream has no keypoints, and there is no detector; give either of them"
-            )
+            return self._lift(self.detector(picture.image, picture.time_s), picture.camera)
+        boxes = picture.boxes
+        if boxes is None:
+            boxes = self.detector(picture.image, picture.time_s).boxes
         return self._combined(self._present(self.recoverer(picture.image, boxes, picture.camera)))
 
     def _lift(self, keypoints: Keypoints, camera: Camera | None) -> People:

@@ -23,11 +23,11 @@ _EXAMPLES = """examples:
   openhmr lift poses.json --joints coco --image photo.jpg --focal 1150 --out out/photo
   openhmr lift poses.json --joints coco --camera camera.json --image-id 42 --min-score 0.5 --out out/one
   openhmr lift pose.npy --model official.onnx --body SMPL_NEUTRAL.pkl --out out/official
-  openhmr lift photo.jpg --detect --out out/detected
+  openhmr lift photo.jpg --out out/detected
 
 POSE is an array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y and an optional confidence (0 = missing) as
-.npy or .npz, or COCO keypoint JSON. OUT receives mesh.obj, mesh.glb (metres, y up), result.npz (metres,
-camera axes), pose2d.png and overlay.png."""
+.npy or .npz, or COCO keypoint JSON; or a photo, in which everybody is found. OUT receives mesh.obj, mesh.glb
+(metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png."""
 
 
 def add_command(commands: Any) -> None:
@@ -38,15 +38,10 @@ def add_command(commands: Any) -> None:
         "pose",
         type=Path,
         metavar="POSE",
-        help="2D poses: .npy, .npz or COCO keypoint JSON; a photo with --detect",
+        help="2D poses: .npy, .npz or COCO keypoint JSON; or a photo, whose people are found",
     )
     lift.add_argument(
         "--joints", metavar="SET", help="joint set of POSE: coco, human36, smpl, body25, halpe26 ..."
-    )
-    lift.add_argument(
-        "--detect",
-        action="store_true",
-        help="POSE is a photo, in which MediaPipe finds people (detect extra)",
     )
     lift.add_argument(
         "--image",
@@ -79,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     folder = folder_for(options)
     lifter = _lifter(options)
-    picture = _detected(options) if options.detect else _given(options, lifter)
+    picture = _photo(options, lifter) if _is_photo(options) else _given(options, lifter)
     write_frame(Pipeline(lifter=lifter).one(picture), folder, options, started)
 
 
@@ -90,7 +85,7 @@ def _lifter(options: argparse.Namespace) -> "Lifter":
 
     if options.model is None:
         names = [s.name for s in JOINT_SETS.values() if has_points(s)]
-        if options.joints is None and not options.detect:
+        if options.joints is None and not _is_photo(options):
             raise InputError(
                 f"the joint set of {options.pose} is not known; add --joints with one of {', '.join(names)}"
             )
@@ -175,24 +170,24 @@ def _another_size(options: argparse.Namespace, keypoints: "Keypoints", photo: "P
     )
 
 
-def _detected(options: argparse.Namespace) -> "Picture":
+def _is_photo(options: argparse.Namespace) -> bool:
+    from openhmr.io.photos import SUFFIXES
+
+    return options.pose.suffix.lower() in SUFFIXES
+
+
+def _photo(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
+    """A photo whose people the pipeline detects."""
     from openhmr.cli.running import camera_for
-    from openhmr.errors import NothingFound
     from openhmr.io.images import read_photo
     from openhmr.pipeline import Picture
-    from openhmr.predict.detect.mediapipe import detect_people
 
     of_files = options.image, options.image_id, options.min_score or None, options.as_stored or None
     if options.joints not in (None, "coco") or of_files != (None,) * len(of_files):
         raise InputError(
-            "--detect takes a photo and finds coco joints; leave out other --joints and the options of pose "
-            "files: --image, --image-id, --min-score, --as-stored"
+            f"{options.pose} is a photo, in which coco joints are found; leave out other --joints and the "
+            "options of pose files: --image, --image-id, --min-score, --as-stored"
         )
     photo = read_photo(options.pose, people=True)
-    keypoints = detect_people(photo.image)
-    if not len(keypoints):
-        raise NothingFound(
-            f"no person was found in {options.pose}; give a picture with people, or a file of 2D poses"
-        )
     camera = camera_for(options, photo.image.shape[:2], photo)
-    return Picture(photo.image, keypoints, camera=camera, heights_m=options.height)
+    return Picture(photo.image, camera=camera, heights_m=options.height)

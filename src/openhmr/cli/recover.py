@@ -18,36 +18,29 @@ log = logging.getLogger(__name__)
 
 _EXAMPLES = """examples:
   openhmr recover photo.jpg --out out/photo
-  openhmr recover group.jpg --detect --lift --out out/group
+  openhmr recover group.jpg --lift --out out/group
   openhmr recover photo.jpg --box 280,45,219,347 --box 30,60,110,300 --focal 1150 --out out/two
   openhmr recover photo.jpg --camera Calib.toml --camera-name cam01 --out out/calibrated
   openhmr recover holiday/ --no-pictures --out out/holiday
 
-Without --box and --detect the one most certain person is searched. The focal length comes from --camera,
---focal, the photo's EXIF data, or a field of view of 52 degrees. OUT receives the same files as from
-`openhmr lift`; result.npz also holds the uncertainty of every vertex and joint, the pose and shape
-parameters, and the mesh that they were fitted to (shown in its place with --lixel). Of a folder of photos
-each gets a folder of its own below OUT."""
+Without --box everybody is found. The focal length comes from --camera, --focal, the photo's EXIF data, or a
+field of view of 52 degrees. OUT receives the same files as from `openhmr lift`; result.npz also holds the
+uncertainty of every vertex and joint, the pose and shape parameters, and the mesh that they were fitted to
+(shown in its place with --lixel). Of a folder of photos each gets a folder of its own below OUT."""
 
 
 def add_command(commands: Any) -> None:
-    about = "People in a photo, or in a folder of photos, to 3D meshes."
+    about = "Everybody in a photo, or in a folder of photos, to 3D meshes."
     recover = commands.add_parser("recover", help="photos to 3D meshes", description=about, epilog=_EXAMPLES)
     recover.add_argument(
         "photo", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, BMP or TIFF, or a folder of them"
     )
-    who = recover.add_mutually_exclusive_group()
-    who.add_argument(
+    recover.add_argument(
         "--box",
         type=box,
         action="append",
         metavar="X,Y,W,H",
-        help="a person's box in pixels; may be given again",
-    )
-    who.add_argument(
-        "--detect",
-        action="store_true",
-        help="find people with MediaPipe (detect extra), but not those in front of others",
+        help="a person's box in pixels; may be given again (default: everybody)",
     )
     mesh = recover.add_mutually_exclusive_group()
     mesh.add_argument(
@@ -82,7 +75,8 @@ def run(options: argparse.Namespace) -> None:
     folder = folder_for(options, several=several, parametric=options.param)
     if several and options.box:
         raise InputError(
-            f"--box belongs to one photo, but {options.photo} is a folder; name the photo, or use --detect"
+            f"--box belongs to one photo, but {options.photo} is a folder; name the photo, or "
+            f"leave the box out"
         )
     if options.lift_model and not options.lift:
         raise InputError("--lift-model is used by --lift alone; add --lift, or leave it out")
@@ -120,7 +114,7 @@ def _run_folder(pipeline: "Pipeline", options: argparse.Namespace, folder: "Fold
             written, started = written + 1, time.perf_counter()
     if not written:
         raise NothingFound(
-            f"nobody was found in any of the {len(paths)} photos in {options.photo}; give --detect or --force"
+            f"nobody was found in any of the {len(paths)} photos in {options.photo}; give others, or --force"
         )
 
 
@@ -136,7 +130,6 @@ def _pictures(paths: list[Path], options: argparse.Namespace, bar: Any) -> "Iter
 def _pipeline(options: argparse.Namespace) -> "Pipeline":
     from openhmr.models import load
     from openhmr.pipeline import Pipeline
-    from openhmr.predict.detect.mediapipe import detect_people
     from openhmr.predict.recover import Recoverer
 
     recoverer = load(options.model or "i2l-body", options.body)
@@ -145,7 +138,6 @@ def _pipeline(options: argparse.Namespace) -> "Pipeline":
     return Pipeline(
         recoverer,
         load(options.lift_model or "pose2mesh-coco", options.body) if options.lift else None,  # type: ignore[arg-type]
-        detect_people if options.detect else None,
         combine="average" if options.lift else "lixel" if options.lixel else "param",
         keep_all=options.force,
     )

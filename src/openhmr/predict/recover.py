@@ -19,6 +19,7 @@ from openhmr.keypoints import Keypoints
 from openhmr.people import People, Sigma
 from openhmr.predict.body_fit import BodyFit
 from openhmr.predict.coarse_mesh import CoarseMesh
+from openhmr.predict.detect.movenet import detect_people
 from openhmr.predict.person_crop import (
     DEPTH_M,
     LIXELS,
@@ -29,7 +30,6 @@ from openhmr.predict.person_crop import (
     squares,
     virtual_cameras,
 )
-from openhmr.predict.search import find_person
 from openhmr.predict.session import check_body, check_signature, image_threads, open_session, read_metadata
 
 KIND = "i2l-body"
@@ -82,8 +82,8 @@ class Recoverer:
         axis).
 
         ``image`` is a file, a PIL image, or an array (height, width, 3) of uint8 in the order **RGB**: OpenCV
-        reads BGR, which moves a mesh by centimetres without any error. Without boxes the one most certain
-        person is searched. Without a ``camera`` the focal length comes from the file's EXIF data, or the
+        reads BGR, which moves a mesh by centimetres without any error. Without boxes everybody is detected.
+        Without a ``camera`` the focal length comes from the file's EXIF data, or the
         field of view is taken as 52 degrees. Lens distortion of the camera is undone: the people's camera,
         boxes and keypoints are those of its :meth:`Camera.straight`. The meshes are those of body parameters
         fitted to what the network draws, which :meth:`People.lixel` shows. Raises :class:`InputError`.
@@ -99,8 +99,8 @@ class Recoverer:
             )
         found = None if boxes is None else camera.undistort_boxes(check_boxes(boxes, size))
         pixels, camera = camera.undistort_image(photo.image), camera.straight()
-        found = find_person(self.run, pixels) if found is None else found
-        if not len(found):
+        found = detect_people(pixels).boxes if found is None else found
+        if found is None or not len(found):
             return self._nobody(camera)
         crops = squares(found)
         return self._place(self.run(cut(pixels, crops)), found, crops, camera)

@@ -96,7 +96,7 @@ def test_recover(args: argparse.Namespace) -> None:
 
     recoverer = Recoverer(args.model, open_body()) if args.model else openhmr.load("i2l-body")
     lifter = openhmr.load("pose2mesh-coco")
-    rows = evaluate(recoverer, lifter, args.images, args.count, args.search, args.sheet)
+    rows = evaluate(recoverer, lifter, args.images, args.count, args.detect, args.sheet)
     print(write_table(rows, args.out, "recover"))
 
 
@@ -131,7 +131,7 @@ def add_commands(commands: Any) -> None:
     )
     one.add_argument("--count", type=positive, default=1000, metavar="N")
     one.add_argument("--model", type=Path, metavar="FILE.onnx", help="default: the shipped weights")
-    one.add_argument("--search", action="store_true", help="also without boxes (slow)")
+    one.add_argument("--detect", action="store_true", help="also with the boxes that the detector finds")
     one.add_argument(
         "--sheet",
         type=Path,

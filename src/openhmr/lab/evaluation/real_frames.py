@@ -86,7 +86,9 @@ def predict_pack(
         for path in sorted(p for p in videos.glob("*.mp4") if p.name not in used):
             unlabelled = (Picture(image) for _, image in sorted(read_frames(path).items()))
             shown += [
-                tile(frame.image, frame.people) for frame in pipeline(unlabelled) if frame.image is not None
+                tile(frame.image, frame.people)
+                for frame in pipeline(unlabelled)
+                if frame.image is not None and len(frame.people)
             ]
         write_sheet(shown[:TILES], sheet)
     with atomic_path(out) as temporary, temporary.open("wb") as file:

@@ -22,6 +22,7 @@ from openhmr.lab.metrics.errors import broken_edges, mpjpe, mpvpe, pa_mpjpe, pa_
 from openhmr.lab.synth.shards import AGAIN, ARRAYS, pictures, read_shards
 from openhmr.people import People
 from openhmr.predict.average import average
+from openhmr.predict.detect.movenet import detect_people
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 
@@ -81,6 +82,16 @@ def predictions(recoverer: Recoverer, lifter: Lifter, item: Item) -> dict[str, P
     }
 
 
+def detected(item: Item) -> NDArray[np.float64] | None:
+    """The box ``(4,)`` of whom the detector finds at the person's place, half of the longer side of their box
+    from its middle at most; None if there is nobody."""
+    boxes = detect_people(item.image).boxes
+    assert boxes is not None
+    off = np.linalg.norm(boxes[:, :2] + boxes[:, 2:] / 2 - item.box[:2] - item.box[2:] / 2, axis=1)
+    near = off < item.box[2:].max() / 2
+    return boxes[off.argmin()] if near.any() else None
+
+
 def errors(people: People, item: Item, body: Body, whole: NDArray, pairs: NDArray) -> tuple[float, ...]:
     """The numbers of :data:`COLUMNS` but the last: the first four in millimetres; the pelvis' distance from
     the camera in per cent of the true one; the median distance between 2D joints and projected joints in per
@@ -118,14 +129,15 @@ def evaluate(
     lifter: Lifter,
     folder: Path,
     count: int,
-    search: bool = False,
+    detect: bool = False,
     sheet: Path | None = None,
 ) -> list[dict[str, object]]:
     """One row a method: means over the pictures; medians for distance and overlay, root mean square for the
     deviations; of broken edges the mean and the worst.
 
-    ``search`` adds the person that is found without a box. ``sheet`` is where the meshes of some pictures,
-    evenly taken, are drawn over them, from the least to the largest PA-MPJPE.
+    ``detect`` adds the mesh in the box that the detector finds, in as many pictures as it does. ``sheet`` is
+    where the meshes of some pictures, evenly taken, are drawn over them, from the least to the largest
+    PA-MPJPE.
     """
     body, pairs = recoverer.body, edges(recoverer.body.faces)
     table: dict[str, list[tuple[float, ...]]] = {}
@@ -134,8 +146,8 @@ def evaluate(
     count = min(count, sum(len(arrays["K"]) for _, arrays in shards))
     for i, item in enumerate(tqdm(items(shards, body, count), total=count, desc="pictures")):
         results = predictions(recoverer, lifter, item)
-        if search:
-            results["param, no box given"] = recoverer(item.image, camera=item.camera)
+        if detect and (box := detected(item)) is not None:
+            results["param, box detected"] = recoverer(item.image, box, item.camera)
         for method, result in results.items():
             whole = results["param" if result.rig is None else method].parametric().vertices[0]
             table.setdefault(method, []).append(errors(result, item, body, whole, pairs))
