@@ -113,10 +113,13 @@ class Pipeline:
             raise InputError("a picture of the stream has neither image nor keypoints; give one of them")
         if self.recoverer is None:
             return self._lift(self.detector(picture.image, picture.time_s), picture.camera)
-        boxes = picture.boxes
+        boxes, scores = picture.boxes, None
         if boxes is None:
-            boxes = self.detector(picture.image, picture.time_s).boxes
-        return self._combined(self._present(self.recoverer(picture.image, boxes, picture.camera)))
+            detected = self.detector(picture.image, picture.time_s)
+            boxes, scores = detected.boxes, detected.scores
+        found = self.recoverer(picture.image, boxes, picture.camera)
+        found = replace(found, keypoints=replace(found.keypoints, scores=scores))
+        return self._combined(self._present(found))
 
     def _lift(self, keypoints: Keypoints, camera: Camera | None) -> People:
         if self.lifter is None:

@@ -1,6 +1,7 @@
 """I2L-MeshNet at run time: a photo and boxes in, placed bodies with their uncertainty out, through one ONNX
 file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,11 +100,15 @@ class Recoverer:
             )
         found = None if boxes is None else camera.undistort_boxes(check_boxes(boxes, size))
         pixels, camera = camera.undistort_image(photo.image), camera.straight()
-        found = detect_people(pixels).boxes if found is None else found
+        scores = None
+        if found is None:
+            detected = detect_people(pixels)
+            found, scores = detected.boxes, detected.scores
         if found is None or not len(found):
             return self._nobody(camera)
         crops = squares(found)
-        return self._place(self.run(cut(pixels, crops)), found, crops, camera)
+        people = self._place(self.run(cut(pixels, crops)), found, crops, camera)
+        return replace(people, keypoints=replace(people.keypoints, scores=scores))
 
     def _nobody(self, camera: Camera) -> People:
         keypoints = Keypoints.nobody(COCO, camera.image_size)
