@@ -149,6 +149,36 @@ class People:
         distance = np.linalg.norm(seen - self.keypoints.points[..., :2], axis=-1)
         return np.nanmedian(np.where(self.keypoints.points[..., 2] > 0, distance, np.nan), axis=-1)
 
+    def replaced(self, rows: list[int], others: "People") -> "People":
+        """These people with ``others`` (of the same body, camera and joint set) in the place of ``rows``.
+
+        What only some of them have is kept where all can have it: no deviations unless both have them.
+        """
+
+        def put(mine: Any, theirs: Any) -> Any:
+            if mine is None or theirs is None:
+                return None
+            if isinstance(mine, np.ndarray):
+                out = mine.copy()
+                out[rows] = theirs
+                return out
+            changed = {f.name: put(getattr(mine, f.name), getattr(theirs, f.name)) for f in fields(mine)}
+            return type(mine)(**changed)
+
+        keypoints = replace(
+            self.keypoints,
+            points=put(self.keypoints.points, others.keypoints.points),
+        )
+        drawn = None if self.lixel_vertices is None else put(self.lixel_vertices, others.vertices)
+        return replace(
+            self,
+            keypoints=keypoints,
+            vertices=put(self.vertices, others.vertices),
+            rig=put(self.rig, others.rig),
+            sigma=put(self.sigma, others.sigma),
+            lixel_vertices=drawn,
+        )
+
     def parametric(self) -> "People":
         """The same people with the mesh that their ``rig`` poses: always a whole body, without sigma.
 

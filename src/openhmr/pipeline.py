@@ -13,12 +13,16 @@ from openhmr.errors import InputError, NothingFound
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
 from openhmr.predict.average import average
-from openhmr.predict.certainty import is_nobody, warn_of_uncertain
+from openhmr.predict.body_fit import with_rig
+from openhmr.predict.certainty import UNSURE, doubt, is_nobody, warn_of_uncertain
 from openhmr.predict.detect.movenet import detect_people
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 
 log = logging.getLogger(__name__)
+
+SAME_BOX = 0.3
+"""Intersection over union from which two boxes are those of one person."""
 
 Combine = Literal["param", "lixel", "lift", "average"]
 """What a pipeline with an image network returns: the mesh of its body parameters, which never breaks; the
@@ -113,20 +117,35 @@ class Pipeline:
             raise InputError("a picture of the stream has neither image nor keypoints; give one of them")
         if self.recoverer is None:
             return self._lift(self.detector(picture.image, picture.time_s), picture.camera)
-        boxes, scores = picture.boxes, None
-        if boxes is None:
-            detected = self.detector(picture.image, picture.time_s)
-            boxes, scores = detected.boxes, detected.scores
+        detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
+        boxes = picture.boxes if detected is None else detected.boxes
         found = self.recoverer(picture.image, boxes, picture.camera)
-        found = replace(found, keypoints=replace(found.keypoints, scores=scores))
+        if detected is not None:
+            found = replace(found, keypoints=replace(found.keypoints, scores=detected.scores))
+        doubtful = np.flatnonzero(doubt(found) > UNSURE)
+        if self.combine == "param" and self.lifter is not None and len(doubtful):
+            detected = detected or self.detector(picture.image, picture.time_s)
+            found = self._second_look(found, doubtful, detected)
         return self._combined(self._present(found))
+
+    def _second_look(self, found: People, doubtful: NDArray[np.intp], detected: Keypoints) -> People:
+        """The ``doubtful`` ones of the people ``found`` replaced by lifts of what the detector sees of them:
+        it knows which joints are outside of the picture, and the lifter what to make of the others."""
+        assert found.keypoints.boxes is not None
+        matches = best_overlaps(found.keypoints.boxes[doubtful], detected)
+        rows = [(row, match) for row, match in zip(doubtful, matches, strict=True) if match is not None]
+        if not rows:
+            return found
+        lifted = self._lift(detected[[match for _, match in rows]], found.camera)
+        whole = replace(lifted, vertices=lifted.parametric().vertices)
+        return found.replaced([int(row) for row, _ in rows], whole)
 
     def _lift(self, keypoints: Keypoints, camera: Camera | None) -> People:
         if self.lifter is None:
             raise InputError(
                 "a picture of the stream has keypoints, but the pipeline has no lifter; give it one"
             )
-        return self.lifter(keypoints, camera)
+        return with_rig(self.lifter(keypoints, camera))
 
     def _present(self, people: People) -> People:
         """Those of the recovered people who are there; warns of the others, and of the uncertain."""
@@ -147,6 +166,19 @@ class Pipeline:
             return recovered
         lifted = self.lifter(recovered.keypoints, recovered.camera)
         return replace(lifted, rig=recovered.rig) if self.combine == "lift" else average(recovered, lifted)
+
+
+def best_overlaps(boxes: NDArray, detected: Keypoints) -> list[int | None]:
+    """The detected person whose box overlaps each of ``boxes (N,4)`` best, None where less than
+    :data:`SAME_BOX` of both together is common to them."""
+    if detected.boxes is None or not len(detected):
+        return [None] * len(boxes)
+    low = np.maximum(boxes[:, None, :2], detected.boxes[:, :2])
+    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], detected.boxes[:, :2] + detected.boxes[:, 2:])
+    common = np.maximum(high - low, 0).prod(-1)
+    areas = boxes[:, 2:].prod(-1)[:, None] + detected.boxes[:, 2:].prod(-1)
+    overlap = common / (areas - common)
+    return [int(o.argmax()) if o.max() > SAME_BOX else None for o in overlap]
 
 
 def _straight(picture: Picture) -> Picture:

@@ -137,7 +137,10 @@ def _pipeline(options: argparse.Namespace) -> "Pipeline":
         raise InputError(f"{options.model} takes 2D poses, not photos; use it with `openhmr lift`")
     return Pipeline(
         recoverer,
-        load(options.lift_model or "pose2mesh-coco", options.body) if options.lift else None,  # type: ignore[arg-type]
+        # The lifter that ships also takes over where the image network fails.
+        load(options.lift_model or "pose2mesh", options.body)
+        if options.lift or options.body is None
+        else None,
         combine="average" if options.lift else "lixel" if options.lixel else "param",
         keep_all=options.force,
     )

@@ -52,8 +52,9 @@ class CompactPose2MeshRun:
     """Joint sets that the 2D poses have, each as often as it is named; by default the network's own alone."""
     mixed: float = 0.15
     """Share of the poses that have the points of two of the skeletons."""
-    definition_mm: float = 25.0
-    """Standard deviation of where each person's points lie, about their definition."""
+    definition_mm: float = 40.0
+    """Largest standard deviation of where a person's points lie about their definition; the smallest is
+    0."""
     cameras: Cameras = field(default_factory=Cameras)
     stage1: Schedule = field(default_factory=lambda: Schedule(steps=20_000, batch=1024))
     stage2: Schedule = field(default_factory=lambda: Schedule(steps=3_000, batch=512, lr=3e-4))
