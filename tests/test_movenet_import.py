@@ -7,18 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
+from torch.nn import functional as F
 
 from openhmr.cli import main
 from openhmr.errors import InputError
+from openhmr.lab.export.movenet import export_movenet
 from openhmr.predict.detect.heads import HEADS
 from openhmr.predict.session import open_session, read_metadata
 from tests.cli_models import one_sentence
-
-torch = pytest.importorskip("torch")
-from torch.nn import functional as F
-
-from openhmr.lab.export.movenet import export_movenet
 
 PREFIX = "StatefulPartitionedCall/"
 NAMES = {
@@ -99,8 +97,8 @@ def graph() -> Graph:
 
 
 def slow_twin(graph: Graph, image: np.ndarray) -> dict[str, np.ndarray]:
-    """What TensorFlow computes of ``image (1,3,H,W)`` in [0,1]: SAME padding of even sides is all behind where
-    the stride is 2."""
+    """What TensorFlow computes of ``image (1,3,H,W)`` in [0,1]: SAME padding of even sides is all behind
+    where the stride is 2."""
 
     def conv(name: str, x: Any, stride: int = 1, depthwise: bool = False) -> Any:
         weight = graph.tensor(f"{name}_w").permute(*((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)))

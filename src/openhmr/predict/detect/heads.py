@@ -65,7 +65,7 @@ def decode(
     counted = confidence * (confidence > _SEEN)
     scores = certainty * counted.sum(-1) / np.maximum((counted > 0).sum(-1), 1)
     boxes = CELL_PX * np.concatenate([low[::-1], (high - low)[::-1]]).T
-    # Cell 0 begins half a pixel before the centre of pixel 0. Boxes need no such shift: mirrored pictures say so.
+    # Cell 0 begins half a pixel before the centre of pixel 0; boxes need no shift, as mirrored pictures show.
     return np.concatenate([points - 0.5, confidence[..., None]], -1), boxes, scores
 
 
