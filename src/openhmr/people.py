@@ -125,7 +125,7 @@ class People:
         given = np.asarray(height_m, np.float64)
         if given.shape not in ((), (len(self),)) or not np.all((given > 0.3) & (given < 2.8)):
             raise InputError(
-                f"heights are {height_m}; give one from 0.3 to 2.8 metres for all, or one for each of the "
+                f"heights are {given.tolist()}; give one from 0.3 to 2.8 metres for all, or one for each of the "
                 f"{len(self)} people"
             )
         height = np.broadcast_to(given, len(self))

@@ -116,7 +116,10 @@ class Pipeline:
         if picture.image is None:
             raise InputError("a picture of the stream has neither image nor keypoints; give one of them")
         if self.recoverer is None:
-            return self._lift(self.detector(picture.image, picture.time_s), picture.camera)
+            seen = self.detector(picture.image, picture.time_s)
+            if picture.boxes is not None:
+                seen = seen[[match for match in best_overlaps(picture.boxes, seen) if match is not None]]
+            return self._lift(seen, picture.camera)
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
         boxes = picture.boxes if detected is None else detected.boxes
         found = self.recoverer(picture.image, boxes, picture.camera)

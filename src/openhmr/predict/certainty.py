@@ -5,6 +5,7 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
+from openhmr.joints import COCO
 from openhmr.people import People
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,13 @@ SEEN = 0.25
 
 UNSURE = 1.9
 """Doubt from which a person may be wrong, or not there: no empty picture of the benchmark stays below."""
+
+
+GUESS_M = 0.12
+"""Mean deviation of a part's joints in metres from which it is a guess: more than the width of a thigh."""
+
+PARTS = {"head": (0,), "left arm": (7, 9), "right arm": (8, 10), "left leg": (13, 15), "right leg": (14, 16)}
+"""Parts of the body by their COCO joints."""
 
 
 def misfit_mm(people: People) -> NDArray[np.float64]:
@@ -65,6 +73,17 @@ def uncertain_mm(people: People) -> NDArray[np.float64]:
     if people.sigma is None:
         return np.full(len(people), np.nan)
     return 1000 * np.median(np.linalg.norm(people.sigma.joints, axis=-1), axis=-1)
+
+
+def guessed_parts(people: People) -> list[list[str]]:
+    """The parts of everybody's body that are guesses: what lies outside of the picture, is hidden, or may as
+    well be elsewhere. Empty where all is sure, or where the method gives no deviations."""
+    if people.sigma is None or not people.body.has_joint_regressor(COCO):
+        return [[] for _ in range(len(people))]
+    share = np.abs(people.body.joint_regressor(COCO))
+    deviation = np.linalg.norm(np.matmul(share, people.sigma.vertices), axis=-1)
+    guessed = {part: deviation[:, list(joints)].mean(1) > GUESS_M for part, joints in PARTS.items()}
+    return [[part for part, rows in guessed.items() if rows[i]] for i in range(len(people))]
 
 
 def warn_of_uncertain(people: People) -> None:

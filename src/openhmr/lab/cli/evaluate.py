@@ -106,8 +106,8 @@ def real(args: argparse.Namespace) -> None:
 
     started = time.perf_counter()
     cameras = None if args.camera is None else read_cameras(args.camera)
-    pipeline = pipeline_of(args.system)
-    broken = 100 * predict_pack(args.pack, args.out, pipeline, args.videos, args.sheet, cameras)
+    pipeline, videos = pipeline_of(args.system), None if args.system == "lift" else args.videos
+    broken = 100 * predict_pack(args.pack, args.out, pipeline, videos, args.sheet, cameras)
     print(
         f"wrote {args.out}: {len(broken)} items in {time.perf_counter() - started:.1f} s; score it with the "
         f"pack's score.py"

@@ -22,9 +22,10 @@ from openhmr.lab.evaluation.sheets import TILES, tile, write_sheet
 from openhmr.lab.metrics.errors import broken_edges
 from openhmr.pipeline import Combine, Picture, Pipeline
 
-SYSTEMS = ("lift", "param", "lixel", "recover-lift", "average")
-"""Pose2Mesh on the pack's detections; from the pictures: the parametric mesh, the lixel mesh that it was
-fitted to, Pose2Mesh on the network's own 2D joints, and that averaged with the parametric mesh."""
+SYSTEMS = ("lift", "detected", "param", "lixel", "recover-lift", "average")
+"""Pose2Mesh on the pack's detections; from the pictures: Pose2Mesh on what the detector that ships sees, the
+parametric mesh, the lixel mesh that it was fitted to, Pose2Mesh on the image network's own 2D joints, and that
+averaged with the parametric mesh."""
 
 COMBINED: Mapping[str, Combine] = {"lixel": "lixel", "recover-lift": "lift", "average": "average"}
 
@@ -59,16 +60,17 @@ def predict_pack(
     millimetres in camera axes an item, and ``names``; returns the share of broken edges an item (nan for
     a lift of detections, which knows no body to compare with).
 
-    A pipeline that looks at pictures needs the folder of ``videos``. ``sheet`` (.jpg or .png) receives
+    A pipeline that looks at pictures needs the folder of ``videos``; one without a recoverer then lifts what
+    its detector sees, and items in which it sees nobody are left out. ``sheet`` (.jpg or .png) receives
     overlays on frames of the pack and of every other video in that folder. ``cameras`` by name take the place
     of the pack's own, whose names are its ``groups``.
     """
-    pictures = pipeline.recoverer is not None
+    pictures = videos is not None
     if sheet is not None and not pictures:
         raise InputError(
             "a sheet shows pictures, and the system lift sees only 2D detections; choose another system"
         )
-    if videos is None and pictures:
+    if not pictures and pipeline.recoverer is not None:
         raise InputError("this system looks at pictures; give the folder of the pack's videos, too")
     data = read_pack(pack, pictures)
     source = _pictures(data, videos if pictures else None, _cameras(data, cameras))
@@ -76,6 +78,8 @@ def predict_pack(
     total, pairs = len(data["item_ids"]), edges((pipeline.recoverer or pipeline.lifter).body.faces)  # type: ignore[union-attr]
     for frame in tqdm(pipeline(source), total=total, desc=pack.stem, delay=1):
         people = frame.people
+        if not len(people):
+            continue
         predictions[str(frame.name)] = people.joints(COCO)[0] * 1000
         whole = None if people.rig is None else people.parametric().vertices[0]
         broken.append(np.nan if whole is None else float(broken_edges(people.vertices[0], whole, pairs)))
@@ -99,8 +103,8 @@ def predict_pack(
 def pipeline_of(system: str) -> Pipeline:
     """The shipped models put together as :data:`SYSTEMS` says; everybody is kept, so that every item has a
     row."""
-    recoverer = None if system == "lift" else openhmr.load("i2l-body")
-    lifter = None if system in ("lixel", "param") else openhmr.load("pose2mesh-coco")
+    recoverer = None if system in ("lift", "detected") else openhmr.load("i2l-body")
+    lifter = None if system in ("lixel", "param") else openhmr.load("pose2mesh")
     return Pipeline(recoverer, lifter, combine=COMBINED.get(system, "param"), keep_all=True)
 
 
