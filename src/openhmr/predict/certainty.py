@@ -24,8 +24,8 @@ UNSURE = 1.9
 """Doubt from which a person may be wrong, or not there: no empty picture of the benchmark stays below."""
 
 
-GUESS_M = 0.12
-"""Mean deviation of a part's joints in metres from which it is a guess: more than the width of a thigh."""
+GUESS_M = 0.25
+"""Mean deviation of a part's joints in metres from which it is a guess: half an arm."""
 
 PARTS = {"head": (0,), "left arm": (7, 9), "right arm": (8, 10), "left leg": (13, 15), "right leg": (14, 16)}
 """Parts of the body by their COCO joints."""
