@@ -68,8 +68,8 @@ class Lifter:
         if not self.lifts(joint_set):
             known = [s.name for s in JOINT_SETS.values() if self.lifts(s)]
             raise InputError(
-                f"this model lifts {', '.join(known)} joints, not {joint_set.name}; load a model of that joint "
-                f"set"
+                f"this model lifts {', '.join(known)} joints, not {joint_set.name}; load a model of that "
+                f"joint set"
             )
 
     def __call__(self, pose2d: ArrayLike | Keypoints, camera: Camera | None = None) -> People:

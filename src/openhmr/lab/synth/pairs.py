@@ -219,9 +219,9 @@ def random_betas(n: int, count: int, generator: torch.Generator, device: torch.d
 
 
 def random_definition(skeleton: Skeleton, r: Tensor, sigma_m: float, generator: torch.Generator) -> Tensor:
-    """Offsets ``(B,P,3)`` of points that somebody defines a little otherwise: normal, fixed in the part of the
-    body that carries the point, mirror images on left and right (ours, because the definitions of real data
-    sets and detectors differ by as much)."""
+    """Offsets ``(B,P,3)`` of points that somebody defines a little otherwise: normal, fixed in the part of
+    the body that carries the point, mirror images on left and right (ours, because the definitions of real
+    data sets and detectors differ by as much)."""
     n, points = len(r), len(skeleton.carrier)
     offset = torch.randn(n, points, 3, generator=generator, device=r.device) * sigma_m
     flip = torch.as_tensor(POINTS.flip_permutation[:points], device=r.device)
