@@ -125,7 +125,7 @@ def _pipeline(options: argparse.Namespace) -> "Pipeline":
         raise InputError(f"{options.model} takes 2D poses, not photos; use it with `openhmr lift`")
     return Pipeline(
         recoverer,
-        load(options.lift_model or "pose2mesh-coco", options.body) if options.lift else None,  # type: ignore[arg-type]
+        load(options.lift_model or "pose2mesh", options.body) if options.lift else None,  # type: ignore[arg-type]
         detect_people if options.detect else None,
         combine="average" if options.lift else "lixel",
         keep_all=options.force,

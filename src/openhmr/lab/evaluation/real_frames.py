@@ -92,7 +92,7 @@ def pipeline_of(system: str) -> Pipeline:
     """The shipped models put together as :data:`SYSTEMS` says; everybody is kept, so that every item has a
     row."""
     recoverer = None if system == "lift" else openhmr.load("i2l-body")
-    lifter = None if system in ("lixel", "param") else openhmr.load("pose2mesh-coco")
+    lifter = None if system in ("lixel", "param") else openhmr.load("pose2mesh")
     return Pipeline(recoverer, lifter, combine=COMBINED.get(system, "lixel"), keep_all=True)
 
 
