@@ -26,7 +26,7 @@ from openhmr.lab.training.compact_pose2mesh import (
     RefinedStage,
     SkinnedStage,
 )
-from openhmr.predict.lift import Lifter
+from openhmr.predict.lift import Lifter, look_at, standardise
 from tests.test_synth import random_pack
 
 SMALL = CompactConfig(hidden=32, stages=1, joint_features=4, graph_features=6)
@@ -187,6 +187,14 @@ def test_skeletons_are_lifted_by_the_names_of_their_points(lifter: Lifter) -> No
         same = lifter(Keypoints(POINTS, whole), camera)
         np.testing.assert_allclose(named.vertices, same.vertices, rtol=1e-5, atol=1e-5)
         assert named.keypoints.joint_set is joint_set
+        # A vertex is as unsure as the parts that carry it, a joint as the vertices that it is made of.
+        inputs = standardise(look_at(whole, camera)[0])
+        (parts,) = lifter.session.run(["sigma"], {"pose2d": inputs})
+        vertices = np.einsum("vj,njc->nvc", lifter.body.weights.astype(float), parts)
+        np.testing.assert_allclose(same.sigma.vertices, vertices, rtol=1e-5)
+        np.testing.assert_allclose(
+            same.sigma.joints, np.abs(lifter.body.joint_regressor(POINTS)) @ vertices, rtol=1e-4
+        )
         np.testing.assert_allclose(named.sigma.vertices, same.sigma.vertices, rtol=1e-5)
         np.testing.assert_allclose(
             named.sigma.joints, same.sigma.joints[:, point_indices(joint_set)], rtol=1e-4
