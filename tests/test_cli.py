@@ -208,8 +208,8 @@ def test_joint_sets_and_models_must_be_known(
     np.save(tmp_path / "pose.npy", np.random.default_rng(0).uniform(0, 99, (17, 2)))
     arguments = ["lift", str(tmp_path / "pose.npy"), "--out", str(tmp_path / "out")]
     for more, cause in (
-        ([], "--joints coco or --joints human36"),
-        (["--joints", "smpl"], "no model for smpl joints comes with openhmr"),
+        ([], "add --joints with one of coco, coco18, human36, "),
+        (["--joints", "mano"], "no model for mano joints comes with openhmr"),
         (["--joints", "human37"], "did you mean 'human36'"),
         (tiny.recover(), "takes photos, not 2D poses"),
         (["--model", str(tmp_path / "no.onnx")], "there is no model"),
@@ -254,7 +254,7 @@ def test_lab_without_torch_says_what_to_install() -> None:
     """With torch hidden from the import system of a process of its own."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from openhmr.cli import main; sys.exit(main(['lab', 'train', 'compact_coco', '--out', 'x']))"
+        "from openhmr.cli import main; sys.exit(main(['lab', 'train', 'compact_pose2mesh', '--out', 'x']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2 and "pip install 'openhmr[train]'" in done.stderr
