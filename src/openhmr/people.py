@@ -15,11 +15,13 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
-from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
+from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet, get_joint_set
 from openhmr.keypoints import Keypoints, Rows, several
 
 FORMAT = "openhmr-people-1"
 MAX_ELEMENTS = 200_000_000
+SAVED = (SMPL, HUMAN36, COCO, MANO)
+"""Whose joints are saved where the body has them, besides those of the keypoints' own set."""
 
 Part = Literal["body", "left_hand", "right_hand"]
 
@@ -157,8 +159,8 @@ class People:
         }
         # Sets that borrow another's regressor would repeat its rows.
         out |= {
-            f"joints_{name}": self.joints(joint_set)
-            for name, joint_set in JOINT_SETS.items()
+            f"joints_{joint_set.name}": self.joints(joint_set)
+            for joint_set in (*SAVED, keypoints.joint_set)
             if not joint_set.regressor and self.body.has_joint_regressor(joint_set)
         }
         if self.sigma is not None:
