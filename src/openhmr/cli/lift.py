@@ -29,8 +29,8 @@ _EXAMPLES = """examples:
 POSE is what a detector wrote: JSON of COCO, COCO-WholeBody, OpenPose (also its folder, with --image or
 --image-id), AlphaPose, mmpose or MediaPipe; CSV; or an array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y
 and an optional confidence (0 = missing) as .npy or .npz; or a photo, in which everybody is found. --joints is
-for arrays and where a file does not tell its skeleton; `openhmr skeletons` lists them. OUT receives mesh.obj, mesh.glb
-(metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png."""
+for arrays and where a file does not tell its skeleton; `openhmr skeletons` lists them. OUT receives mesh.obj,
+mesh.glb (metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png."""
 
 
 def add_command(commands: Any) -> None:
@@ -57,7 +57,7 @@ def add_command(commands: Any) -> None:
     lift.add_argument(
         "--image-id",
         metavar="ID",
-        help="which picture's people of a file that holds several pictures': id, file name, frame",
+        help="which picture's people of a file that holds several': id, file name or frame",
     )
     lift.add_argument(
         "--min-score", type=float, default=0.0, metavar="S", help="leave out people whose score is lower"
@@ -86,19 +86,25 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _lifter(options: argparse.Namespace) -> "Lifter":
-    from openhmr.joints import JOINT_SETS, get_joint_set
+    from openhmr.joints import JOINT_SETS, get_joint_set, has_points
     from openhmr.models import load
     from openhmr.predict.lift import Lifter
 
-    joints = None if options.joints is None else get_joint_set(options.joints)
-    lifter = load(options.model or "pose2mesh", options.body)
+    if options.model is None:
+        names = [s.name for s in JOINT_SETS.values() if has_points(s)]
+        joints = options.joints or "coco"
+        if joints not in names:
+            get_joint_set(joints)  # a sentence for names that are no joint set at all
+            raise InputError(
+                f"no model for {joints} joints comes with openhmr; add --model FILE.onnx, or choose one of "
+                f"{', '.join(names)}"
+            )
+        return load(f"pose2mesh-{joints}", options.body)  # type: ignore[return-value]
+    lifter = load(options.model, options.body)
     if not isinstance(lifter, Lifter):
         raise InputError(f"{options.model} takes photos, not 2D poses; use it with `openhmr recover`")
-    if joints is not None and options.model is None and not lifter.lifts(joints):
-        raise InputError(
-            f"no model for {joints.name} joints comes with openhmr; add --model FILE.onnx, or choose one of "
-            f"{', '.join(s.name for s in JOINT_SETS.values() if lifter.lifts(s))}"
-        )
+    if options.joints is not None:
+        lifter = Lifter(options.model, lifter.body, get_joint_set(options.joints))
     return lifter
 
 
@@ -142,11 +148,9 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
 
 def _joint_set(options: argparse.Namespace, lifter: "Lifter") -> "JointSet | None":
     """What POSE must hold: None for whatever it tells."""
-    from openhmr.joints import POINTS, get_joint_set
+    from openhmr.joints import POINTS
 
-    if options.joints is not None:
-        return get_joint_set(options.joints)
-    return None if lifter.layout == POINTS else lifter.joint_set
+    return None if options.joints is None and lifter.layout == POINTS else lifter.joint_set
 
 
 def _known_size(options: argparse.Namespace, photo: "Photo | None") -> tuple[int, int] | None:

@@ -63,8 +63,8 @@ def by_count(
     fits = [s for s in DETECTED if count == len(s.base)] or [s for s in (COCO,) if count == s.size]
     if len(fits) > 1:
         raise InputError(
-            f"{where} has {count} joints, which {' and '.join(s.name for s in fits)} have; say which joint "
-            f"set it is"
+            f"{where} has {count} joints, as several joint sets have; name the right one of "
+            f"{', '.join(s.name for s in fits)}"
         )
     if not fits:
         known = ", ".join(f"{s.name} ({len(s.base)})" for s in DETECTED)
