@@ -31,7 +31,7 @@ from openhmr.joints import (
 log = logging.getLogger(__name__)
 
 DETECTED = (
-    COCO, BODY25, OPENPOSE18, COCO_FEET, HALPE26, MEDIAPIPE33, HUMAN36, MPII, AIC, CROWDPOSE, MPI_INF_3DHP,
+    COCO, COCO_FEET, OPENPOSE18, BODY25, MPII, AIC, CROWDPOSE, HALPE26, MEDIAPIPE33, HUMAN36, MPI_INF_3DHP,
     MPI_INF_3DHP28, SMPL,
 )  # fmt: skip
 """Skeletons that files come in; where names fit several, the first is meant."""
@@ -90,7 +90,7 @@ def by_names(
     known, or one is there twice.
     """
     plain = [canonical(name) for name in names]
-    best = max((asked,) if asked else DETECTED, key=lambda s: sum(name in _rows(s) for name in plain))
+    best = max((asked,) if asked else DETECTED, key=lambda s: _in_common(s, plain))
     rows = np.array([_rows(best).get(name, -1) for name in plain], np.int64)
     known = rows[rows >= 0]
     if len(known) < MIN_JOINTS:
@@ -105,10 +105,15 @@ def by_names(
             raise InputError(f"{where} has the joint {best.names[row]} twice; give it once")
     if len(known) < len(names):
         gone = [name for name, row in zip(names, rows, strict=True) if row < 0]
-        log.warning(
-            "%s: %d columns are no joints of %s: %s", where, len(gone), best.name, ", ".join(gone[:5])
-        )
+        some = ", ".join(map(repr, gone[:5]))
+        log.warning("%s: of %s these are no joints: %s", where, best.name, some)
     return best, rows
+
+
+def _in_common(joint_set: JointSet, plain: Sequence[str]) -> tuple[int, int]:
+    """How many of the names are joints of a set, and how many of those are not derived."""
+    rows = [_rows(joint_set)[name] for name in plain if name in _rows(joint_set)]
+    return len(rows), sum(row < len(joint_set.base) for row in rows)
 
 
 def canonical(name: str) -> str:

@@ -3,7 +3,7 @@
 import csv
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from openhmr.io.poses.json_text import MAX_BYTES
 from openhmr.io.poses.skeletons import by_names
 from openhmr.joints import JointSet
 
-MAX_ROWS = 200_000
+MAX_PEOPLE, MAX_ROWS = 20_000, 200_000
+"""People of wide tables, rows of long ones."""
 
 _FRAME = ("frame", "image", "image_id", "frame_id", "file", "file_name", "filename", "time", "")
 _PERSON = ("person", "person_id", "id", "track", "track_id", "individual", "subject")
@@ -27,6 +28,8 @@ _DELIMITERS = ",;\t"
 Row = Sequence[str]
 Cell = tuple[str, int]
 """A joint's name, and which of its three numbers a column has."""
+Cells = Mapping[int, Cell]
+"""The columns of one person."""
 
 
 def is_table(head: bytes) -> bool:
@@ -85,7 +88,7 @@ def _wide(
             cells[i] = name, axis
     frame = _column(columns, _FRAME)
     person = _column(columns, _PERSON)
-    return _rows(cells, rows, frame, frame is None and person is None, asked, path)
+    return _rows([cells], rows, frame, frame is None and person is None, asked, path)
 
 
 def _deeplabcut(rows: Iterator[Row], asked: JointSet | None, path: Path) -> Contents:
@@ -101,43 +104,43 @@ def _deeplabcut(rows: Iterator[Row], asked: JointSet | None, path: Path) -> Cont
     people = headers.get("individuals", [""] * len(parts))
     if not len(parts) == len(coords) == len(people):
         raise InputError(f"{path} has header rows of different lengths; save the table again")
-    everybody: list[list[Person]] = []
-    kept = list(_checked(rows, path))
-    for name in dict.fromkeys(people[1:]):
-        cells = {
+    everybody = [
+        {
             i: (parts[i], _AXES[axis])
             for i, axis in enumerate(coords)
             if i and axis in _AXES and people[i] == name
         }
-        if cells:
-            everybody.append(_rows(cells, iter(kept), 0, False, asked, path).people)
-    return Contents([person for people_ in everybody for person in people_])
+        for name in dict.fromkeys(people[1:])
+    ]
+    return _rows([cells for cells in everybody if cells], rows, 0, False, asked, path)
 
 
 def _rows(
-    cells: dict[int, Cell],
+    everybody: Sequence[Cells],
     rows: Iterator[Row],
     frame: int | None,
     alone: bool,
     asked: JointSet | None,
     path: Path,
 ) -> Contents:
-    """A person a row. ``alone`` if nothing tells frames from people: then there may be one row only."""
-    names = list(dict.fromkeys(name for name, _ in cells.values()))
+    """``everybody`` who is in a row, in the columns of theirs. ``alone`` if nothing tells frames from people:
+    then there may be one row only."""
+    names = list(dict.fromkeys(name for cells in everybody for name, _ in cells.values()))
     joint_set, places = by_names(names, asked, path)
     place = dict(zip(names, places.tolist(), strict=True))
-    axes = {name: {a for n, a in cells.values() if n == name} for name in names}
-    bare = [n for n in names if place[n] >= 0 and not {0, 1} <= axes[n]]
-    if bare:
-        raise InputError(f"{path} has no x and y of {bare[0]!r}; give both columns of each joint")
-    people = []
-    for row in _checked(rows, path):
-        points = np.zeros((joint_set.size, 3))
-        points[[r for r in places if r >= 0], 2] = 1
-        for i, (name, axis) in cells.items():
-            if place[name] >= 0:
-                points[place[name], axis] = _number(row[i] if i < len(row) else "", path)
-        people.append(Person(joint_set, _present(points, joint_set), _cell(row, frame)))
+    for name in names:
+        axes = {axis for cells in everybody for n, axis in cells.values() if n == name}
+        if place[name] >= 0 and not {0, 1} <= axes:
+            raise InputError(f"{path} has no x and y of {name!r}; give both columns of each joint")
+    people: list[Person] = []
+    for row in _checked(rows, path, MAX_PEOPLE // max(len(everybody), 1)):
+        for cells in everybody:
+            points = np.zeros((joint_set.size, 3))
+            points[places[places >= 0], 2] = 1
+            for i, (name, axis) in cells.items():
+                if place[name] >= 0:
+                    points[place[name], axis] = _number(row[i] if i < len(row) else "", path)
+            people.append(Person(joint_set, _present(points, joint_set), _cell(row, frame)))
     if alone and len(people) > 1:
         raise InputError(
             f"{path} has {len(people)} rows, and no column tells whether they are people or frames; add a "
@@ -158,7 +161,7 @@ def _long(columns: list[str], rows: Iterator[Row], asked: JointSet | None, path:
         columns.index("y"),
     )
     found: dict[tuple[str | None, str | None], dict[str, tuple[float, float, float]]] = defaultdict(dict)
-    for row in _checked(rows, path):
+    for row in _checked(rows, path, MAX_ROWS):
         if len(row) <= max(joint, x, y):
             raise InputError(f"{path} has a row of {len(row)} columns; its header has {len(columns)}")
         who, name = (_cell(row, frame), _cell(row, person)), row[joint].strip()
@@ -202,10 +205,10 @@ def _cell(row: Row, column: int | None) -> str | None:
     return None if column is None or column >= len(row) else row[column].strip()
 
 
-def _checked(rows: Iterator[Row], path: Path) -> Iterator[Row]:
+def _checked(rows: Iterator[Row], path: Path, most: int) -> Iterator[Row]:
     for count, row in enumerate(rows):
-        if count >= MAX_ROWS:
-            raise InputError(f"{path} has more than {MAX_ROWS:,} rows; split it")
+        if count >= most:
+            raise InputError(f"{path} has more than {most:,} rows; split it")
         yield row
 
 
