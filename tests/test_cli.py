@@ -234,7 +234,8 @@ def test_wrong_commands(arguments: list[str], cause: str, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["lift", "--help"], ["bodies", "convert", "--help"], ["--version"]]
+    "arguments",
+    [["--help"], ["lift", "--help"], ["skeletons", "--help"], ["bodies", "convert", "--help"], ["--version"]],
 )
 def test_help_and_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
