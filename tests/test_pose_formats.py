@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import openhmr
+from openhmr.cli import main
 from openhmr.errors import InputError
+from openhmr.io.images import write_png
 from openhmr.io.poses import check_pose2d, read_poses
 from openhmr.io.poses.skeletons import DETECTED, by_names, canonical
-from openhmr.joints import BODY25, COCO, HALPE26, HUMAN36, MEDIAPIPE33, get_joint_set
+from openhmr.joints import BODY25, COCO, HALPE26, HUMAN36, MEDIAPIPE33, POINTS, get_joint_set
 from tests import pose_writers as writers
 from tests.pose_writers import SIZE, WRITERS, Writer, flat, landmarks, person, write
 
@@ -41,6 +43,28 @@ def test_the_same_person_has_the_same_mesh(tmp_path: Path) -> None:
     for writer in WRITERS["halpe26"]:
         found = read_poses(write(tmp_path / "poses.dat", writer(points, HALPE26)))
         assert_allclose(lifter(found, writers.CAMERA).vertices, expected, atol=1e-5)  # type: ignore[call-arg, union-attr]
+
+
+def test_the_command_needs_no_joint_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """OpenPose's folder by the picture's name; MediaPipe's shares by the size that picture or camera tells."""
+    (tmp_path / "json").mkdir()
+    write(tmp_path / "json" / "a_keypoints.json", writers.openpose(person(BODY25), BODY25))
+    write(tmp_path / "json" / "b_keypoints.json", writers.openpose(person(BODY25, 0.3), BODY25))
+    shares = write(tmp_path / "m.json", writers.mediapipe_list(person(MEDIAPIPE33), MEDIAPIPE33))
+    write_png(tmp_path / "a.png", np.zeros((*SIZE, 3), np.uint8))
+    camera = {"K": writers.CAMERA.K.tolist(), "image_size": list(SIZE)}
+    write(tmp_path / "camera.json", json.dumps(camera))
+    for poses, option, value in (
+        (tmp_path / "json", "--image", tmp_path / "a.png"),
+        (shares, "--image", tmp_path / "a.png"),
+        (shares, "--camera", tmp_path / "camera.json"),
+    ):
+        out = ["--out", str(tmp_path / "out"), "--no-pictures", "--json"]
+        assert main(["lift", str(poses), option, str(value), *out]) == 0
+        numbers = json.loads(capsys.readouterr().out)
+        assert numbers["image_size"] == list(SIZE) and numbers["reprojection_px"][0] < 15
+    assert main(["lift", str(shares), *out]) == 2
+    assert "not its size" in capsys.readouterr().err
 
 
 def check_as(points: np.ndarray) -> openhmr.Keypoints:
@@ -210,6 +234,21 @@ def test_halpe_and_openpose_call_some_joints_otherwise() -> None:
     assert (by_names(halpe, None, "x")[1] == np.arange(26)).all()
     body25 = ["MidHip" if name == "Pelvis" else name.replace("_", "") for name in BODY25.names]
     assert by_names(body25, None, "x")[0] == BODY25
+
+
+def test_a_neck_is_not_taken_for_another(tmp_path: Path) -> None:
+    """Halpe's Neck is the throat: COCO's, asked for, is the middle of the shoulders all the same."""
+    points = person(HALPE26)
+    text = writers.csv_wide(points, HALPE26).replace("throat_", "neck_").replace("pelvis_", "hip_")
+    found = read_poses(write(tmp_path / "p.csv", text), COCO)
+    assert_allclose(found.points, check_pose2d(points[:17], COCO), atol=1e-4)
+    names = [name for name in COCO.base if not name.endswith(("Eye", "Ear"))]
+    rows = [HALPE26.names.index(name) for name in names]
+    some = table([["joint", "x", "y"], *[[n, *points[r, :2]] for n, r in zip(names, rows, strict=True)]])
+    assert read_poses(write(tmp_path / "p.csv", some), HALPE26).joint_set == HALPE26
+    points = person(POINTS)
+    text = writers.csv_wide(points, POINTS)
+    assert_allclose(read_poses(write(tmp_path / "p.csv", text), POINTS).points, check_pose2d(points, POINTS))
 
 
 def mixed(change: dict[str, object]) -> str:

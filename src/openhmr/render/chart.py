@@ -17,7 +17,7 @@ _FOCAL, _DISTANCE_M = 3400.0, 6.4
 """A long lens: joints are seen nearly as they are measured, side by side."""
 _LINE, _LETTERS, _COLUMN = 19, 0.45, 190
 """Height of a line of text in pixels, size of its letters, width of the columns at both sides."""
-_SLOPE, _LEVEL, _THICKNESS = 0.12, 500, 4.0
+_SLOPE, _LEVEL, _THICKNESS = 0.12, 200, 4.0
 """Lines to the names fall by this share, and are level where so many pixels long; joints are as thick."""
 _FADED = 0.55
 """How much of the body shows."""

@@ -45,8 +45,8 @@ USUAL = {17: COCO}
 # Other names of joints, in skeletons that have no joint of that name.
 _ALIASES = (
     ("midhip", "pelvis"), ("hip", "pelvis"), ("hipcenter", "pelvis"), ("root", "pelvis"),
-    ("neck", "throat"), ("neck", "upperneck"), ("thorax", "throat"), ("head", "headtop"),
-    ("tophead", "headtop"), ("l_foot", "l_ankle"), ("r_foot", "r_ankle"), ("spine", "torso"),
+    ("neck", "throat"), ("neck", "upperneck"), ("head", "headtop"), ("tophead", "headtop"),
+    ("spine", "torso"),
 )  # fmt: skip
 _SIDES = {"l": "l_", "left": "l_", "r": "r_", "right": "r_"}
 
@@ -89,15 +89,15 @@ def by_names(
     are one. Names of no joint are left out with a warning. Raises :class:`InputError` where hardly a name is
     known, or one is there twice.
     """
-    plain = [canonical(name) for name in names]
-    best = max((asked,) if asked else DETECTED, key=lambda s: _in_common(s, plain))
-    rows = np.array([_rows(best).get(name, -1) for name in plain], np.int64)
+    candidates = DETECTED if asked is None or asked in DETECTED else (asked, *DETECTED)
+    best = max(candidates, key=lambda s: _in_common(s, names, s == asked))
+    rows = np.array([_row(best, name) for name in names], np.int64)
     known = rows[rows >= 0]
     if len(known) < MIN_JOINTS:
         given = ", ".join(map(repr, names[:6])) or "none"
         raise InputError(
             f"{where} names {len(known)} joint{'s' * (len(known) != 1)} of "
-            f"{best.name if asked else 'a known skeleton'}, at least {MIN_JOINTS} are needed; its names are "
+            f"a known skeleton, at least {MIN_JOINTS} are needed; its names are "
             f"{given}: call them like {', '.join(best.names[:3])} ..."
         )
     for row in known:
@@ -110,10 +110,15 @@ def by_names(
     return best, rows
 
 
-def _in_common(joint_set: JointSet, plain: Sequence[str]) -> tuple[int, int]:
-    """How many of the names are joints of a set, and how many of those are not derived."""
-    rows = [_rows(joint_set)[name] for name in plain if name in _rows(joint_set)]
-    return len(rows), sum(row < len(joint_set.base) for row in rows)
+def _in_common(joint_set: JointSet, names: Sequence[str], asked: bool) -> tuple[int, bool, int]:
+    """How many of the names are joints of a set, whether it is asked for, and how many are not derived."""
+    rows = [row for name in names if (row := _row(joint_set, name)) >= 0]
+    return len(rows), asked, sum(row < len(joint_set.base) for row in rows)
+
+
+def _row(joint_set: JointSet, name: str) -> int:
+    known = _rows(joint_set)
+    return known.get(name.strip().lower(), known.get(canonical(name), -1))
 
 
 def canonical(name: str) -> str:
@@ -126,7 +131,9 @@ def canonical(name: str) -> str:
 
 @cache
 def _rows(joint_set: JointSet) -> dict[str, int]:
-    out = {canonical(name): i for i, name in enumerate(joint_set.names)}
+    out = {name.lower(): i for i, name in enumerate(joint_set.names)}
+    for i, name in enumerate(joint_set.names):
+        out.setdefault(canonical(name), i)
     for alias, name in _ALIASES:
         if name in out:
             out.setdefault(alias, out[name])
