@@ -164,6 +164,8 @@ WRITERS: dict[str, tuple[Writer, ...]] = {
     "mpi_inf_3dhp28": (csv_wide, results),
 }
 
+CASES = [(name, writer) for name, some in WRITERS.items() for writer in some]
+
 
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8", newline="")
