@@ -274,6 +274,7 @@ GIVEN = json.dumps
         (GIVEN(LANDMARKS[:21]), "21 joints, which look like a hand"),
         (GIVEN([*LANDMARKS[:32], {"x": "a", "y": 3}]), "landmarks that are no numbers"),
         (GIVEN({"landmarks": [LANDMARKS, 3]}), "mixes landmarks with something else"),
+        (GIVEN([{"landmarks": LANDMARKS}, {"keypoints": flat(person(COCO))}]), "mixes landmarks"),
         ('[{"keypoints": [[1, 2, 3]], "keypoint_scores": [1]}]', "which is a 3D pose"),
         ('[{"keypoints": [[1, 2]], "keypoint_scores": [1, 2]}]', "1 keypoints and 2 scores"),
         ('[{"keypoint_scores": [1, 2]}]', 'without "keypoints"'),

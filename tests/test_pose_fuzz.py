@@ -30,6 +30,10 @@ def test_large_files_are_refused_or_read_in_little_memory(tmp_path: Path) -> Non
         (writers.csv_long(person(COCO), COCO) + "\n1;1;Nose;2;3" * 200_001, "twice for one person"),
         ("joint,x,y\n" + "," * 140_000 + "a" * 140_000, "no readable table|where a number"),
         ("joint,x,y\n" + line * 5000 + ",1,2", "no readable table"),
+        ("nose_x,nose_y" + ",a_x" * 9_999 + "\n", "10,001 columns"),
+        ("joint,x,y\n" + "".join(f"a{i},1,2\n" for i in range(1001)), "names 1,001 joints"),
+        ('{"a": ' + "[" * 900 + "]" * 900 + "}", "too deeply|no known format|not readable"),
+        ("[" * 5000 + "]" * 5000, "too deeply|no known format|not readable"),
     ):
         with pytest.raises(InputError, match=says):
             read_poses(write(tmp_path / "p.txt", text))

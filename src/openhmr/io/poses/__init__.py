@@ -79,9 +79,12 @@ def read_poses(
 
 def _json(path: Path, joint_set: JointSet | None) -> Contents:
     content = read_json(path)
-    for recognised, read in _JSON:
-        if recognised(content):
-            return read(content, joint_set, path)
+    try:
+        for recognised, read in _JSON:
+            if recognised(content):
+                return read(content, joint_set, path)
+    except RecursionError:
+        raise InputError(f"{path} nests lists too deeply; save the detector's output again") from None
     empty = "is empty JSON" if not content else "is JSON of no known format"
     raise InputError(f"{path} {empty} and has no person; known are {FORMATS}")
 

@@ -130,6 +130,7 @@ def _in_pixels(points: NDArray[np.float64], size: Size | None, path: Path) -> ND
             f"picture, or pixels"
         )
     out = points.copy()
-    out[..., :2] = points[..., :2] * size[::-1] - 0.5
+    with np.errstate(over="ignore"):
+        out[..., :2] = points[..., :2] * size[::-1] - 0.5
     out[~present] = 0
     return out

@@ -65,7 +65,8 @@ def _people(content: Any, frame: str | None, path: Path) -> Iterator[tuple[NDArr
     """Landmarks ``(K,3)`` of each person, with the id of the frame."""
     if isinstance(content, dict):
         own = next((content[key] for key in _FRAME if key in content), frame)
-        inner: Any = next((content[key] for key in (*_KEYS, *_FRAMES) if content.get(key)), [])
+        keys = (key for key in (*_KEYS, *_FRAMES) if isinstance(content.get(key), list | dict))
+        inner: Any = next((content[key] for key in keys), None)
         yield from _people(inner, None if own is None else str(own), path)
     elif isinstance(content, list) and content and all(map(_is_landmark, content)):
         yield _landmarks(content, path), frame

@@ -42,6 +42,8 @@ WHOLE_BODIES = {133: COCO_FEET, 136: HALPE26}
 USUAL = {17: COCO}
 """Where people's files mean one of several skeletons with so many joints."""
 
+MAX_NAMES = 1000
+
 # Other names of joints, in skeletons that have no joint of that name.
 _ALIASES = (
     ("midhip", "pelvis"), ("hip", "pelvis"), ("hipcenter", "pelvis"), ("root", "pelvis"),
@@ -89,6 +91,8 @@ def by_names(
     are one. Names of no joint are left out with a warning. Raises :class:`InputError` where hardly a name is
     known, or one is there twice.
     """
+    if len(names) > MAX_NAMES:
+        raise InputError(f"{where} names {len(names):,} joints; at most {MAX_NAMES:,} are read")
     candidates = DETECTED if asked is None or asked in DETECTED else (asked, *DETECTED)
     best = max(candidates, key=lambda s: _in_common(s, names, s == asked))
     rows = np.array([_row(best, name) for name in names], np.int64)
@@ -96,9 +100,8 @@ def by_names(
     if len(known) < MIN_JOINTS:
         given = ", ".join(map(repr, names[:6])) or "none"
         raise InputError(
-            f"{where} names {len(known)} joint{'s' * (len(known) != 1)} of "
-            f"a known skeleton, at least {MIN_JOINTS} are needed; its names are "
-            f"{given}: call them like {', '.join(best.names[:3])} ..."
+            f"{where} names {len(known)} joint{'s' * (len(known) != 1)} of a known skeleton, at least "
+            f"{MIN_JOINTS} are needed; its names are {given}: call them like {', '.join(best.names[:3])} ..."
         )
     for row in known:
         if (known == row).sum() > 1:

@@ -15,8 +15,8 @@ from openhmr.io.poses.json_text import MAX_BYTES
 from openhmr.io.poses.skeletons import by_names
 from openhmr.joints import JointSet
 
-MAX_PEOPLE, MAX_ROWS = 20_000, 200_000
-"""People of wide tables, rows of long ones."""
+MAX_COLUMNS, MAX_PEOPLE, MAX_ROWS = 10_000, 20_000, 200_000
+"""Columns, people of wide tables, rows of long ones."""
 
 _FRAME = ("frame", "image", "image_id", "frame_id", "file", "file_name", "filename", "time", "")
 _PERSON = ("person", "person_id", "id", "track", "track_id", "individual", "subject")
@@ -34,11 +34,11 @@ Cells = Mapping[int, Cell]
 
 def is_table(head: bytes) -> bool:
     """Whether a file begins with a line of several columns that has x and y, or with DeepLabCut's."""
+    line = next((line for line in head.decode("utf-8", "ignore").splitlines() if line.strip()), "")
     try:
-        line = _lines(head.decode("utf-8", "ignore"))[0]
-    except IndexError:
+        columns = _plain(next(csv.reader([line], delimiter=_delimiter(line)), []))
+    except csv.Error:
         return False
-    columns = _plain(next(csv.reader([line], delimiter=_delimiter(line)), []))
     return columns[:1] == ["scorer"] or {"x", "y"} <= {c if c in _AXES else c[-1:] for c in columns if c}
 
 
@@ -55,6 +55,8 @@ def read_table(path: Path, asked: JointSet | None) -> Contents:
             file.seek(0)
             rows = (row for row in csv.reader(file, delimiter=delimiter) if any(row))
             header = next(rows, [])
+            if len(header) > MAX_COLUMNS:
+                raise InputError(f"{path} has {len(header):,} columns; at most {MAX_COLUMNS:,} are read")
             if _plain(header)[:1] == ["scorer"]:
                 return _deeplabcut(rows, asked, path)
             columns = _plain(header)
@@ -63,10 +65,6 @@ def read_table(path: Path, asked: JointSet | None) -> Contents:
             return _wide(columns, header, rows, asked, path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is no readable table ({error}); save it as CSV in UTF-8") from None
-
-
-def _lines(text: str) -> list[str]:
-    return [line for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
 
 
 def _delimiter(line: str) -> str:
@@ -104,15 +102,11 @@ def _deeplabcut(rows: Iterator[Row], asked: JointSet | None, path: Path) -> Cont
     people = headers.get("individuals", [""] * len(parts))
     if not len(parts) == len(coords) == len(people):
         raise InputError(f"{path} has header rows of different lengths; save the table again")
-    everybody = [
-        {
-            i: (parts[i], _AXES[axis])
-            for i, axis in enumerate(coords)
-            if i and axis in _AXES and people[i] == name
-        }
-        for name in dict.fromkeys(people[1:])
-    ]
-    return _rows([cells for cells in everybody if cells], rows, 0, False, asked, path)
+    everybody: dict[str, dict[int, Cell]] = defaultdict(dict)
+    for i, axis in enumerate(coords):
+        if i and axis in _AXES:
+            everybody[people[i]][i] = parts[i], _AXES[axis]
+    return _rows(list(everybody.values()), rows, 0, False, asked, path)
 
 
 def _rows(
@@ -132,15 +126,15 @@ def _rows(
         axes = {axis for cells in everybody for n, axis in cells.values() if n == name}
         if place[name] >= 0 and not {0, 1} <= axes:
             raise InputError(f"{path} has no x and y of {name!r}; give both columns of each joint")
-    people: list[Person] = []
+    people, count = list[Person](), _count(joint_set, places)
     for row in _checked(rows, path, MAX_PEOPLE // max(len(everybody), 1)):
         for cells in everybody:
-            points = np.zeros((joint_set.size, 3))
+            points = np.zeros((count, 3))
             points[places[places >= 0], 2] = 1
             for i, (name, axis) in cells.items():
                 if place[name] >= 0:
                     points[place[name], axis] = _number(row[i] if i < len(row) else "", path)
-            people.append(Person(joint_set, _present(points, joint_set), _cell(row, frame)))
+            people.append(Person(joint_set, points, _cell(row, frame)))
     if alone and len(people) > 1:
         raise InputError(
             f"{path} has {len(people)} rows, and no column tells whether they are people or frames; add a "
@@ -154,12 +148,8 @@ def _long(columns: list[str], rows: Iterator[Row], asked: JointSet | None, path:
     joint, score = _column(columns, _JOINT), _column(columns, _SCORE)
     if joint is None:
         raise InputError(f"{path} has columns x and y but none called joint; name the joint of each row")
-    frame, person, x, y = (
-        _column(columns, _FRAME),
-        _column(columns, _PERSON),
-        columns.index("x"),
-        columns.index("y"),
-    )
+    frame, person = _column(columns, _FRAME), _column(columns, _PERSON)
+    x, y = columns.index("x"), columns.index("y")
     found: dict[tuple[str | None, str | None], dict[str, tuple[float, float, float]]] = defaultdict(dict)
     for row in _checked(rows, path, MAX_ROWS):
         if len(row) <= max(joint, x, y):
@@ -172,20 +162,20 @@ def _long(columns: list[str], rows: Iterator[Row], asked: JointSet | None, path:
     names = list(dict.fromkeys(name for joints in found.values() for name in joints))
     joint_set, places = by_names(names, asked, path)
     place = dict(zip(names, places.tolist(), strict=True))
-    people = []
+    people, count = list[Person](), _count(joint_set, places)
     for (picture, _), joints in found.items():
-        points = np.zeros((joint_set.size, 3))
+        points = np.zeros((count, 3))
         for name, values in joints.items():
             if place[name] >= 0:
                 points[place[name]] = values
-        people.append(Person(joint_set, _present(points, joint_set), picture))
+        people.append(Person(joint_set, points, picture))
     return Contents(people)
 
 
-def _present(points: NDArray[np.float64], joint_set: JointSet) -> NDArray[np.float64]:
-    """Without the derived joints where the table has none of them."""
+def _count(joint_set: JointSet, places: NDArray[np.int64]) -> int:
+    """How many joints people have: the derived ones only where a table has one of them."""
     base = len(joint_set.base)
-    return points if points[base:].any() else points[:base]
+    return joint_set.size if (places >= base).any() else base
 
 
 def _split(title: str) -> tuple[str, int | None]:
