@@ -40,7 +40,9 @@ def test_shipped_models_by_name() -> None:
 
 
 def test_wrong_names_files_and_bodies(tmp_path: Path, tiny_body: Body) -> None:
-    with pytest.raises(InputError, match="no model 'pose2mesh-dog'; load one of i2l-body, pose2mesh,"):
+    with pytest.raises(
+        InputError, match="no model 'pose2mesh-dog'; load one of detector, i2l-body, pose2mesh,"
+    ):
         openhmr.load("pose2mesh-dog")
     with pytest.raises(InputError, match="a model is given as NoneType; give its name"):
         openhmr.load(None)  # type: ignore[call-overload]
