@@ -16,11 +16,9 @@ out.mkdir(parents=True, exist_ok=True)
 photo = openhmr.read_photo(sys.argv[2]).image if len(sys.argv) > 2 else rendered_photo()
 
 recoverer = openhmr.load("i2l-body")
-people = recoverer(
-    photo
-)  # finds the most certain person; recoverer(photo, boxes) takes x, y, width, height of each
+people = recoverer(photo)  # everybody; recoverer(photo, boxes) takes x, y, width, height of each
 
-# The box of the person: without one, the network has searched for it.
+# The box of the best seen person, as openhmr.load("detector") finds it.
 x, y, width, height = people.keypoints.boxes[0]
 print(f"somebody at x {x:.0f}, y {y:.0f}, {width:.0f} x {height:.0f} px; {people.roots[0][2]:.1f} m away")
 

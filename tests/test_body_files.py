@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 
 from openhmr.bodies import Body, open_body, read_body
+from openhmr.bodies.readers import convert
 from openhmr.bodies.smpl import check_smpl
+from openhmr.cli import main
 from openhmr.errors import InputError
 from tests.conftest import make_tiny_body
 from tests.synthetic_models import model
@@ -245,3 +248,43 @@ def test_saving_and_loading_keeps_everything(tmp_path: Path) -> None:
     for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "faces", "uv", "face_uv"):
         assert np.array_equal(getattr(again, name), getattr(body, name)), name
     assert again.content_hash() == body.content_hash() and set(again.levels) == set(body.levels)
+
+
+def test_regressors_are_added_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With them a converted body serves networks of other joints than its own."""
+    write_npz(tmp_path / "smpl.npz", small())
+    matrix = np.random.default_rng(0).random((17, 60))
+    np.save(tmp_path / "r.npy", matrix)
+    command = ["bodies", "convert", str(tmp_path / "smpl.npz"), str(tmp_path / "body.npz"), "--regressor"]
+    for name in ("human36", "coco"):
+        assert main([*command, f"{name}={tmp_path / 'r.npy'}"]) == 0
+        body = Body.load(tmp_path / "body.npz")
+        assert np.array_equal(body.joint_regressor(name)[:17], matrix.astype(np.float32))
+    np.save(tmp_path / "r.npy", matrix[:, :5])
+    capsys.readouterr()
+    for value, cause in (
+        (f"human36={tmp_path / 'r.npy'}", r"\(17, 5\); the human36 regressor .* shape \(17, 60\)"),
+        (f"human37={tmp_path / 'r.npy'}", "did you mean 'human36'"),
+        ("human36", "has no '='"),
+        ("human36=no.npy", "no.npy does not exist"),
+    ):
+        assert main([*command, value]) == 2
+        assert re.search(cause, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("factor", [1e4, 1e5])
+def test_other_units_than_metres_are_refused(tmp_path: Path, factor: float) -> None:
+    arrays = small()
+    arrays["v_template"] = arrays["v_template"] * factor
+    with pytest.raises(InputError, match="v_template spans .* scale all lengths to metres"):
+        read_body(write_npz(tmp_path / "body.npz", arrays))
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    (tmp_path / "empty.npz").touch()
+    with pytest.raises(InputError, match="empty.npz is empty"):
+        read_body(tmp_path / "empty.npz")
+    with pytest.raises(InputError, match="no plain file"):
+        read_body("a\0.npz")
+    with pytest.raises(InputError, match="NUL character"):
+        convert(write_npz(tmp_path / "body.npz", small()), "b\0.npz")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from openhmr.camera import FIELD_OF_VIEW, Camera, image_size_around
+from openhmr.camera import FIELD_OF_VIEW, Camera, check_camera, image_size_around
 from openhmr.errors import InputError
 
 SIZE = (480, 640)
@@ -135,6 +135,13 @@ def test_bad_distortion(dist: object) -> None:
         Camera(GOOD, SIZE, dist=dist)  # type: ignore[arg-type]
 
 
+def test_what_is_no_camera() -> None:
+    with pytest.raises(InputError, match=r"camera is int; .*from_focal\(1150, \(height, width\)\)"):
+        check_camera(1150)
+    with pytest.raises(InputError, match="source is 'file'; a camera is given, exif, assumed"):
+        Camera.from_focal(500, (480, 640), "file")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("down", [[0, 0, 0], [1, 0], "down"])
 def test_bad_gravity(down: object) -> None:
     with pytest.raises(InputError, match="down is"):
@@ -146,3 +153,5 @@ def test_assumed_picture_holds_the_people(low: float) -> None:
     pose = np.ones((1, 17, 3))
     pose[0, :, :2] = np.linspace(low, low + 300, 17)[:, None]
     assert image_size_around(pose) == ((low + 300 + max(low, 30),) * 2)
+    with pytest.raises(InputError, match="at negative pixels, up to .*upper left corner"):
+        image_size_around(pose - np.array([1000, 0, 0], np.float32))

@@ -111,6 +111,26 @@ def test_turned_photographs_have_a_way_out(
     assert main([*arguments, "--as-stored", "--out", str(tmp_path / "out")]) == 0
 
 
+def test_people_on_their_heads_in_a_turned_photograph(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, tiny: Models
+) -> None:
+    """Poses of the stored pixels, over a picture that its EXIF data turn by half a turn."""
+    photo = skier_photo(tmp_path, orientation=3)
+    arguments = ["lift", str(EXAMPLES / "coco_skier.json"), *tiny.lift("coco"), "--image", photo]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert "EXIF" not in caplog.text
+    skier = json.loads(SKIER)
+    points = np.reshape(skier["annotations"][0]["keypoints"], (17, 3))
+    turned = np.where(points[:, 2:] > 0, [639, 424, 0] + points * [-1, -1, 1], 0)
+    skier["annotations"][0]["keypoints"] = turned.ravel().tolist()
+    (tmp_path / "stored.json").write_text(json.dumps(skier))
+    arguments[1] = str(tmp_path / "stored.json")
+    assert main([*arguments, "--as-stored", "--out", str(tmp_path / "out")]) == 0
+    assert "EXIF" not in caplog.text
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert "EXIF data" in caplog.text and "--as-stored" in caplog.text
+
+
 def test_cameras_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models) -> None:
     K = [[700, 0, 330], [0, 700, 200], [0, 0, 1]]
     cameras = {"left": {"K": K, "image_size": [425, 640]}, "right": {"K": K, "image_size": [400, 600]}}
@@ -171,6 +191,8 @@ SKIER = (EXAMPLES / "coco_skier.json").read_bytes()
         ("skier.json", SKIER, ["--focal", "wide"], "invalid float value: 'wide'"),
         ("skier.json", SKIER, ["--joints", "human36"], "lifts coco joints, not human36"),
         ("skier.json", SKIER, ["--joints", "openpose"], "did you mean 'openpose18'"),
+        ("skier.json", SKIER, ["--min-score", "0.5"], "leave --min-score out"),
+        ("skier.json", SKIER, ["--as-stored"], "add --image IMG"),
         ("skier.json", SKIER, ["--colour"], "--colour"),
         ("skier.json", SKIER, ["--out", __file__], "is a file"),
         ("skier.json", SKIER, ["--out", __file__ + "/below"], "is a file"),
@@ -262,6 +284,10 @@ def test_names_that_a_terminal_cannot_show(tmp_path: Path, tiny: Models) -> None
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run([*command, "--out", str(out)], capture_output=True, env=environment)
     assert done.returncode == 0 and b"\x1b" not in done.stdout and b"caf\\xe9\\x1b[31mred" in done.stdout
+    command[4] = str(tmp_path / "\x1b[31m.npy")
+    np.save(command[4], np.r_[np.zeros((1, 2)), np.random.default_rng(0).uniform(300, 400, (16, 2))])
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, env=environment)
+    assert done.returncode == 0 and b"warning: " in done.stderr and b"\x1b" not in done.stderr
     missing = str(tmp_path / "\x1b[2J.npy")
     command[4] = missing
     done = subprocess.run([*command, "--out", str(out)], capture_output=True, env=environment)
@@ -272,8 +298,10 @@ def test_names_that_a_terminal_cannot_show(tmp_path: Path, tiny: Models) -> None
 def test_stopped_commands_leave_nothing_half_done(tmp_path: Path, tiny: Models, number: int) -> None:
     """In the middle of a folder of photos: what was written is whole, and nothing else is there."""
     (tmp_path / "photos").mkdir()
+    with np.load(Path(__file__).parent / "data" / "movenet.npz") as recorded:
+        person = Image.fromarray(recorded["picture"])
     for i in range(300):
-        Image.new("RGB", (320, 240), "navy").save(tmp_path / "photos" / f"{i:03d}.png")
+        person.save(tmp_path / "photos" / f"{i:03d}.png", compress_level=0)
     out = tmp_path / "out"
     command = [sys.executable, "-u", "-m", "openhmr", "recover", str(tmp_path / "photos"), *tiny.recover()]
     process = subprocess.Popen(

@@ -334,7 +334,7 @@ def test_other_models_are_no_predictors(tmp_path: Path, tiny_body: Body) -> None
     for name, cause in (
         ("cut", "cut.onnx is not a readable ONNX model"),
         ("jpeg", "jpeg.onnx is not a readable ONNX model"),
-        ("image", "image.onnx takes image and gives"),
+        ("image", "image.onnx takes image .* pose2d of shape"),
         ("human36", "this model lifts human36.* joints, not coco"),
         ("missing", "missing.onnx does not exist"),
     ):

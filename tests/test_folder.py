@@ -34,6 +34,23 @@ def test_one_frame_fills_the_folder_and_several_a_folder_each(tmp_path: Path, ti
     assert {p.name for p in (tmp_path / "many").iterdir()} == {"left.jpg", "000007"}
 
 
+@pytest.mark.parametrize("name", ["../up", "a/b", "a\\b", "..", "/root"])
+def test_names_stay_in_the_folder(tmp_path: Path, tiny_body: Body, name: str) -> None:
+    with (
+        Folder(tmp_path / "many", DATA, several=True) as sink,
+        pytest.raises(InputError, match="without folders"),
+    ):
+        sink.append(frame_of(tiny_body, 0, name))
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_of_one_name_are_not_written_over_each_other(tmp_path: Path, tiny_body: Body) -> None:
+    with Folder(tmp_path / "many", DATA, several=True) as sink:
+        sink.append(frame_of(tiny_body, 0, "a.jpg"))
+        with pytest.raises(InputError, match=r"two frames are called 'a\.jpg'"):
+            sink.append(frame_of(tiny_body, 1, "a.jpg"))
+
+
 def test_parametric_meshes_are_shown_but_everything_is_saved(tmp_path: Path, tiny_body: Body) -> None:
     moved = make_people(tiny_body)
     moved = People(**{**vars(moved), "vertices": moved.vertices + np.float32(0.5)})

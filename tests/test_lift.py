@@ -199,6 +199,15 @@ def test_nobody_is_empty(lifter: Lifter) -> None:
     assert people.reprojection_px().shape == (0,)
 
 
+def test_somebody_without_joints_is_named(lifter: Lifter) -> None:
+    points = np.ones((2, 19, 3), np.float32)
+    points[1] = 0
+    with pytest.raises(InputError, match="person 1 has no present joint"):
+        lifter(Keypoints(COCO, points))
+    with pytest.raises(InputError, match="camera is int; a Camera is needed"):
+        lifter(poses(), 1150)  # type: ignore[arg-type]
+
+
 def test_other_joint_sets_and_swapped_sizes_are_named(lifter: Lifter) -> None:
     with pytest.raises(InputError, match="this model lifts coco joints, not human36; load a model of that"):
         lifter(Keypoints(HUMAN36, np.ones((1, 17, 3), np.float32)))

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from openhmr.geometry.alignment import align_similarity, similarity_transform
+from openhmr.geometry.mesh import edges
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet
 from openhmr.lab.metrics.errors import (
     acceleration_error,
+    broken_edges,
     mean_distance,
     mpjpe,
     mpvpe,
@@ -137,3 +139,20 @@ def test_one_euro(reference: dict) -> None:
     assert np.array_equal(smooth_one_euro(np.ones((9, 2))), np.ones((9, 2)))
     assert smooth_one_euro(np.zeros((0, 3))).shape == (0, 3)
     np.testing.assert_array_equal(smooth_one_euro(points)[:, 2, 1], smooth_one_euro(points[:, 2, 1]))
+
+
+def test_broken_edges_are_counted_one_by_one() -> None:
+    """A tetrahedron whose tip is pulled out: its three edges are too long until the whole is as large."""
+    faces = np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0]])
+    pairs = edges(faces)
+    assert pairs.tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
+    whole = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    spike, thread = whole.copy(), whole.copy()
+    spike[3] *= 4
+    thread[3] = whole[2] + 0.4 * (whole[3] - whole[2])
+    np.testing.assert_allclose(
+        broken_edges(np.stack([whole, spike, thread]), whole, pairs), [0, 3 / 6, 1 / 6]
+    )
+    np.testing.assert_allclose(
+        broken_edges(np.stack([1.9 * whole, 2.1 * whole, 0.4 * whole]), whole, pairs), [0, 1, 1]
+    )

@@ -1,11 +1,13 @@
 """`openhmr.load`: names, files, bodies; and what it leaves behind."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from onnx import helper, parser, save_model
 
 import openhmr
 from openhmr.bodies.body import Body
@@ -15,6 +17,8 @@ from openhmr.predict.recover import Recoverer
 from openhmr.predict.session import read_metadata
 from tests.tiny_lifter import write_tiny_model
 from tests.tiny_recover import write_tiny_recoverer
+
+LIFTS = {"joint_set": "coco"}
 
 
 def test_a_file_is_what_its_metadata_say(tmp_path: Path, tiny_body: Body) -> None:
@@ -36,8 +40,12 @@ def test_shipped_models_by_name() -> None:
 
 
 def test_wrong_names_files_and_bodies(tmp_path: Path, tiny_body: Body) -> None:
-    with pytest.raises(InputError, match="no model 'pose2mesh-dog'; load one of i2l-body, pose2mesh,"):
+    with pytest.raises(
+        InputError, match="no model 'pose2mesh-dog'; load one of detector, i2l-body, pose2mesh,"
+    ):
         openhmr.load("pose2mesh-dog")
+    with pytest.raises(InputError, match="a model is given as NoneType; give its name"):
+        openhmr.load(None)  # type: ignore[call-overload]
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(InputError, match="not a readable ONNX model"):
         openhmr.load(tmp_path / "text.onnx")
@@ -46,6 +54,37 @@ def test_wrong_names_files_and_bodies(tmp_path: Path, tiny_body: Body) -> None:
         openhmr.load(path)
     with pytest.raises(InputError, match="missing.npz cannot be read"):
         openhmr.load(path, tmp_path / "missing.npz")
+
+
+@pytest.mark.parametrize(
+    ("facts", "graph", "cause"),
+    [
+        (
+            LIFTS,
+            "(float[n,17,3] pose2d) => (float[n,12,3] vertices)",
+            "pose2d of shape ('batch', 19, 3) is needed",
+        ),
+        (LIFTS, "(float[n,19,3] pose) => (float[n,12,3] vertices)", "takes pose "),
+        (LIFTS, "(float[n,19,3] pose2d) => (float[n,19,3] vertices)", "returns vertices ['n', 19, 3]; "),
+        (LIFTS, "(float[n,19,3] pose2d) => (float[n,19] vertices)", "returns vertices "),
+        (LIFTS, "(float[n,19,3] pose2d, float[n] y) => (float[n,12,3] vertices)", "takes pose2d"),
+        (
+            {"kind": "i2l-body"},
+            "(float[n,3,256,256] image) => (float[n,19,3] joints_lixel)",
+            "returns joints_lixel ",
+        ),
+    ],
+)
+def test_networks_that_are_not_what_their_metadata_say(
+    tmp_path: Path, tiny_body: Body, facts: dict[str, str], graph: str, cause: str
+) -> None:
+    first, last = graph.split()[1].rstrip(",)"), graph.split()[-1].rstrip(")")
+    text = f'<ir_version: 8, opset_import: ["" : 17]> net {graph} {{ {last} = Identity({first}) }}'
+    network = parser.parse_model(text)
+    helper.set_model_props(network, facts | {"body": tiny_body.content_hash()})
+    save_model(network, tmp_path / "net.onnx")
+    with pytest.raises(InputError, match=re.escape(cause)):
+        openhmr.load(tmp_path / "net.onnx", tiny_body)
 
 
 def test_metadata_of_damaged_files(tmp_path: Path, tiny_body: Body) -> None:

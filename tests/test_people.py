@@ -1,5 +1,6 @@
 """People: selection, saving and loading, empty results, old files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ def make_people(body: Body, count: int = 3, rig: bool = True) -> People:
         Rig(pose, betas, shift) if rig else None,
         Sigma(np.full_like(vertices, 0.02), np.full((count, 19, 3), 0.03, np.float32)) if rig else None,
         np.arange(count) * 10,
+        vertices if rig else None,
     )
 
 
@@ -66,6 +68,15 @@ def test_joints_and_reprojection(tiny_body: Body) -> None:
         people.joints("cocoo")
 
 
+def test_lixel_mesh_is_what_was_drawn(tiny_body: Body) -> None:
+    people = make_people(tiny_body)
+    drawn = replace(people, lixel_vertices=people.vertices + np.float32(0.1))
+    assert_array_equal(drawn[[2, 0]].lixel().vertices, drawn.lixel_vertices[[2, 0]])  # type: ignore[index]
+    assert drawn.lixel().rig is people.rig and drawn.lixel().sigma is people.sigma
+    with pytest.raises(InputError, match="no image network drew"):
+        make_people(tiny_body, rig=False).lixel()
+
+
 def test_parametric_mesh_is_the_skinned_body(tiny_body: Body) -> None:
     people = make_people(tiny_body)
     assert_allclose(people.parametric().vertices, people.vertices, atol=1e-6)
@@ -91,6 +102,7 @@ def test_saved_people_are_loaded_whole(tmp_path: Path, tiny_body: Body, rig: boo
     if rig:
         assert_array_equal(loaded.rig.translation, people.rig.translation)  # type: ignore[union-attr]
         assert_array_equal(loaded.sigma.vertices, people.sigma.vertices)  # type: ignore[union-attr]
+        assert_array_equal(loaded.lixel_vertices, people.lixel_vertices)
     with np.load(tmp_path / "people.npz", allow_pickle=False) as saved:
         assert str(saved["format"]) == "openhmr-people-1"
         written = {k for k in saved if k.startswith("joints_") and k != "joints_sigma"}
@@ -118,7 +130,7 @@ def test_results_of_version_0_1_are_read(tmp_path: Path, tiny_body: Body) -> Non
     old = {
         k: v
         for k, v in people.arrays().items()
-        if k not in ("format", "camera_source", "scores", "track_ids")
+        if k not in ("format", "camera_source", "scores", "track_ids", "vertices_lixel")
     }
     np.savez(tmp_path / "result.npz", **old)  # type: ignore[arg-type]
     loaded = People.load(tmp_path / "result.npz", tiny_body)
@@ -135,6 +147,7 @@ def test_results_of_version_0_1_are_read(tmp_path: Path, tiny_body: Body) -> Non
         ({"vertices": np.zeros((3, 7, 3), np.float32)}, "not those of the body"),
         ({"pose2d": np.zeros((2, 19, 3))}, "pose2d of shape"),
         ({"pose": np.zeros((3, 24))}, "pose of shape"),
+        ({"vertices_lixel": np.zeros((2, 7, 3))}, "vertices_lixel of shape"),
         ({"joint_set": np.array("dogs")}, "joint set 'dogs'"),
         ({"camera_source": np.array("guessed")}, "'guessed'"),
         ({"camera_K": np.zeros((3, 3))}, "last row of K"),
@@ -162,3 +175,22 @@ def test_mesh_and_overlay(tiny_body: Body) -> None:
     assert_array_equal(faces, tiny_body.faces)
     picture = people.overlay(np.zeros((480, 640, 3), np.uint8))
     assert picture.dtype == np.uint8 and picture.shape[0] == 480 and picture.shape[1] > 640
+    for image, cause in (
+        (
+            np.zeros((640, 480, 3), np.uint8),
+            r"\(640, 480\), but these people were seen in one of \(480, 640\)",
+        ),
+        (np.zeros((480, 640), np.uint8), r"RGB uint8 of shape \(height, width, 3\) is needed"),
+        ("no.jpg", "no.jpg does not exist"),
+    ):
+        with pytest.raises(InputError, match=cause):
+            people.overlay(image)
+
+
+def test_keypoints_must_fit_their_joint_set() -> None:
+    with pytest.raises(
+        InputError, match=r"shape \(1, 17, 3\); keypoints of the coco joints have \(N, 19, 3\)"
+    ):
+        Keypoints(COCO, np.zeros((1, 17, 3), np.float32))
+    with pytest.raises(InputError, match="not finite; missing joints are 0, 0, 0"):
+        Keypoints(COCO, np.full((1, 19, 3), np.nan, np.float32))

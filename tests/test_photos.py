@@ -173,6 +173,12 @@ def test_damaged_exif_is_no_obstacle(tmp_path: Path) -> None:
         assert read_photo(tmp_path / "p.jpg").image.size == 480 * 640 * 3
 
 
+def test_digits_that_are_no_numbers(tmp_path: Path) -> None:
+    for name in ("\u00b2.png", "\u00b21.png", "1.png"):
+        (tmp_path / name).touch()
+    assert len(photos_in(tmp_path)) == 3
+
+
 def test_folders_count_the_numbers_in_names(tmp_path: Path) -> None:
     for name in ("b10.png", "b9.PNG", "a.jpg", "notes.txt"):
         (tmp_path / name).write_bytes(b"")

@@ -16,9 +16,10 @@ from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
 from openhmr.people import People, Rig
-from openhmr.pipeline import Picture, Pipeline
+from openhmr.pipeline import Picture, Pipeline, best_overlaps
 from openhmr.predict.average import average, lift_sigma
-from openhmr.predict.certainty import NOBODY_MM, disagreement_mm, is_nobody
+from openhmr.predict.body_fit import with_rig
+from openhmr.predict.certainty import MISFIT_MM, NOBODY, SPREAD, UNSURE, doubt, is_nobody, misfit_mm, spread
 from openhmr.predict.lift import Lifter
 from openhmr.predict.person_crop import squares, virtual_cameras
 from openhmr.predict.recover import Recoverer
@@ -48,14 +49,15 @@ def found(count: int) -> Keypoints:
 
 def test_each_combination_is_its_parts(recoverer: Recoverer, lifter: Lifter) -> None:
     picture = Picture(photo(), boxes=BOXES)
-    lixel = recoverer(photo(), BOXES)
-    lifted = lifter(lixel.keypoints, lixel.camera)
+    param = recoverer(photo(), BOXES)
+    lifted = lifter(param.keypoints, param.camera)
     wanted = {
-        "lixel": lixel,
-        "param": lixel.parametric(),
+        "param": param.parametric(),
+        "lixel": param.lixel(),
         "lift": lifted,
-        "average": average(lixel, lifted),
+        "average": average(param, lifted),
     }
+    assert_array_equal(Pipeline(recoverer, keep_all=True).one(picture).people.vertices, param.vertices)
     for combine, people in wanted.items():
         made = Pipeline(recoverer, lifter, combine=combine, keep_all=True).one(picture).people  # type: ignore[arg-type]
         assert_array_equal(made.vertices, people.vertices)
@@ -90,25 +92,37 @@ def test_nobody_is_an_empty_frame_of_a_stream_and_an_error_alone(
     assert [len(f.people) for f in frames] == [0, 1] and [f.index for f in frames] == [0, 1]
     with pytest.raises(NothingFound, match="nobody was found in x.jpg"):
         pipeline.one(Picture(photo(), name="x.jpg"))
+    with pytest.raises(InputError, match="the stream holds ndarray; Pictures are needed"):
+        list(pipeline([photo()]))  # type: ignore[list-item]
+
+
+def boxed(body: Body) -> People:
+    """Three people in boxes of which the joints' spread is the usual share."""
+    people = make_people(body)
+    assert people.sigma is not None
+    across = np.linalg.norm(people.sigma.joints[:, 0, :2], axis=-1)
+    tall = across * people.camera.K[0, 0] / people.roots[:, 2] / SPREAD
+    boxes = np.stack([np.zeros(3), np.zeros(3), tall / 2, tall], 1)
+    return replace(people, keypoints=replace(people.keypoints, boxes=boxes))
 
 
 def bent(people: People, mm: float) -> People:
-    """The mesh moved away from its body by ``mm`` on average, roots aligned."""
+    """The drawn mesh moved away from its body by ``mm`` on average."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=people.vertices.shape).astype(np.float32)
-    root = people.body.root_regressor
-    noise -= (root @ noise)[:, None]
     noise *= mm / 1000 / np.linalg.norm(noise, axis=-1).mean(-1)[:, None, None]
-    return replace(people, vertices=people.vertices + noise)
+    return replace(people, lixel_vertices=people.vertices + noise)
 
 
 def test_who_is_not_there_is_left_out(
     tiny_body: Body, recoverer: Recoverer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    people = make_people(tiny_body)
-    assert_allclose(disagreement_mm(bent(people, 40)), 40, rtol=1e-3)
-    for mm, gone in ((NOBODY_MM - 1, False), (NOBODY_MM + 1, True)):
-        assert (is_nobody(bent(people, mm)) == gone).all()
+    people = boxed(tiny_body)
+    assert not is_nobody(bent(people, 9 * MISFIT_MM)).any(), "the detector has seen them"
+    people = replace(people, keypoints=replace(people.keypoints, scores=None))
+    assert_allclose(misfit_mm(bent(people, 40)), 40, rtol=1e-3)
+    for times, gone in ((NOBODY - 0.1, False), (NOBODY + 0.1, True)):
+        assert (is_nobody(bent(people, times * MISFIT_MM)) == gone).all()
     assert not is_nobody(make_people(tiny_body, rig=False)).any() and is_nobody(people[0:0]).shape == (0,)
 
     class Second(Recoverer):
@@ -118,20 +132,28 @@ def test_who_is_not_there_is_left_out(
 
         def __call__(self, *_: object) -> People:  # type: ignore[override]
             wild = bent(people, 300)
-            return replace(
-                people, vertices=np.stack([people.vertices[0], wild.vertices[1], people.vertices[2]])
-            )
+            drawn = np.stack([people.vertices[0], wild.lixel_vertices[1], people.vertices[2]])  # type: ignore[index]
+            return replace(people, lixel_vertices=drawn)
 
-    kept = Pipeline(Second()).one(Picture(photo())).people
+    class Monsters(Second):
+        def __call__(self, *_: object) -> People:  # type: ignore[override]
+            return bent(people, 300)
+
+    with pytest.raises(NothingFound, match="to be seen in the boxes given for the picture"):
+        Pipeline(Monsters()).one(Picture(photo(), boxes=BOXES))
+    assert not caplog.text  # the error says it
+    kept = Pipeline(Second()).one(Picture(photo(), boxes=BOXES)).people
     assert_array_equal(kept.track_ids, [0, 20])  # type: ignore[arg-type]
     assert "left out 1 of 3" in caplog.text
-    assert len(Pipeline(Second(), keep_all=True).one(Picture(photo())).people) == 3
+    assert len(Pipeline(Second(), keep_all=True).one(Picture(photo(), boxes=BOXES)).people) == 3
 
 
 def test_the_uncertain_are_named(tiny_body: Body, caplog: pytest.LogCaptureFixture) -> None:
-    people = make_people(tiny_body)
+    """Doubt grows with misfit and spread alike."""
+    people = bent(boxed(tiny_body), MISFIT_MM)
     assert people.sigma is not None
-    joints = people.sigma.joints * np.array([1, 10, 1], np.float32)[:, None, None]
+    assert_allclose(doubt(people), 1, rtol=1e-3)
+    joints = people.sigma.joints * np.array([1, UNSURE + 0.1, 1], np.float32)[:, None, None]
 
     class Unsure(Recoverer):
         def __init__(self) -> None: ...
@@ -139,8 +161,19 @@ def test_the_uncertain_are_named(tiny_body: Body, caplog: pytest.LogCaptureFixtu
         def __call__(self, *_: object) -> People:  # type: ignore[override]
             return replace(people, sigma=replace(people.sigma, joints=joints))  # type: ignore[type-var]
 
-    Pipeline(Unsure()).one(Picture(photo()))
-    assert "person 1 is uncertain by 520 mm" in caplog.text and "person 0" not in caplog.text
+    Pipeline(Unsure()).one(Picture(photo(), boxes=BOXES))
+    assert "person 1 is 2.0 times as doubtful" in caplog.text and "person 0" not in caplog.text
+
+
+def test_spread_is_the_same_at_every_distance_and_size(tiny_body: Body) -> None:
+    """A deviation as large as the box is high has a spread of 1."""
+    people = boxed(tiny_body)
+    assert people.sigma is not None and people.keypoints.boxes is not None
+    metres = people.keypoints.boxes[:, 3] * people.roots[:, 2] / people.camera.K[0, 0]
+    joints = np.zeros((3, 19, 3), np.float32)
+    joints[..., 0] = metres[:, None]
+    joints[..., 2] = 99
+    assert_allclose(spread(replace(people, sigma=replace(people.sigma, joints=joints))), 1, rtol=1e-5)
 
 
 def test_streams_need_bounded_memory(recoverer: Recoverer) -> None:
@@ -168,10 +201,10 @@ def test_wrong_compositions(recoverer: Recoverer, lifter: Lifter) -> None:
         Pipeline()
     with pytest.raises(InputError, match="'average' needs a lifter"):
         Pipeline(recoverer, combine="average")
+    with pytest.raises(InputError, match="combine is 'mean'; one of param, lixel, lift, average"):
+        Pipeline(recoverer, lifter, combine="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="neither image nor keypoints"):
         Pipeline(recoverer).one(Picture())
-    with pytest.raises(InputError, match="no keypoints, and there is no detector"):
-        Pipeline(lifter=lifter).one(Picture(photo()))
     with pytest.raises(InputError, match="has no lifter"):
         Pipeline(recoverer).one(Picture(keypoints=found(1)))
 
@@ -208,3 +241,44 @@ def test_distorted_streams_are_straightened(recoverer: Recoverer, lifter: Lifter
     assert_array_equal(frame.people.vertices, recoverer(photo(), BOXES[0], lens).vertices)
     lifted = Pipeline(lifter=lifter).one(Picture(keypoints=found(2), camera=lens)).people
     assert_array_equal(lifted.vertices, lifter(found(2), lens).vertices)
+
+
+def test_boxes_find_whom_they_overlap_best() -> None:
+    seen = replace(found(2), boxes=np.array([(0.0, 0, 10, 10), (100, 0, 20, 20)]))
+    boxes = np.array([(102.0, 1, 20, 20), (1, 1, 10, 10), (50, 50, 10, 10), (0, 0, 40, 40)])
+    # The last one's overlap is 100 / 1600 of both together.
+    assert best_overlaps(boxes, seen) == [1, 0, None, None]
+    assert best_overlaps(boxes, Keypoints.nobody(COCO, (480, 640))) == [None] * 4
+
+
+def test_where_the_photo_network_fails_the_detected_joints_are_lifted(
+    tmp_path: Path, lifter: Lifter, tiny_body: Body
+) -> None:
+    """The stand-in's second person is doubtful: a deviation that is as large as the person."""
+    file = write_tiny_recoverer(tmp_path / "doubtful.onnx", tiny_body)
+    recoverer = Recoverer(file, tiny_body)
+    plain = recoverer(photo(), BOXES)
+    assert plain.sigma is not None and plain.lixel_vertices is not None
+    broken = plain.lixel_vertices.copy()
+    broken[1] += np.random.default_rng(0).normal(0, 0.5, broken[1].shape).astype(np.float32)
+    sigma = replace(plain.sigma, joints=plain.sigma.joints * np.array([0.01, 50])[:, None, None])
+    doubtful = replace(plain, lixel_vertices=broken, sigma=sigma)
+    assert list(doubt(doubtful) > UNSURE) == [False, True]
+
+    class Doubtful(Recoverer):
+        def __call__(self, *_: object) -> People:  # type: ignore[override]
+            return doubtful
+
+    pipeline = Pipeline(Doubtful(file, tiny_body), lifter, lambda image, time_s=None: found(2))
+    people = pipeline.one(Picture(photo())).people
+    assert_array_equal(people.vertices[0], plain.vertices[0])
+    lifted = with_rig(lifter(found(2)[[1]], plain.camera)).parametric()
+    assert_array_equal(people.keypoints.points[1], lifted.keypoints.points[0])
+    assert_array_equal(people.vertices[1], lifted.vertices[0])
+    assert people.rig is not None and len(people.rig.pose) == 2
+    # Without a lifter, or where the detector sees nobody at that place, all stays as it was.
+    alone = Pipeline(Doubtful(file, tiny_body), None, lambda image, time_s=None: found(2), keep_all=True)
+    assert_array_equal(alone.one(Picture(photo())).people.vertices, plain.vertices)
+    elsewhere = replace(found(2), boxes=np.array([(600.0, 0, 9, 9), (0.0, 0, 5, 5)]))
+    blind = Pipeline(Doubtful(file, tiny_body), lifter, lambda image, time_s=None: elsewhere, keep_all=True)
+    assert_array_equal(blind.one(Picture(photo(), boxes=BOXES)).people.vertices, plain.vertices)

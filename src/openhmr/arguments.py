@@ -44,6 +44,14 @@ def box(text: str) -> list[float]:
     return numbers
 
 
+def regressor(text: str) -> tuple[str, str]:
+    """``NAME=FILE.npy``: the name of a joint set, and a file."""
+    name, sign, path = text.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} has no '='; write human36=FILE.npy or coco=FILE.npy")
+    return name, path
+
+
 class VersionAction(argparse.Action):
     """Looks the version up only when asked."""
 
@@ -68,6 +76,27 @@ def add_camera(parser: argparse.ArgumentParser, focal: str) -> None:
     )
     which.add_argument("--focal", type=float, metavar="PX", help=f"focal length in pixels (default: {focal})")
     parser.add_argument("--camera-name", metavar="NAME", help="which camera of a file that holds several")
+
+
+def heights(text: str) -> list[float] | float:
+    """Metres, one number or several with commas between them."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no height in metres, such as 1.82 or 1.82,1.65"
+        ) from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def add_height(parser: argparse.ArgumentParser) -> None:
+    """``--height``."""
+    parser.add_argument(
+        "--height",
+        type=heights,
+        metavar="M",
+        help="how tall the people are: fixes their size and distance; 1.82,1.65 for several, in their order",
+    )
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

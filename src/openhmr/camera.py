@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,6 +56,10 @@ class Camera:
         set_ = object.__setattr__
         set_(self, "image_size", size)
         set_(self, "K", _read_only(_check_matrix(self.K, size)))
+        if self.source not in get_args(Source):
+            raise InputError(
+                f"source is {self.source!r}; a camera is {', '.join(get_args(Source))}: leave it out"
+            )
         if self.dist is not None:
             set_(self, "dist", _read_only(_check_distortion(self.dist)))
         if self.down is not None:
@@ -141,6 +145,17 @@ class Camera:
         return np.concatenate([low, outline.max(1) - low], 1)
 
 
+def check_camera(camera: object) -> Camera:
+    """``camera``, if it is one. Raises :class:`InputError` for numbers and matrices, which leave the
+    picture's size open."""
+    if not isinstance(camera, Camera):
+        raise InputError(
+            f"camera is {type(camera).__name__}; a Camera is needed, such as "
+            f"Camera.from_focal(1150, (height, width)) or Camera(K, (height, width))"
+        )
+    return camera
+
+
 def check_image_size(image_size: object) -> tuple[int, int]:
     """``(height, width)`` as whole numbers. Raises :class:`InputError` if they are none, or not positive."""
     numbers = int | float | np.integer | np.floating
@@ -163,10 +178,15 @@ def image_size_around(points: NDArray) -> tuple[int, int]:
     stand.
 
     Ours: margins on the right and below equal those on the left and above, and are at least a tenth of the
-    people's extent.
+    people's extent. Raises :class:`InputError` for people beyond the upper left corner.
     """
     xy = points[points[..., 2] > 0, :2]
     low, high = xy.min(0), xy.max(0)
+    if (high < 0).any():
+        raise InputError(
+            f"all joints lie at negative pixels, up to {high[0]:.4g}, {high[1]:.4g}; pixels count from the "
+            f"picture's upper left corner"
+        )
     margin = np.maximum(low, 0.1 * (high - low).max())
     width, height = np.ceil(high + margin).astype(int)
     return max(int(height), 1), max(int(width), 1)

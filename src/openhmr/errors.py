@@ -11,7 +11,3 @@ class InputError(ValueError):
 
 class NothingFound(InputError):
     """A sound picture or file in which there is nobody to recover."""
-
-
-class MissingExtra(InputError):
-    """Something needs a package that is not installed; the sentence says which, and how to install it."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.camera import Camera
+from openhmr.errors import InputError
 from openhmr.joints import JointSet
 
 Rows = Any
@@ -20,7 +21,7 @@ class Keypoints:
     ``points (N,J,3)`` float32: x, y in pixels (see :class:`~openhmr.camera.Camera`) and a confidence in [0,
     1], 0 where a joint is missing (then x = y = 0), in the order of ``joint_set``. ``image_size`` (height,
     width) where the source tells it; ``boxes (N,4)`` x, y, width, height in pixels and ``scores (N,)`` where
-    a detector gave them.
+    a detector gave them. Raises :class:`InputError` for points of another shape, or that are not finite.
     """
 
     joint_set: JointSet
@@ -28,6 +29,16 @@ class Keypoints:
     image_size: tuple[int, int] | None = None
     boxes: NDArray[np.float64] | None = None
     scores: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.points)
+        if len(shape) != 3 or shape[1:] != (self.joint_set.size, 3):
+            raise InputError(
+                f"points have shape {shape}; keypoints of the {self.joint_set.name} joints have "
+                f"(N, {self.joint_set.size}, 3): x, y and confidence"
+            )
+        if not np.isfinite(self.points).all():
+            raise InputError("points hold numbers that are not finite; missing joints are 0, 0, 0")
 
     def __len__(self) -> int:
         return len(self.points)

@@ -9,6 +9,7 @@ from openhmr.errors import InputError
 if TYPE_CHECKING:
     from openhmr.bodies.body import Body
     from openhmr.joints import JointSet
+    from openhmr.predict.detect.movenet import MoveNet
     from openhmr.predict.lift import Lifter
     from openhmr.predict.recover import Recoverer
 
@@ -22,12 +23,14 @@ def available() -> dict[str, Path]:
 @overload
 def load(name: Literal["i2l-body"], body: "Body | None" = None) -> "Recoverer": ...  # type: ignore[overload-overlap]
 @overload
+def load(name: Literal["detector"], body: None = None) -> "MoveNet": ...
+@overload
 def load(
     name: "Literal['pose2mesh', 'pose2mesh-coco', 'pose2mesh-human36']", body: "Body | None" = None
 ) -> "Lifter": ...
 @overload
-def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer": ...
-def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer":
+def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer | MoveNet": ...
+def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer | MoveNet":
     """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab
     export`.
 
@@ -36,9 +39,12 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
     ``body`` is the body that the model was trained on, as :class:`~openhmr.bodies.Body` or as a file of it
     (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body. A model that takes photos
     comes as a :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
-    :class:`~openhmr.predict.lift.Lifter`. Raises :class:`InputError` for other names and files, and where
-    model and body do not belong together.
+    :class:`~openhmr.predict.lift.Lifter`; ``detector``, which belongs to no body, as a
+    :class:`~openhmr.predict.detect.movenet.MoveNet`. Raises :class:`InputError` for other names and files,
+    and where model and body do not belong together.
     """
+    if not isinstance(name, str | Path):
+        raise InputError(f"a model is given as {type(name).__name__}; give its name, or the path of a file")
     path, joints = _shipped(str(name))
     if path is None:
         path = Path(name)
@@ -52,11 +58,18 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
     from openhmr.bodies.shipped import open_body
     from openhmr.predict.session import read_metadata
 
+    kind = read_metadata(path).get("kind")
+    if kind == "detector":
+        from openhmr.predict.detect.movenet import MoveNet
+
+        if body is not None:
+            raise InputError(f"{path} finds people in pictures and belongs to no body; leave the body out")
+        return MoveNet(path)
     if body is None:
         body = open_body()
     elif not isinstance(body, Body):
         body = read_body(body)
-    if "kind" in read_metadata(path):
+    if kind is not None:
         from openhmr.predict.recover import Recoverer
 
         return Recoverer(path, body)

@@ -4,19 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
+from openhmr.bodies.stature import betas_of_stature, stature
 from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet, get_joint_set
 from openhmr.keypoints import Keypoints, Rows, several
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 FORMAT = "openhmr-people-1"
 MAX_ELEMENTS = 200_000_000
@@ -58,9 +62,9 @@ class People:
 
     ``vertices (N,V,3)`` float32 in metres, camera axes (x right, y down, z forward), placed so that
     ``camera`` projects them onto the picture. ``keypoints`` are the 2D joints that were lifted, or that the
-    image network saw. ``rig`` are body-model parameters of a second, parametric mesh (:meth:`parametric`),
-    ``sigma`` how sure each vertex is, ``track_ids (N,)`` who is who from frame to frame: each None where the
-    method does not tell.
+    image network saw. ``rig`` are body-model parameters (:meth:`parametric` is their mesh), ``sigma`` how
+    sure each vertex is, ``track_ids (N,)`` who is who from frame to frame, ``lixel_vertices (N,V,3)`` the
+    mesh as an image network drew it (:meth:`lixel`): each None where the method does not tell.
     """
 
     body: Body
@@ -70,6 +74,7 @@ class People:
     rig: Rig | None = None
     sigma: Sigma | None = None
     track_ids: NDArray[np.int64] | None = None
+    lixel_vertices: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.vertices)
@@ -80,7 +85,7 @@ class People:
             picked = several(rows)
             chosen: Any = {
                 name: None if (value := getattr(self, name)) is None else value[picked]
-                for name in ("keypoints", "vertices", "rig", "sigma", "track_ids")
+                for name in ("keypoints", "vertices", "rig", "sigma", "track_ids", "lixel_vertices")
             }
         except IndexError as error:
             raise IndexError(f"{len(self)} people have no {rows!r}: {error}") from None
@@ -104,11 +109,75 @@ class People:
         """``(N,3)``: where everybody's root joint (pelvis, wrist) is, in metres, camera axes."""
         return np.matmul(self.body.root_regressor, self.vertices).astype(np.float64)
 
+    @property
+    def heights(self) -> NDArray[np.float64]:
+        """How tall everybody would stand upright ``(N,)``, in metres, as far as the posed meshes tell
+        (:func:`~openhmr.bodies.stature.stature`)."""
+        return stature(self.body, self.vertices)
+
+    def with_heights(self, height_m: ArrayLike) -> "People":
+        """The same people, as tall as they really are: one number for all, or ``(N,)``.
+
+        A picture does not tell small and near from tall and far; so everything grows about the camera's
+        centre, and projects onto the same pixels. Raises :class:`InputError` for other shapes and for heights
+        that no person has.
+        """
+        given = np.asarray(height_m, np.float64)
+        if given.shape not in ((), (len(self),)) or not np.all((given > 0.3) & (given < 2.8)):
+            raise InputError(
+                f"heights are {given.tolist()}; give one from 0.3 to 2.8 metres for all, or one for each of "
+                f"the {len(self)} people"
+            )
+        height = np.broadcast_to(given, len(self))
+        scale = (height / self.heights)[:, None]
+        rig, sigma = self.rig, self.sigma
+        if rig is not None:
+            betas = betas_of_stature(self.body, rig.betas, height)
+            # The root joint of another shape lies elsewhere; it must come to its scaled place.
+            roots = [np.matmul(self.body.J_regressor[0], _shaped(self.body, b)) for b in (rig.betas, betas)]
+            rig = Rig(rig.pose, betas, (rig.translation + roots[0]) * scale - roots[1])
+        if sigma is not None:
+            sigma = Sigma(
+                *(getattr(sigma, f.name) * scale[..., None].astype(np.float32) for f in fields(sigma))
+            )
+        vertices = self.vertices * scale[..., None].astype(np.float32)
+        return replace(self, vertices=vertices, rig=rig, sigma=sigma)
+
     def reprojection_px(self) -> NDArray[np.float64]:
         """Median distance ``(N,)`` in pixels between present 2D joints and the mesh's projected joints."""
         seen = self.camera.project(self.joints(self.keypoints.joint_set))
         distance = np.linalg.norm(seen - self.keypoints.points[..., :2], axis=-1)
         return np.nanmedian(np.where(self.keypoints.points[..., 2] > 0, distance, np.nan), axis=-1)
+
+    def replaced(self, rows: list[int], others: "People") -> "People":
+        """These people with ``others`` (of the same body, camera and joint set) in the place of ``rows``.
+
+        What only some of them have is kept where all can have it: no deviations unless both have them.
+        """
+
+        def put(mine: Any, theirs: Any) -> Any:
+            if mine is None or theirs is None:
+                return None
+            if isinstance(mine, np.ndarray):
+                out = mine.copy()
+                out[rows] = theirs
+                return out
+            changed = {f.name: put(getattr(mine, f.name), getattr(theirs, f.name)) for f in fields(mine)}
+            return type(mine)(**changed)
+
+        keypoints = replace(
+            self.keypoints,
+            points=put(self.keypoints.points, others.keypoints.points),
+        )
+        drawn = None if self.lixel_vertices is None else put(self.lixel_vertices, others.vertices)
+        return replace(
+            self,
+            keypoints=keypoints,
+            vertices=put(self.vertices, others.vertices),
+            rig=put(self.rig, others.rig),
+            sigma=put(self.sigma, others.sigma),
+            lixel_vertices=drawn,
+        )
 
     def parametric(self) -> "People":
         """The same people with the mesh that their ``rig`` poses: always a whole body, without sigma.
@@ -127,16 +196,33 @@ class People:
         moved = skinned + self.rig.translation[:, None].astype(np.float32)
         return replace(self, vertices=moved, sigma=None)
 
+    def lixel(self) -> "People":
+        """The same people with the mesh that the image network drew, vertex by vertex: it may come apart
+        where the network is unsure. Raises :class:`InputError` where there is none."""
+        if self.lixel_vertices is None:
+            raise InputError("no image network drew these people; recover them from a photo")
+        return replace(self, vertices=self.lixel_vertices)
+
     def mesh(self, person: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Vertices ``(V,3)`` and faces ``(F,3)`` of one person, as mesh libraries take them."""
         return self[person].vertices[0], self.faces
 
-    def overlay(self, image: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """Picture of the meshes over ``image (height, width, 3)`` RGB (else over a blank canvas), with a side
-        view."""
+    def overlay(self, image: "NDArray[np.uint8] | Image | str | Path | None" = None) -> NDArray[np.uint8]:
+        """Picture of the meshes over the picture ``image`` that they were seen in, an array (height, width,
+        3) of RGB uint8, a PIL image or a file (else over a blank canvas), with a side view.
+
+        Raises :class:`InputError` for pictures of another size than the camera's.
+        """
+        from openhmr.io.photos import photo_of
         from openhmr.render.overlay import canvas_for, overlay_picture
 
-        return overlay_picture(self, canvas_for(self, image))
+        pixels = None if image is None else photo_of(image).image
+        if pixels is not None and pixels.shape[:2] != self.camera.image_size:
+            raise InputError(
+                f"the picture has (height, width) {pixels.shape[:2]}, but these people were seen in one of "
+                f"{self.camera.image_size}; give that one"
+            )
+        return overlay_picture(self, canvas_for(self, pixels))
 
     def arrays(self) -> dict[str, NDArray]:
         """What :meth:`save` writes, by name."""
@@ -155,6 +241,7 @@ class People:
             "boxes": keypoints.boxes,
             "scores": keypoints.scores,
             "track_ids": self.track_ids,
+            "vertices_lixel": self.lixel_vertices,
             "body_hash": np.array(self.body.content_hash()),
         }
         # Sets that borrow another's regressor would repeat its rows.
@@ -202,6 +289,11 @@ class People:
         return _from_arrays(cls, data, body, path)
 
 
+def _shaped(body: Body, betas: NDArray) -> NDArray:
+    """T-posed vertices ``(N,V,3)``."""
+    return body.v_template + np.einsum("vcs,ns->nvc", body.shapedirs, betas)
+
+
 def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, path: str | Path) -> People:
     vertices = data["vertices"]
     same = data["faces"].shape == body.faces.shape and np.array_equal(data["faces"], body.faces)
@@ -220,6 +312,7 @@ def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, pat
         "scores": (people,),
         "track_ids": (people,),
         "vertices_sigma": vertices.shape,
+        "vertices_lixel": vertices.shape,
         "joints_sigma": (people, joints.size, 3),
         "pose": (people, body.num_joints, 3),
         "betas": (people, body.num_betas),
@@ -247,6 +340,7 @@ def _from_arrays(cls: type[People], data: Mapping[str, NDArray], body: Body, pat
         Rig(data["pose"], data["betas"], data["translation_param"]) if "pose" in data else None,
         Sigma(data["vertices_sigma"], data["joints_sigma"]) if "vertices_sigma" in data else None,
         data.get("track_ids"),
+        data.get("vertices_lixel"),
     )
 
 

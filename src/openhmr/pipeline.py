@@ -3,25 +3,31 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from openhmr.camera import Camera
 from openhmr.errors import InputError, NothingFound
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
 from openhmr.predict.average import average
-from openhmr.predict.certainty import is_nobody, warn_of_uncertain
+from openhmr.predict.body_fit import with_rig
+from openhmr.predict.certainty import UNSURE, doubt, is_nobody, warn_of_uncertain
+from openhmr.predict.detect.movenet import detect_people
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 
 log = logging.getLogger(__name__)
 
-Combine = Literal["lixel", "param", "lift", "average"]
-"""What a pipeline with an image network returns: its lixel mesh; the mesh of its body parameters; Pose2Mesh
-on its 2D joints; that averaged with the lixel mesh. All but ``param`` keep the body parameters beside it."""
+SAME_BOX = 0.3
+"""Intersection over union from which two boxes are those of one person."""
+
+Combine = Literal["param", "lixel", "lift", "average"]
+"""What a pipeline with an image network returns: the mesh of its body parameters, which never breaks; the
+lixel mesh that they were fitted to; Pose2Mesh on its 2D joints; that averaged with the first. Each keeps the
+body parameters."""
 
 
 class Detector(Protocol):
@@ -36,7 +42,8 @@ class Picture:
     both.
 
     ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known; ``camera`` where it is
-    known; ``name`` for files; ``time_s`` in a video.
+    known; ``name`` for files; ``time_s`` in a video; ``heights_m`` of the people
+    (:meth:`People.with_heights`).
     """
 
     image: NDArray[np.uint8] | None = None
@@ -45,26 +52,29 @@ class Picture:
     camera: Camera | None = None
     name: str | None = None
     time_s: float | None = None
+    heights_m: ArrayLike | None = None
 
 
 class Pipeline:
     """``pipeline(source) -> frames``: one :class:`Frame` a :class:`Picture`, in bounded memory.
 
-    Pictures with keypoints are lifted. Others are searched by ``detector`` if there is one and they have no
-    boxes; with a ``recoverer`` they are recovered (without boxes and detector the most certain person), else
-    what was detected is lifted. ``combine`` says what of recoverer and lifter is returned. People who are not
-    there (see :func:`~openhmr.predict.certainty.is_nobody`) are left out unless ``keep_all``.
+    Pictures with keypoints are lifted. In others ``detector`` finds the people, unless they have boxes; with
+    a ``recoverer`` they are recovered, else what was detected is lifted. ``combine`` says what of recoverer
+    and lifter is returned. People who are not there (see :func:`~openhmr.predict.certainty.is_nobody`) are
+    left out unless ``keep_all``.
     """
 
     def __init__(
         self,
         recoverer: Recoverer | None = None,
         lifter: Lifter | None = None,
-        detector: Detector | None = None,
+        detector: Detector = detect_people,
         *,
-        combine: Combine = "lixel",
+        combine: Combine = "param",
         keep_all: bool = False,
     ) -> None:
+        if combine not in get_args(Combine):
+            raise InputError(f"combine is {combine!r}; one of {', '.join(get_args(Combine))} is needed")
         if recoverer is None and lifter is None:
             raise InputError("a pipeline needs a recoverer for photos, or a lifter for 2D poses")
         if recoverer is not None and lifter is None and combine in ("lift", "average"):
@@ -83,16 +93,22 @@ class Pipeline:
         frame = self.frame(picture)
         if not len(frame.people):
             where = picture.name or "the picture"
+            found = "found in" if picture.boxes is None else "to be seen in the boxes given for"
             raise NothingFound(
-                f"nobody was found in {where}; give the box of a person, or ask for what was seen all the "
-                f"same"
+                f"nobody was {found} {where}; give the box of a person, or ask for what was seen all the same"
             )
         return frame
 
     def frame(self, picture: Picture, index: int = 0) -> Frame:
         """The frame of one picture, perhaps an empty one."""
+        if not isinstance(picture, Picture):
+            raise InputError(
+                f"the stream holds {type(picture).__name__}; Pictures are needed, such as Picture(image)"
+            )
         picture = _straight(picture)
         people = self._people(picture)
+        if picture.heights_m is not None and len(people):
+            people = people.with_heights(picture.heights_m)
         return Frame(index, {"body": people}, picture.time_s, picture.name, picture.image)
 
     def _people(self, picture: Picture) -> People:
@@ -100,24 +116,40 @@ class Pipeline:
             return self._lift(picture.keypoints, picture.camera)
         if picture.image is None:
             raise InputError("a picture of the stream has neither image nor keypoints; give one of them")
-        boxes = picture.boxes
-        if boxes is None and self.detector is not None:
-            detected = self.detector(picture.image, picture.time_s)
-            if self.recoverer is None:
-                return self._lift(detected, picture.camera)
-            boxes = detected.boxes
         if self.recoverer is None:
-            raise InputError(
-                "a picture of the stream has no keypoints, and there is no detector; give either of them"
-            )
-        return self._combined(self._present(self.recoverer(picture.image, boxes, picture.camera)))
+            seen = self.detector(picture.image, picture.time_s)
+            if picture.boxes is not None:
+                seen = seen[[match for match in best_overlaps(picture.boxes, seen) if match is not None]]
+            return self._lift(seen, picture.camera)
+        detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
+        boxes = picture.boxes if detected is None else detected.boxes
+        found = self.recoverer(picture.image, boxes, picture.camera)
+        if detected is not None:
+            found = replace(found, keypoints=replace(found.keypoints, scores=detected.scores))
+        doubtful = np.flatnonzero(doubt(found) > UNSURE)
+        if self.combine == "param" and self.lifter is not None and len(doubtful):
+            detected = detected or self.detector(picture.image, picture.time_s)
+            found = self._second_look(found, doubtful, detected)
+        return self._combined(self._present(found))
+
+    def _second_look(self, found: People, doubtful: NDArray[np.intp], detected: Keypoints) -> People:
+        """The ``doubtful`` ones of the people ``found`` replaced by lifts of what the detector sees of them:
+        it knows which joints are outside of the picture, and the lifter what to make of the others."""
+        assert found.keypoints.boxes is not None
+        matches = best_overlaps(found.keypoints.boxes[doubtful], detected)
+        rows = [(row, match) for row, match in zip(doubtful, matches, strict=True) if match is not None]
+        if not rows:
+            return found
+        lifted = self._lift(detected[[match for _, match in rows]], found.camera)
+        whole = replace(lifted, vertices=lifted.parametric().vertices)
+        return found.replaced([int(row) for row, _ in rows], whole)
 
     def _lift(self, keypoints: Keypoints, camera: Camera | None) -> People:
         if self.lifter is None:
             raise InputError(
                 "a picture of the stream has keypoints, but the pipeline has no lifter; give it one"
             )
-        return self.lifter(keypoints, camera)
+        return with_rig(self.lifter(keypoints, camera))
 
     def _present(self, people: People) -> People:
         """Those of the recovered people who are there; warns of the others, and of the uncertain."""
@@ -125,18 +157,32 @@ class Pipeline:
         if self.keep_all or not nobody.any():
             warn_of_uncertain(people)
             return people
-        log.warning("left out %d of %d: in their boxes nobody is to be seen", nobody.sum(), len(people))
         kept = people[~nobody]
+        if len(kept):
+            log.warning("left out %d of %d: in their boxes nobody is to be seen", nobody.sum(), len(people))
         warn_of_uncertain(kept)
         return kept
 
     def _combined(self, recovered: People) -> People:
-        if self.combine == "param" and len(recovered):
-            return recovered.parametric()
-        if self.lifter is None or self.combine == "lixel" or not len(recovered):
+        if self.combine == "lixel" and len(recovered):
+            return recovered.lixel()
+        if self.lifter is None or self.combine == "param" or not len(recovered):
             return recovered
         lifted = self.lifter(recovered.keypoints, recovered.camera)
         return replace(lifted, rig=recovered.rig) if self.combine == "lift" else average(recovered, lifted)
+
+
+def best_overlaps(boxes: NDArray, detected: Keypoints) -> list[int | None]:
+    """The detected person whose box overlaps each of ``boxes (N,4)`` best, None where less than
+    :data:`SAME_BOX` of both together is common to them."""
+    if detected.boxes is None or not len(detected):
+        return [None] * len(boxes)
+    low = np.maximum(boxes[:, None, :2], detected.boxes[:, :2])
+    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], detected.boxes[:, :2] + detected.boxes[:, 2:])
+    common = np.maximum(high - low, 0).prod(-1)
+    areas = boxes[:, 2:].prod(-1)[:, None] + detected.boxes[:, 2:].prod(-1)
+    overlap = common / (areas - common)
+    return [int(o.argmax()) if o.max() > SAME_BOX else None for o in overlap]
 
 
 def _straight(picture: Picture) -> Picture:

@@ -126,7 +126,8 @@ class Body:
             known = [s.name for s in JOINT_SETS.values() if self.has_joint_regressor(s)]
             raise InputError(
                 f"the body with {self.num_vertices} vertices has no joint regressor {joint_set.name!r}; it "
-                f"has {', '.join(known) or 'none'}: add it from the data sets' files, or use another body"
+                f"has {', '.join(known) or 'none'}: convert the body together with the regressor of these "
+                f"joints, or use another body"
             )
         return joint_set.complete(regressor)
 

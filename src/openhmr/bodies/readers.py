@@ -1,20 +1,25 @@
 """SMPL and MANO model files, which users bring themselves, as :class:`Body`. No file can run code."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.regressors import add_regressors
 from openhmr.bodies.storage import FORMAT, MAX_NUMBERS, check_unpacked
 from openhmr.bodies.unpickle import NotAPickle, record_pickle, to_array
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
+from openhmr.io.atomic import check_file
 
 MAX_BYTES = 1 << 30
 """Largest file that is read; SMPL with 300 shape coefficients has a quarter of it."""
+
+_LARGEST_M = 20.0
+"""Bodies and hands that span more are in centimetres or millimetres."""
 
 _NAMES = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 
@@ -29,11 +34,13 @@ def read_body(path: str | Path) -> Body:
     """
     path = Path(path)
     try:
-        if path.exists() and not path.is_file():
+        if "\0" in str(path) or (path.exists() and not path.is_file()):
             raise InputError(
-                f"{path} cannot be read: it is no plain file; give the path of a SMPL or MANO file"
+                f"{str(path)!r} cannot be read: it is no plain file; give the path of a SMPL or MANO file"
             )
         size = path.stat().st_size
+        if not size:
+            raise InputError(f"{path} is empty; give the SMPL or MANO file as downloaded")
         if size > MAX_BYTES:
             raise InputError(
                 f"{path} has {size:,} bytes; body models of at most {MAX_BYTES:,} bytes are read"
@@ -100,12 +107,15 @@ def _refuse_other_kinds(content: bytes) -> None:
         )
 
 
-def convert(source: str | Path, target: str | Path) -> Body:
-    """Read any body with :func:`read_body`, write it to ``target`` in this package's format, and return
-    it."""
+def convert(
+    source: str | Path, target: str | Path, regressors: Mapping[str, str | Path] | None = None
+) -> Body:
+    """Read any body with :func:`read_body`, write it to ``target`` in this package's format with the further
+    joint ``regressors`` (see :func:`~openhmr.bodies.regressors.add_regressors`), and return it."""
     if Path(target).suffix != ".npz":
         raise InputError(f"{target} must end in .npz, the format of converted bodies; choose such a name")
-    body = read_body(source)
+    check_file(Path(target))
+    body = add_regressors(read_body(source), regressors or {})
     body.save(target)
     return body
 
@@ -122,6 +132,12 @@ def _to_body(get: Callable[[str], NDArray], names: set[str]) -> Body:
     # The root's parent is written as the largest unsigned integer.
     parents[parents >= 2**31 - 1] = -1
     v_template = read.floats("v_template", 2)
+    extent = float(np.ptp(v_template, axis=0).max())
+    if extent > _LARGEST_M:
+        raise InputError(
+            f"v_template spans {extent:.4g}; models of at most {_LARGEST_M:g} metres are read: scale all "
+            f"lengths to metres"
+        )
     return Body(
         v_template=v_template,
         shapedirs=read.floats("shapedirs", 3),

@@ -1,11 +1,12 @@
 """``openhmr lift``: 2D poses to 3D meshes."""
 
 import argparse
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhmr.arguments import add_camera, add_model, add_output
+from openhmr.arguments import add_camera, add_height, add_model, add_output
 from openhmr.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from openhmr.pipeline import Picture
     from openhmr.predict.lift import Lifter
 
+log = logging.getLogger(__name__)
+
 _EXAMPLES = """examples:
   openhmr lift examples/human36_pose.npy --joints human36 --out out/human36
   openhmr lift examples/coco_skier.json --joints coco --out out/skier
@@ -21,11 +24,11 @@ _EXAMPLES = """examples:
   openhmr lift poses.json --joints coco --image photo.jpg --focal 1150 --out out/photo
   openhmr lift poses.json --joints coco --camera camera.json --image-id 42 --min-score 0.5 --out out/one
   openhmr lift pose.npy --model official.onnx --body SMPL_NEUTRAL.pkl --out out/official
-  openhmr lift photo.jpg --detect --out out/detected
+  openhmr lift photo.jpg --out out/detected
 
 POSE is an array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y and an optional confidence (0 = missing) as
-.npy or .npz, or COCO keypoint JSON. OUT receives mesh.obj, mesh.glb (metres, y up), result.npz (metres,
-camera axes), pose2d.png and overlay.png."""
+.npy or .npz, or COCO keypoint JSON; or a photo, in which everybody is found. OUT receives mesh.obj, mesh.glb
+(metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png."""
 
 
 def add_command(commands: Any) -> None:
@@ -36,15 +39,10 @@ def add_command(commands: Any) -> None:
         "pose",
         type=Path,
         metavar="POSE",
-        help="2D poses: .npy, .npz or COCO keypoint JSON; a photo with --detect",
+        help="2D poses: .npy, .npz or COCO keypoint JSON; or a photo, whose people are found",
     )
     lift.add_argument(
         "--joints", metavar="SET", help="joint set of POSE: coco, human36, smpl, body25, halpe26 ..."
-    )
-    lift.add_argument(
-        "--detect",
-        action="store_true",
-        help="POSE is a photo, in which MediaPipe finds people (detect extra)",
     )
     lift.add_argument(
         "--image",
@@ -64,6 +62,7 @@ def add_command(commands: Any) -> None:
         help="the poses count pixels as stored, before the EXIF rotation of IMG",
     )
     add_camera(lift, "IMG's EXIF data, or 52 degrees field of view")
+    add_height(lift)
     add_model(lift)
     add_output(lift)
     lift.set_defaults(run=run)
@@ -76,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     folder = folder_for(options)
     lifter = _lifter(options)
-    picture = _detected(options) if options.detect else _given(options, lifter)
+    picture = _photo(options, lifter) if _is_photo(options) else _given(options, lifter)
     write_frame(Pipeline(lifter=lifter).one(picture), folder, options, started)
 
 
@@ -87,7 +86,7 @@ def _lifter(options: argparse.Namespace) -> "Lifter":
 
     if options.model is None:
         names = [s.name for s in JOINT_SETS.values() if has_points(s)]
-        if options.joints is None and not options.detect:
+        if options.joints is None and not _is_photo(options):
             raise InputError(
                 f"the joint set of {options.pose} is not known; add --joints with one of {', '.join(names)}"
             )
@@ -114,6 +113,10 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
     from openhmr.io.poses import read_poses
     from openhmr.pipeline import Picture
 
+    if options.as_stored and options.image is None:
+        raise InputError(
+            "--as-stored is about the EXIF rotation of a picture; add --image IMG, or leave it out"
+        )
     photo = None if options.image is None else read_photo(options.image, upright=not options.as_stored)
     keypoints = read_poses(
         options.pose,
@@ -122,13 +125,35 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
         image_id=options.image_id,
         min_score=options.min_score,
     )
+    if options.min_score and keypoints.scores is None:
+        raise InputError(f"{options.pose} does not have a score for everybody; leave --min-score out")
+    if photo is not None and photo.turned and not options.as_stored and not _upright(keypoints):
+        log.warning(
+            "the EXIF data of %s turn it, and in the turned picture the people do not stand upright; add "
+            "--as-stored if the poses count pixels of the stored one",
+            options.image,
+        )
     if photo is not None and keypoints.image_size not in (None, photo.image.shape[:2]):
         raise _another_size(options, keypoints, photo)
     size = keypoints.image_size if photo is None else photo.image.shape[:2]
     if size is None and options.camera is None:
         size = image_size_around(keypoints.points)
     camera = camera_for(options, size, photo)
-    return Picture(None if photo is None else photo.image, keypoints, camera=camera)
+    image = None if photo is None else photo.image
+    return Picture(image, keypoints, camera=camera, heights_m=options.height)
+
+
+def _upright(keypoints: "Keypoints") -> bool:
+    """Whether most people whose trunk is seen have their shoulders above their hips."""
+    import numpy as np
+
+    names, points = keypoints.joint_set.names, keypoints.points
+    trunk = [[f"{side}_{joint}" for side in "LR"] for joint in ("Shoulder", "Hip")]
+    if not {name for pair in trunk for name in pair} <= set(names):
+        return True
+    ends = np.stack([points[:, [names.index(name) for name in pair]] for pair in trunk], 1)
+    x, y = (ends[:, 1, :, :2] - ends[:, 0, :, :2]).mean(1)[(ends[..., 2] > 0).all((1, 2))].T
+    return 2 * int((y > abs(x)).sum()) >= len(y)
 
 
 def _another_size(options: argparse.Namespace, keypoints: "Keypoints", photo: "Photo") -> InputError:
@@ -146,20 +171,24 @@ def _another_size(options: argparse.Namespace, keypoints: "Keypoints", photo: "P
     )
 
 
-def _detected(options: argparse.Namespace) -> "Picture":
+def _is_photo(options: argparse.Namespace) -> bool:
+    from openhmr.io.photos import SUFFIXES
+
+    return options.pose.suffix.lower() in SUFFIXES
+
+
+def _photo(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
+    """A photo whose people the pipeline detects."""
     from openhmr.cli.running import camera_for
-    from openhmr.errors import NothingFound
     from openhmr.io.images import read_photo
     from openhmr.pipeline import Picture
-    from openhmr.predict.detect.mediapipe import detect_people
 
-    if options.joints not in (None, "coco") or options.image is not None:
-        raise InputError("--detect takes a photo and finds coco joints; leave --image and other --joints out")
-    photo = read_photo(options.pose, people=True)
-    keypoints = detect_people(photo.image)
-    if not len(keypoints):
-        raise NothingFound(
-            f"no person was found in {options.pose}; give a picture with people, or a file of 2D poses"
+    of_files = options.image, options.image_id, options.min_score or None, options.as_stored or None
+    if options.joints not in (None, "coco") or of_files != (None,) * len(of_files):
+        raise InputError(
+            f"{options.pose} is a photo, in which coco joints are found; leave out other --joints and the "
+            "options of pose files: --image, --image-id, --min-score, --as-stored"
         )
+    photo = read_photo(options.pose, people=True)
     camera = camera_for(options, photo.image.shape[:2], photo)
-    return Picture(photo.image, keypoints, camera=camera)
+    return Picture(photo.image, camera=camera, heights_m=options.height)

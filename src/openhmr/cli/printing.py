@@ -20,7 +20,7 @@ def summary(frame: "Frame", shown: "People", seconds: float, files: list[Path]) 
     """Numbers of one frame, as JSON takes them."""
     import numpy as np
 
-    from openhmr.predict.certainty import uncertain_mm
+    from openhmr.predict.certainty import guessed_parts, uncertain_mm
 
     camera, boxes, sigma = shown.camera, shown.keypoints.boxes, uncertain_mm(frame.people)
     out: dict[str, Any] = {
@@ -34,6 +34,7 @@ def summary(frame: "Frame", shown: "People", seconds: float, files: list[Path]) 
     }
     if frame.name is not None:
         out = {"name": frame.name} | out
+    out["guessed"] = guessed_parts(frame.people)
     if boxes is not None:
         out["boxes"] = np.asarray(boxes).round(1).tolist()
     if np.isfinite(sigma).any():
@@ -43,17 +44,22 @@ def summary(frame: "Frame", shown: "People", seconds: float, files: list[Path]) 
 
 def print_summary(numbers: dict[str, Any], options: argparse.Namespace) -> None:
     """One line of JSON with ``--json``, else sentences."""
-    print(json.dumps(numbers) if options.json else printable(_in_words(numbers, options.out)))
+    print(json.dumps(numbers) if options.json else printable(_in_words(numbers)))
 
 
-def _in_words(numbers: dict[str, Any], out: Path) -> str:
+def _in_words(numbers: dict[str, Any]) -> str:
     lines = [
         f"person {i}: {t[2]:.2f} m away, joints off by {e:.1f} px (median)"
-        for i, (t, e) in enumerate(zip(numbers["translation_m"], numbers["reprojection_px"], strict=True))
+        + (f"; guesses: {', '.join(parts)}" if parts else "")
+        for i, (t, e, parts) in enumerate(
+            zip(numbers["translation_m"], numbers["reprojection_px"], numbers["guessed"], strict=True)
+        )
     ]
     focal = f"focal length {numbers['focal_px']} px, {_FOCAL_FROM[numbers['focal_from']]}"
     lines.append(f"{numbers['people']} x {numbers['vertices']} vertices, {focal}; {numbers['seconds']} s")
-    names = [Path(file).name for file in numbers["files"]]
+    if "name" in numbers:
+        lines.insert(0, f"{numbers['name']}:")
+    names, out = [Path(file).name for file in numbers["files"]], Path(numbers["files"][0]).parent
     look = next((f for f in numbers["files"] if f.endswith("overlay.png")), None)
     lines.append((f"look at {look}; all files: " if look else f"wrote to {out}: ") + ", ".join(names))
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhmr.arguments import add_camera, add_model, add_output, box
+from openhmr.arguments import add_camera, add_height, add_model, add_output, box
 from openhmr.errors import InputError, NothingFound
 
 if TYPE_CHECKING:
@@ -18,48 +18,50 @@ log = logging.getLogger(__name__)
 
 _EXAMPLES = """examples:
   openhmr recover photo.jpg --out out/photo
-  openhmr recover group.jpg --detect --lift --out out/group
+  openhmr recover group.jpg --lift --out out/group
   openhmr recover photo.jpg --box 280,45,219,347 --box 30,60,110,300 --focal 1150 --out out/two
   openhmr recover photo.jpg --camera Calib.toml --camera-name cam01 --out out/calibrated
   openhmr recover holiday/ --no-pictures --out out/holiday
 
-Without --box and --detect the one most certain person is searched. The focal length comes from --camera,
---focal, the photo's EXIF data, or a field of view of 52 degrees. OUT receives the same files as from
-`openhmr lift`; result.npz also holds the uncertainty of every vertex and joint, and the pose and shape
-parameters with their own mesh (shown in its place with --param). Of a folder of photos each gets a folder of
-its own below OUT."""
+Without --box everybody is found. The focal length comes from --camera, --focal, the photo's EXIF data, or a
+field of view of 52 degrees. OUT receives the same files as from `openhmr lift`; result.npz also holds the
+uncertainty of every vertex and joint, the pose and shape parameters, and the mesh that they were fitted to
+(shown in its place with --lixel). Of a folder of photos each gets a folder of its own below OUT."""
 
 
 def add_command(commands: Any) -> None:
-    about = "People in a photo, or in a folder of photos, to 3D meshes."
+    about = "Everybody in a photo, or in a folder of photos, to 3D meshes."
     recover = commands.add_parser("recover", help="photos to 3D meshes", description=about, epilog=_EXAMPLES)
     recover.add_argument(
         "photo", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, BMP or TIFF, or a folder of them"
     )
-    who = recover.add_mutually_exclusive_group()
-    who.add_argument(
+    recover.add_argument(
         "--box",
         type=box,
         action="append",
         metavar="X,Y,W,H",
-        help="a person's box in pixels; may be given again",
+        help="a person's box in pixels; may be given again (default: everybody)",
     )
-    who.add_argument(
-        "--detect",
-        action="store_true",
-        help="find people with MediaPipe (detect extra), but not those in front of others",
-    )
-    recover.add_argument(
+    mesh = recover.add_mutually_exclusive_group()
+    mesh.add_argument(
         "--lift", action="store_true", help="average with Pose2Mesh on the 2D joints, by uncertainty"
+    )
+    mesh.add_argument(
+        "--lixel",
+        action="store_true",
+        help="the mesh as the network draws it, vertex by vertex, which may break where it is unsure",
     )
     recover.add_argument(
         "--lift-model", type=Path, metavar="FILE", help="Pose2Mesh for --lift (default: the shipped one)"
     )
-    recover.add_argument("--param", action="store_true", help="meshes and pictures show the parametric mesh")
+    recover.add_argument(
+        "--param", action="store_true", help="with --lift: show the photo's own meshes, not the average"
+    )
     recover.add_argument(
         "--force", action="store_true", help="write what was seen even where nobody seems to be"
     )
     add_camera(recover, "EXIF, or 52 degrees")
+    add_height(recover)
     add_model(recover)
     add_output(recover)
     recover.set_defaults(run=run)
@@ -73,13 +75,23 @@ def run(options: argparse.Namespace) -> None:
     folder = folder_for(options, several=several, parametric=options.param)
     if several and options.box:
         raise InputError(
-            f"--box belongs to one photo, but {options.photo} is a folder; name the photo, or use --detect"
+            f"--box belongs to one photo, but {options.photo} is a folder; name the photo, or "
+            f"leave the box out"
         )
+    if options.lift_model and not options.lift:
+        raise InputError("--lift-model is used by --lift alone; add --lift, or leave it out")
     pipeline = _pipeline(options)
     if several:
         _run_folder(pipeline, options, folder)
     else:
-        write_frame(pipeline.one(_picture(options.photo, options)), folder, options, started)
+        frame = pipeline.frame(_picture(options.photo, options))
+        if not len(frame.people):
+            found = "in the boxes given for" if options.box else "in"
+            raise NothingFound(
+                f"nobody was found {found} {options.photo}; give --box X,Y,W,H around a person, or --force "
+                f"to see what was taken for one"
+            )
+        write_frame(frame, folder, options, started)
 
 
 def _run_folder(pipeline: "Pipeline", options: argparse.Namespace, folder: "Folder") -> None:
@@ -87,12 +99,13 @@ def _run_folder(pipeline: "Pipeline", options: argparse.Namespace, folder: "Fold
     skipped."""
     from tqdm import tqdm
 
+    from openhmr.cli.printing import printable
     from openhmr.cli.running import write_frame
     from openhmr.io.photos import photos_in
 
     paths, written = photos_in(options.photo), 0
     started = time.perf_counter()
-    with tqdm(total=len(paths), desc=options.photo.name, unit="photo", delay=1) as bar:
+    with tqdm(total=len(paths), desc=printable(options.photo.name), unit="photo", delay=1) as bar:
         for frame in pipeline(_pictures(paths, options, bar)):
             if not len(frame.people):
                 log.warning("%s: nobody was found, so nothing is written", frame.name)
@@ -101,7 +114,7 @@ def _run_folder(pipeline: "Pipeline", options: argparse.Namespace, folder: "Fold
             written, started = written + 1, time.perf_counter()
     if not written:
         raise NothingFound(
-            f"nobody was found in any of the {len(paths)} photos in {options.photo}; give --detect or --force"
+            f"nobody was found in any of the {len(paths)} photos in {options.photo}; give others, or --force"
         )
 
 
@@ -117,7 +130,6 @@ def _pictures(paths: list[Path], options: argparse.Namespace, bar: Any) -> "Iter
 def _pipeline(options: argparse.Namespace) -> "Pipeline":
     from openhmr.models import load
     from openhmr.pipeline import Pipeline
-    from openhmr.predict.detect.mediapipe import detect_people
     from openhmr.predict.recover import Recoverer
 
     recoverer = load(options.model or "i2l-body", options.body)
@@ -125,9 +137,11 @@ def _pipeline(options: argparse.Namespace) -> "Pipeline":
         raise InputError(f"{options.model} takes 2D poses, not photos; use it with `openhmr lift`")
     return Pipeline(
         recoverer,
-        load(options.lift_model or "pose2mesh", options.body) if options.lift else None,  # type: ignore[arg-type]
-        detect_people if options.detect else None,
-        combine="average" if options.lift else "lixel",
+        # The lifter that ships also takes over where the image network fails.
+        load(options.lift_model or "pose2mesh", options.body)
+        if options.lift or options.body is None
+        else None,
+        combine="average" if options.lift else "lixel" if options.lixel else "param",
         keep_all=options.force,
     )
 
@@ -148,4 +162,5 @@ def _picture(path: Path, options: argparse.Namespace) -> "Picture":
         boxes=boxes,
         camera=camera_for(options, size, photo),
         name=path.name if options.photo.is_dir() else None,
+        heights_m=options.height,
     )

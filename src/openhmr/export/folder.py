@@ -35,7 +35,8 @@ class Folder(Sink):
     folder of its own below ``out``, named as the frame.
 
     ``parametric`` shows the meshes of the body parameters. Files that this package did not write are never
-    replaced without ``overwrite``. Raises :class:`InputError` if the folder cannot be used; ``files`` are
+    replaced without ``overwrite``. Raises :class:`InputError` if the folder cannot be used, or a frame's
+    name is none of a folder or that of another; ``files`` are
     those written so far.
     """
 
@@ -50,6 +51,7 @@ class Folder(Sink):
     ) -> None:
         self.out, self.writers, self.files = out, writers, list[Path]()
         self._several, self._parametric, self._overwrite = several, parametric, overwrite
+        self._taken = set[Path]()
         if not several:
             self._check(out)
 
@@ -64,7 +66,7 @@ class Folder(Sink):
     def append(self, frame: Frame) -> None:
         """Write the files of ``frame``: all, then one rename each, so that a full disk leaves no new ones
         among old ones; an interrupted run leaves no folder that it made."""
-        folder = self.out / (frame.name or f"{frame.index:06d}") if self._several else self.out
+        folder = self._folder(frame) if self._several else self.out
         self._check(folder)
         parametric = self._parametric and frame.people.rig is not None
         shown = Shown(frame.people.parametric() if parametric else frame.people, frame.image)
@@ -86,6 +88,16 @@ class Folder(Sink):
                 ) from None
             raise
         self.files += [folder / name for name in self.writers]
+
+    def _folder(self, frame: Frame) -> Path:
+        name = frame.name or f"{frame.index:06d}"
+        if name in (".", "..") or set("/\\") & set(name):
+            raise InputError(f"a frame is called {name!r}; a name without folders is needed")
+        folder = self.out / name
+        if folder in self._taken:
+            raise InputError(f"two frames are called {name!r}; give each a name of its own")
+        self._taken.add(folder)
+        return folder
 
     def _check(self, folder: Path) -> None:
         if "\0" in str(folder):

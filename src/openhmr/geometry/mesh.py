@@ -1,4 +1,4 @@
-"""Normals of triangle meshes."""
+"""Normals and edges of triangle meshes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,3 +17,9 @@ def vertex_normals(vertices: NDArray, faces: NDArray) -> NDArray:
     normals = np.stack([np.bincount(ids, np.tile(axis, 3), len(vertices)) for axis in area], -1)
     length = np.sqrt(np.einsum("vd,vd->v", normals, normals))[:, None]
     return (normals / np.maximum(length, 1e-20)).astype(vertices.dtype)
+
+
+def edges(faces: NDArray) -> NDArray[np.int32]:
+    """``(E,2)``: each edge of ``faces (F,3)`` once, the smaller vertex number first, sorted."""
+    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    return np.unique(np.sort(pairs, axis=1), axis=0).astype(np.int32)

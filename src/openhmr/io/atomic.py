@@ -12,6 +12,10 @@ from openhmr.errors import InputError
 def check_file(path: Path) -> None:
     """Raises :class:`InputError` where no file can be written to ``path``; the system would say so later, and
     name the temporary file."""
+    if "\0" in str(path):
+        raise InputError(
+            f"{str(path)!r} cannot be written: it has a NUL character in its name; choose another"
+        )
     if path.is_dir():
         raise InputError(f"{path} cannot be written: it is a folder; name a file in it")
     if not path.parent.is_dir():

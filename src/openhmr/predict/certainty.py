@@ -5,36 +5,67 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
+from openhmr.joints import COCO
 from openhmr.people import People
 
 log = logging.getLogger(__name__)
 
-NOBODY_MM = 68.0
-"""Mean distance between a recovered mesh and its own parametric body from which there is nobody, or too
-little of somebody. Where the picture guides the network, both agree: whole people of 80 pixels and more reach
-57 mm (119 boxes in real videos and photos, few of them different people); without anybody they drift apart:
-at least 72 mm in 103 empty pictures and boxes. The limit was chosen on these pictures, none were kept back to
-test it. It errs on 3 of 40 people who are 45 pixels tall, and on nine in ten of those cut off at the hips,
-whose meshes are wrong by decimetres."""
+MISFIT_MM, SPREAD = 14.0, 0.055
+"""What people in pictures have in the middle: see :func:`misfit_mm` and :func:`spread`."""
 
-UNSURE_MM = 150.0
-"""Median deviation of the joints. Of people who are there 1 in 100 has more; about half of the boxes without
-them have."""
+NOBODY = 3.3
+"""Doubt from which nobody is there, or too little of somebody: in benchmarks/validate_nobody.py about as many
+empty boxes stay below as people of 60 pixels and more lie above, 2 in 100. That table tells the errors."""
+
+SEEN = 0.25
+"""Score of the detector from which somebody is there: in empty places it stays below 0.19."""
+
+UNSURE = 1.9
+"""Doubt from which a person may be wrong, or not there: no empty picture of the benchmark stays below."""
 
 
-def disagreement_mm(people: People) -> NDArray[np.float64]:
-    """Mean distance ``(N,)`` in mm between the vertices of the mesh and of its parametric body, roots
-    aligned."""
-    parametric = people.parametric()
-    apart = (people.vertices - people.roots[:, None]) - (parametric.vertices - parametric.roots[:, None])
-    return 1000 * np.linalg.norm(apart, axis=-1).mean(-1)
+GUESS_M = 0.25
+"""Mean deviation of a part's joints in metres from which it is a guess: half an arm."""
+
+PARTS = {"head": (0,), "left arm": (7, 9), "right arm": (8, 10), "left leg": (13, 15), "right leg": (14, 16)}
+"""Parts of the body by their COCO joints."""
+
+
+def misfit_mm(people: People) -> NDArray[np.float64]:
+    """Mean distance ``(N,)`` in mm between the vertices that an image network drew and those of the body
+    fitted to them; nan where no network drew any."""
+    if people.lixel_vertices is None or people.rig is None:
+        return np.full(len(people), np.nan)
+    return 1000 * np.linalg.norm(people.lixel_vertices - people.parametric().vertices, axis=-1).mean(-1)
+
+
+def spread(people: People) -> NDArray[np.float64]:
+    """Median deviation ``(N,)`` of the joints across the line of sight, in shares of the longer side of the
+    person's box; nan where there are no boxes or deviations."""
+    boxes = people.keypoints.boxes
+    if people.sigma is None or boxes is None:
+        return np.full(len(people), np.nan)
+    metres = np.median(np.linalg.norm(people.sigma.joints[..., :2], axis=-1), axis=-1)
+    return metres * people.camera.K[0, 0] / people.roots[:, 2] / boxes[:, 2:].max(-1)
+
+
+def doubt(people: People) -> NDArray[np.float64]:
+    """How doubtful people are, ``(N,)``: 1 in the middle, nan where it cannot be told.
+
+    The product of two signs that go apart where the picture does not guide the network: its vertices do not
+    form a body, and its joints are blurred.
+    """
+    return misfit_mm(people) / MISFIT_MM * spread(people) / SPREAD
 
 
 def is_nobody(people: People) -> NDArray[np.bool_]:
-    """Which ``(N,)`` of the recovered people are not there; none, where there is no rig to compare with."""
-    if people.rig is None or not len(people):
-        return np.zeros(len(people), bool)
-    return disagreement_mm(people) > NOBODY_MM
+    """Which ``(N,)`` of the recovered people are not there; none, where it cannot be told.
+
+    Whom the detector has seen for certain is there, however little of them.
+    """
+    scores = people.keypoints.scores
+    unseen = np.ones(len(people), bool) if scores is None else scores < SEEN
+    return unseen & (doubt(people) > NOBODY)
 
 
 def uncertain_mm(people: People) -> NDArray[np.float64]:
@@ -44,10 +75,23 @@ def uncertain_mm(people: People) -> NDArray[np.float64]:
     return 1000 * np.median(np.linalg.norm(people.sigma.joints, axis=-1), axis=-1)
 
 
+def guessed_parts(people: People) -> list[list[str]]:
+    """The parts of everybody's body that are guesses: what lies outside of the picture, is hidden, or may as
+    well be elsewhere. Empty where all is sure, or where the method gives no deviations."""
+    if people.sigma is None or not people.body.has_joint_regressor(COCO):
+        return [[] for _ in range(len(people))]
+    share = np.abs(people.body.joint_regressor(COCO))
+    deviation = np.linalg.norm(np.matmul(share, people.sigma.vertices), axis=-1)
+    guessed = {part: deviation[:, list(joints)].mean(1) > GUESS_M for part, joints in PARTS.items()}
+    return [[part for part, rows in guessed.items() if rows[i]] for i in range(len(people))]
+
+
 def warn_of_uncertain(people: People) -> None:
     """Log who is less certain than people usually are."""
-    for i, sigma in enumerate(uncertain_mm(people)):
-        if sigma > UNSURE_MM:
+    for i, value in enumerate(doubt(people)):
+        if value > UNSURE:
             log.warning(
-                "person %d is uncertain by %.0f mm (median of the joints); maybe nobody is there", i, sigma
+                "person %d is %.1f times as doubtful as people usually are: cut off, hidden, or not there",
+                i,
+                value,
             )

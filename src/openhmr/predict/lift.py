@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openhmr.bodies.body import Body
-from openhmr.camera import Camera, image_size_around
+from openhmr.camera import Camera, check_camera, image_size_around
 from openhmr.errors import InputError
 from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.pinhole import gaze_rotation
@@ -18,7 +18,7 @@ from openhmr.joints import COCO, JOINT_SETS, POINTS, JointSet, get_joint_set, ha
 from openhmr.keypoints import Keypoints
 from openhmr.people import People, Sigma
 from openhmr.predict.coarse_mesh import CoarseMesh
-from openhmr.predict.session import check_body, open_session, read_metadata
+from openhmr.predict.session import check_body, check_signature, open_session, read_metadata
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,8 @@ class Lifter:
         self._check_liftable(self.joint_set)
         self._outputs = [o.name for o in self.session.get_outputs() if o.name in ("vertices", "sigma")]
         self._mesh = CoarseMesh(body)
+        vertices = (len(self._mesh.vertex_ids), 3)
+        check_signature(self.session, onnx_path, {"pose2d": (self.layout.size, 3)}, {"vertices": vertices})
 
     def lifts(self, joint_set: JointSet) -> bool:
         """Whether this network lifts poses of ``joint_set``."""
@@ -84,6 +86,7 @@ class Lifter:
         keypoints = self._keypoints(pose2d)
         if camera is None:
             camera = Camera.assumed(keypoints.image_size or image_size_around(keypoints.points))
+        check_camera(camera)
         keypoints = replace(keypoints.undistorted(camera), image_size=camera.image_size)
         points, camera = keypoints.points, camera.straight()
         _check_inside(points, camera.image_size)
@@ -120,6 +123,9 @@ class Lifter:
         if not isinstance(pose2d, Keypoints):
             return Keypoints(self.joint_set, check_pose2d(pose2d, self.joint_set))
         self._check_liftable(pose2d.joint_set)
+        absent = np.flatnonzero(~(pose2d.points[..., 2] > 0).any(1))
+        if len(absent):
+            raise InputError(f"person {absent[0]} has no present joint; drop this pose")
         return pose2d
 
     def _run(self, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

@@ -1,6 +1,7 @@
-"""I2L-MeshNet at run time: a photo and boxes in, placed meshes with their uncertainty out, through one ONNX
+"""I2L-MeshNet at run time: a photo and boxes in, placed bodies with their uncertainty out, through one ONNX
 file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,28 +10,28 @@ from PIL import Image
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
-from openhmr.camera import Camera
+from openhmr.camera import Camera, check_camera
 from openhmr.errors import InputError
-from openhmr.geometry.camera_fit import NEAR_M, fit_translation
-from openhmr.geometry.rotations import matrix_to_axis_angle
+from openhmr.geometry.camera_fit import NEAR_M
 from openhmr.io.images import Photo
 from openhmr.io.photos import camera_of, photo_of
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
-from openhmr.people import People, Rig, Sigma
+from openhmr.people import People, Sigma
+from openhmr.predict.body_fit import BodyFit
 from openhmr.predict.coarse_mesh import CoarseMesh
+from openhmr.predict.detect.movenet import detect_people
 from openhmr.predict.person_crop import (
     DEPTH_M,
     LIXELS,
+    PATCH,
     check_boxes,
     cut,
     picture_px,
     squares,
     virtual_cameras,
 )
-from openhmr.predict.pose_fit import PoseFit
-from openhmr.predict.search import find_person
-from openhmr.predict.session import check_body, image_threads, open_session, read_metadata
+from openhmr.predict.session import check_body, check_signature, image_threads, open_session, read_metadata
 
 KIND = "i2l-body"
 CHUNK = 8
@@ -66,8 +67,11 @@ class Recoverer:
         check_body(metadata, onnx_path, body)
         self.session = open_session(onnx_path, threads=image_threads())
         self.body = body
-        self._mesh, self._pose_fit = CoarseMesh(body), PoseFit(body)
-        self._coco = body.joint_regressor(COCO)
+        self._mesh, self._fit = CoarseMesh(body), BodyFit(body)
+        points, vertices = (COCO.size, 3), (len(self._mesh.vertex_ids), 3)
+        shapes = (points, points, vertices, vertices, (), (body.num_joints, 3, 3), (body.num_betas,))
+        image = {"image": (3, PATCH, PATCH)}
+        check_signature(self.session, onnx_path, image, dict(zip(OUTPUTS, shapes, strict=True)))
 
     def __call__(
         self,
@@ -79,27 +83,32 @@ class Recoverer:
         axis).
 
         ``image`` is a file, a PIL image, or an array (height, width, 3) of uint8 in the order **RGB**: OpenCV
-        reads BGR, which moves a mesh by centimetres without any error. Without boxes the one most certain
-        person is searched. Without a ``camera`` the focal length comes from the file's EXIF data, or the
+        reads BGR, which moves a mesh by centimetres without any error. Without boxes everybody is detected.
+        Without a ``camera`` the focal length comes from the file's EXIF data, or the
         field of view is taken as 52 degrees. Lens distortion of the camera is undone: the people's camera,
-        boxes and keypoints are those of its :meth:`Camera.straight`. Raises :class:`InputError`.
+        boxes and keypoints are those of its :meth:`Camera.straight`. The meshes are those of body parameters
+        fitted to what the network draws, which :meth:`People.lixel` shows. Raises :class:`InputError`.
         """
         photo = photo_of(image)
         size = photo.image.shape[:2]
         if camera is None:
             camera = camera_of(photo)
-        if camera.image_size != size:
+        if check_camera(camera).image_size != size:
             raise InputError(
                 f"the picture has (height, width) {size}, but its camera {camera.image_size}; calibrate for "
                 f"this size"
             )
         found = None if boxes is None else camera.undistort_boxes(check_boxes(boxes, size))
         pixels, camera = camera.undistort_image(photo.image), camera.straight()
-        found = find_person(self.run, pixels) if found is None else found
-        if not len(found):
+        scores = None
+        if found is None:
+            detected = detect_people(pixels)
+            found, scores = detected.boxes, detected.scores
+        if found is None or not len(found):
             return self._nobody(camera)
         crops = squares(found)
-        return self._place(self.run(cut(pixels, crops)), found, crops, camera)
+        people = self._place(self.run(cut(pixels, crops)), found, crops, camera)
+        return replace(people, keypoints=replace(people.keypoints, scores=scores))
 
     def _nobody(self, camera: Camera) -> People:
         keypoints = Keypoints.nobody(COCO, camera.image_size)
@@ -118,7 +127,7 @@ class Recoverer:
         depth = depths(out["vertices_lixel"])
         root = out["scale_m"] * focal / (crops[:, 2] / LIXELS)
         root = np.maximum(root, NEAR_M - depth.min(1))
-        coarse = restore(out["vertices_lixel"], crops, rotation, root, camera).astype(np.float32)
+        coarse = restore(out["vertices_lixel"], crops, rotation, root, camera)
         # Metres a lixel: across the gaze at the pelvis' depth, and along it.
         step = np.stack([out["scale_m"], out["scale_m"], np.full_like(out["scale_m"], DEPTH_M / LIXELS)], -1)
         sigma = out["vertices_sigma"] * step[:, None]
@@ -126,30 +135,20 @@ class Recoverer:
         # little, hence the limits.
         spread = np.clip(self._mesh.upsample(sigma), sigma.min(1, keepdims=True), sigma.max(1, keepdims=True))
         keypoints = Keypoints(COCO, pose2d(out, crops), camera.image_size, boxes)
-        rig = self._rig(out, coarse, sigma, rotation, keypoints, camera)
-        joints_sigma = out["joints_sigma"] * step[:, None]
-        return People(
-            self.body, camera, keypoints, self._mesh.upsample(coarse), rig, Sigma(spread, joints_sigma)
-        )
-
-    def _rig(
-        self,
-        out: Outputs,
-        coarse: NDArray[np.float32],
-        sigma: NDArray[np.float32],
-        rotation: NDArray,
-        keypoints: Keypoints,
-        camera: Camera,
-    ) -> Rig:
-        """Body parameters: the regressed betas, and the regressed pose fitted to the mesh."""
         turned = out["rotations"].astype(np.float64)
         turned[:, 0] = rotation.swapaxes(-1, -2) @ turned[:, 0]
-        regressed, _ = skin(self.body, matrix_to_axis_angle(turned).astype(np.float32), out["betas"])
-        pose = matrix_to_axis_angle(self._pose_fit(coarse, sigma, regressed, turned)).astype(np.float32)
-        skinned, _ = skin(self.body, pose, out["betas"])
-        points = keypoints.points
-        joints = np.matmul(self._coco, skinned)
-        return Rig(pose, out["betas"], fit_translation(joints, points[..., :2], points[..., 2], camera.K))
+        rig = self._fit(coarse, sigma, turned, out["betas"])
+        skinned, _ = skin(self.body, rig.pose, rig.betas)
+        rig.translation[:, 2] += np.maximum(NEAR_M - (skinned[..., 2].min(1) + rig.translation[:, 2]), 0)
+        return People(
+            self.body,
+            camera,
+            keypoints,
+            skinned + rig.translation[:, None].astype(np.float32),
+            rig,
+            Sigma(spread, out["joints_sigma"] * step[:, None]),
+            lixel_vertices=self._mesh.upsample(coarse.astype(np.float32)),
+        )
 
 
 def pose2d(out: Outputs, crops: NDArray) -> NDArray[np.float32]:

@@ -11,6 +11,8 @@ from openhmr.errors import InputError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+Shape = tuple[int, ...]
+
 _METADATA, _KEY, _VALUE = 14, 1, 2
 """Field numbers of onnx.proto: ModelProto.metadata_props, and key and value of its entries."""
 _MAX_TEXT = 1 << 20
@@ -38,6 +40,29 @@ def open_session(path: str | Path, threads: int) -> "InferenceSession":
         ) from None
 
 
+def check_signature(
+    session: "InferenceSession", path: str | Path, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]
+) -> None:
+    """Raises :class:`InputError` if the network does not take exactly ``inputs`` or lacks one of ``outputs``,
+    each with its shape behind the batch axis; axes that the file leaves open are not compared."""
+    for kind, wanted, found in (
+        ("takes", inputs, session.get_inputs()),
+        ("returns", outputs, session.get_outputs()),
+    ):
+        shapes = {node.name: node.shape for node in found}
+        for name, shape in wanted.items():
+            given = shapes.get(name, ())
+            fits = len(given) == len(shape) + 1 and all(
+                n == m for n, m in zip(given[1:], shape, strict=True) if isinstance(n, int)
+            )
+            if not fits or (kind == "takes" and len(shapes) > len(wanted)):
+                listed = ", ".join(f"{k} {v}" for k, v in shapes.items())
+                raise InputError(
+                    f"{path} {kind} {listed[:300]}; {name} of shape {('batch', *shape)} is needed, as "
+                    f"`openhmr lab export` writes it: export it again"
+                )
+
+
 def image_threads() -> int:
     """Threads of an image network: its layers are too small for more than four."""
     return min(4, os.cpu_count() or 1)
@@ -45,6 +70,8 @@ def image_threads() -> int:
 
 def check_body(metadata: Mapping[str, str], path: str | Path, body: Body) -> None:
     """Raises :class:`InputError` if the model was made for another body than ``body``."""
+    if not isinstance(body, Body):
+        raise InputError(f"the body is {type(body).__name__}; give the Body that the model was made for")
     made_for = metadata.get("body", "")
     if not body.matches(made_for):
         raise InputError(

@@ -101,7 +101,7 @@ def pose2d_picture(people: Drawn, canvas: Canvas) -> NDArray[np.uint8]:
 
 def overlay_picture(people: Drawn, canvas: Canvas) -> NDArray[np.uint8]:
     """The meshes over the canvas and, to the right, everybody seen from the side; on blank paper, the 2D
-    skeletons to the left. Where nobody is, the canvas alone."""
+    skeletons to the left, if there are any. Where nobody is, the canvas alone."""
     if not len(people):
         return canvas.image.copy()
     figures = dress(people.vertices, people.body)
@@ -110,6 +110,8 @@ def overlay_picture(people: Drawn, canvas: Canvas) -> NDArray[np.uint8]:
         beside = pool.submit(side_view, figures, size[0], people.camera.down)
         front = over(canvas.image, draw(figures, canvas.to_canvas @ people.camera.K, size))
         side = beside.result()
-    panels = [front, side] if canvas.photo else [pose2d_picture(people, canvas), front, side]
+    panels = [front, side]
+    if not canvas.photo and (people.keypoints.points[..., 2] > 0).any():
+        panels = [pose2d_picture(people, canvas), *panels]
     line = np.full((size[0], 2, 3), 255, np.uint8)
     return np.concatenate([part for panel in panels for part in (line, panel)][1:], axis=1)

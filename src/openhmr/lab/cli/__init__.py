@@ -18,6 +18,7 @@ EXAMPLES = """examples:
       --out runs/pose2mesh_human36
   openhmr lab test pose2mesh_human36J_test_human36 --data data --body SMPL_NEUTRAL.pkl --weights final.pth.tar
   openhmr lab export runs/lift --out pose2mesh.onnx
+  openhmr lab import-detector package/models/movenet-multipose.json --out weights/detector.onnx
   openhmr lab test --motion cmu_30fps.npz --subjects 05,49
   openhmr lab test-recover --images pictures/test
   openhmr lab real pose2sim_single.npz --out pred.npz              then: python score.py pred.npz

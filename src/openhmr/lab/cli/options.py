@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from openhmr.arguments import regressor
 from openhmr.bodies.readers import read_body
 from openhmr.errors import InputError
 from openhmr.joints.mano import MANO_PARENTS
@@ -73,7 +74,7 @@ def add_bodies(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--male", type=body, metavar="FILE", help="official configs: male SMPL")
     parser.add_argument(
         "--regressor",
-        type=_regressor,
+        type=regressor,
         action="append",
         default=[],
         metavar="NAME=FILE.npy",
@@ -86,13 +87,6 @@ def add_bodies(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where mesh graphs are kept (default: .cache)",
     )
-
-
-def _regressor(text: str) -> tuple[str, str]:
-    name, sign, path = text.partition("=")
-    if not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} has no '='; write human36=FILE.npy or coco=FILE.npy")
-    return name, path
 
 
 def sources(args: argparse.Namespace, folder: Path | None, system: str) -> Sources:

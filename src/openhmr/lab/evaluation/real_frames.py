@@ -12,19 +12,22 @@ from tqdm import tqdm
 import openhmr
 from openhmr.camera import Camera
 from openhmr.errors import InputError
+from openhmr.geometry.mesh import edges
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
 from openhmr.lab.evaluation.sheets import TILES, tile, write_sheet
+from openhmr.lab.metrics.errors import broken_edges
 from openhmr.pipeline import Combine, Picture, Pipeline
 
-SYSTEMS = ("lift", "lixel", "param", "recover-lift", "average")
-"""Pose2Mesh on the pack's detections; from the pictures: the lixel mesh, the parametric one, Pose2Mesh on the
-network's own 2D joints, and that averaged with the lixel mesh."""
+SYSTEMS = ("lift", "detected", "param", "lixel", "recover-lift", "average")
+"""Pose2Mesh on the pack's detections; from the pictures: Pose2Mesh on what the detector that ships sees; the
+parametric mesh; the lixel mesh that it was fitted to; Pose2Mesh on the image network's own 2D joints; that
+averaged with the parametric mesh."""
 
-COMBINED: Mapping[str, Combine] = {"param": "param", "recover-lift": "lift", "average": "average"}
+COMBINED: Mapping[str, Combine] = {"lixel": "lixel", "recover-lift": "lift", "average": "average"}
 
 REQUIRED = ("item_ids", "joint_names", "det2d_px", "det2d_score", "view", "K", "image_size_wh")
 FOR_PICTURES = ("video", "frame", "box_xyxy", "dist")
@@ -52,27 +55,33 @@ def predict_pack(
     videos: Path | None = None,
     sheet: Path | None = None,
     cameras: Mapping[str, Camera] | None = None,
-) -> int:
+) -> NDArray[np.float64]:
     """Write ``out`` (.npz): what ``pipeline`` (see :func:`pipeline_of`) predicts, one (19,3) array of
-    millimetres in camera axes an item, and ``names``; returns the item count.
+    millimetres in camera axes an item, and ``names``; returns the share of broken edges an item.
 
-    A pipeline that looks at pictures needs the folder of ``videos``. ``sheet`` (.jpg or .png) receives
+    A pipeline that looks at pictures needs the folder of ``videos``; one without a recoverer then lifts what
+    its detector sees, and items in which it sees nobody are left out. ``sheet`` (.jpg or .png) receives
     overlays on frames of the pack and of every other video in that folder. ``cameras`` by name take the place
     of the pack's own, whose names are its ``groups``.
     """
-    pictures = pipeline.recoverer is not None
+    pictures = videos is not None
     if sheet is not None and not pictures:
         raise InputError(
             "a sheet shows pictures, and the system lift sees only 2D detections; choose another system"
         )
-    if videos is None and pictures:
+    if not pictures and pipeline.recoverer is not None:
         raise InputError("this system looks at pictures; give the folder of the pack's videos, too")
     data = read_pack(pack, pictures)
     source = _pictures(data, videos if pictures else None, _cameras(data, cameras))
-    predictions, shown = {"names": np.array(COCO.names)}, []
-    total = len(data["item_ids"])
+    predictions, shown, broken = {"names": np.array(COCO.names)}, [], list[float]()
+    total, pairs = len(data["item_ids"]), edges((pipeline.recoverer or pipeline.lifter).body.faces)  # type: ignore[union-attr]
     for frame in tqdm(pipeline(source), total=total, desc=pack.stem, delay=1):
-        predictions[str(frame.name)] = frame.people.joints(COCO)[0] * 1000
+        people = frame.people
+        if not len(people):
+            continue
+        predictions[str(frame.name)] = people.joints(COCO)[0] * 1000
+        whole = people.parametric().vertices[0]
+        broken.append(float(broken_edges(people.vertices[0], whole, pairs)))
         if frame.image is not None and len(predictions) % max(1, round(total / (TILES - EXTRA_FRAMES))) == 0:
             shown.append(tile(frame.image, frame.people))
     if sheet is not None and videos is not None:
@@ -80,20 +89,22 @@ def predict_pack(
         for path in sorted(p for p in videos.glob("*.mp4") if p.name not in used):
             unlabelled = (Picture(image) for _, image in sorted(read_frames(path).items()))
             shown += [
-                tile(frame.image, frame.people) for frame in pipeline(unlabelled) if frame.image is not None
+                tile(frame.image, frame.people)
+                for frame in pipeline(unlabelled)
+                if frame.image is not None and len(frame.people)
             ]
         write_sheet(shown[:TILES], sheet)
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **predictions)  # type: ignore[arg-type]
-    return len(predictions) - 1
+    return np.array(broken)
 
 
 def pipeline_of(system: str) -> Pipeline:
     """The shipped models put together as :data:`SYSTEMS` says; everybody is kept, so that every item has a
     row."""
-    recoverer = None if system == "lift" else openhmr.load("i2l-body")
+    recoverer = None if system in ("lift", "detected") else openhmr.load("i2l-body")
     lifter = None if system in ("lixel", "param") else openhmr.load("pose2mesh")
-    return Pipeline(recoverer, lifter, combine=COMBINED.get(system, "lixel"), keep_all=True)
+    return Pipeline(recoverer, lifter, combine=COMBINED.get(system, "param"), keep_all=True)
 
 
 def _cameras(data: dict[str, NDArray], given: Mapping[str, Camera] | None) -> list[Camera]:

@@ -15,18 +15,21 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.camera import Camera
 from openhmr.errors import InputError
+from openhmr.geometry.mesh import edges
 from openhmr.joints import HUMAN36
 from openhmr.lab.evaluation.sheets import TILES, tile, write_sheet
-from openhmr.lab.metrics.errors import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
+from openhmr.lab.metrics.errors import broken_edges, mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
 from openhmr.lab.synth.shards import AGAIN, ARRAYS, pictures, read_shards
 from openhmr.people import People
 from openhmr.predict.average import average
+from openhmr.predict.detect.movenet import detect_people
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 
 MIN_PERSON_PX = 16
 """People of whom less is inside the picture are left out."""
-COLUMNS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "distance %", "overlay %", "error / sigma")
+ERRORS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE")
+COLUMNS = (*ERRORS, "distance %", "overlay %", "error / sigma", "broken %", "broken at worst %")
 
 
 @dataclass(frozen=True)
@@ -72,18 +75,29 @@ def predictions(recoverer: Recoverer, lifter: Lifter, item: Item) -> dict[str, P
     recovered = recoverer(item.image, item.box, item.camera)
     lifted = lifter(recovered.keypoints, recovered.camera)
     return {
-        "lixel": recovered,
-        "param": recovered.parametric(),
+        "param": recovered,
+        "lixel": recovered.lixel(),
         "lift of its 2D joints": lifted,
-        "lixel and lift averaged": average(recovered, lifted),
+        "param and lift averaged": average(recovered, lifted),
     }
 
 
-def errors(people: People, item: Item, body: Body) -> tuple[float, ...]:
-    """The numbers of :data:`COLUMNS`: the first four in millimetres; the pelvis' distance from the camera in
-    per cent of the true one; the median distance between 2D joints and projected joints in per cent of the
-    box height; and the root mean square of vertex errors over their own standard deviations (1 if calibrated;
-    nan where a method tells none)."""
+def detected(item: Item) -> NDArray[np.float64] | None:
+    """The box ``(4,)`` of whom the detector finds at the person's place, half of the longer side of their box
+    from its middle at most; None if there is nobody."""
+    boxes = detect_people(item.image).boxes
+    assert boxes is not None
+    off = np.linalg.norm(boxes[:, :2] + boxes[:, 2:] / 2 - item.box[:2] - item.box[2:] / 2, axis=1)
+    near = off < item.box[2:].max() / 2
+    return boxes[off.argmin()] if near.any() else None
+
+
+def errors(people: People, item: Item, body: Body, whole: NDArray, pairs: NDArray) -> tuple[float, ...]:
+    """The numbers of :data:`COLUMNS` but the last: the first four in millimetres; the pelvis' distance from
+    the camera in per cent of the true one; the median distance between 2D joints and projected joints in per
+    cent of the box height; the root mean square of vertex errors over their own standard deviations (1 if
+    calibrated; nan where a method tells none); and the edges (``pairs`` of vertices) that are broken, against
+    the skinned body ``whole (V,3)``, in per cent."""
     regressor = body.joint_regressor("human36")
     mesh, truth = 1000 * people.vertices[0].astype(np.float64), 1000 * item.vertices.astype(np.float64)
     guess, joints = regressor @ mesh, regressor @ truth
@@ -98,6 +112,7 @@ def errors(people: People, item: Item, body: Body) -> tuple[float, ...]:
         float(distance),
         overlay,
         ratio,
+        100 * float(broken_edges(people.vertices[0], whole, pairs)),
     )
 
 
@@ -114,27 +129,30 @@ def evaluate(
     lifter: Lifter,
     folder: Path,
     count: int,
-    search: bool = False,
+    detect: bool = False,
     sheet: Path | None = None,
 ) -> list[dict[str, object]]:
     """One row a method: means over the pictures; medians for distance and overlay, root mean square for the
-    last column.
+    deviations; of broken edges the mean and the worst.
 
-    ``search`` adds the lixel mesh of the person that is found without a box. ``sheet`` is where the lixel
-    meshes of some pictures, evenly taken, are drawn over them, from the least to the largest PA-MPJPE.
+    ``detect`` adds the mesh in the box that the detector finds, in as many pictures as it does. ``sheet`` is
+    where the meshes of some pictures, evenly taken, are drawn over them, from the least to the largest
+    PA-MPJPE.
     """
+    body, pairs = recoverer.body, edges(recoverer.body.faces)
     table: dict[str, list[tuple[float, ...]]] = {}
     tiles: list[tuple[float, NDArray[np.uint8]]] = []
     shards = read_shards(folder, count)
     count = min(count, sum(len(arrays["K"]) for _, arrays in shards))
-    for i, item in enumerate(tqdm(items(shards, recoverer.body, count), total=count, desc="pictures")):
+    for i, item in enumerate(tqdm(items(shards, body, count), total=count, desc="pictures")):
         results = predictions(recoverer, lifter, item)
-        if search:
-            results["lixel, no box given"] = recoverer(item.image, camera=item.camera)
+        if detect and (box := detected(item)) is not None:
+            results["param, box detected"] = recoverer(item.image, box, item.camera)
         for method, result in results.items():
-            table.setdefault(method, []).append(errors(result, item, recoverer.body))
+            whole = results["param" if result.rig is None else method].parametric().vertices[0]
+            table.setdefault(method, []).append(errors(result, item, body, whole, pairs))
         if sheet is not None and i % max(1, count // TILES) == 0:
-            tiles.append((table["lixel"][-1][1], tile(item.image, results["lixel"])))
+            tiles.append((table["param"][-1][1], tile(item.image, results["param"])))
     if sheet is not None:
         write_sheet([picture for _, picture in sorted(tiles, key=lambda t: t[0])][:TILES], sheet)
     rows: list[dict[str, object]] = []
@@ -144,6 +162,8 @@ def evaluate(
             *column[:, :4].mean(0),
             *np.median(column[:, 4:6], axis=0),
             np.sqrt((column[:, 6] ** 2).mean()),
+            column[:, 7].mean(),
+            column[:, 7].max(),
         ]
         row: dict[str, object] = {"method": method, "pictures": str(len(numbers))}
         rows.append(

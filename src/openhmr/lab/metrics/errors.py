@@ -46,6 +46,16 @@ def pa_mpvpe(predicted: NDArray, truth: NDArray) -> NDArray:
     return mean_distance(align_similarity(predicted, truth), truth)
 
 
+def broken_edges(vertices: NDArray, whole: NDArray, edges: NDArray) -> NDArray:
+    """Share ``(...)`` of ``edges (E,2)`` that are longer than twice or shorter than half of what they are in
+    ``whole (..., V, 3)``: of a mesh ``vertices (..., V, 3)`` with threads and spikes (ours)."""
+    lengths, wanted = (
+        np.linalg.norm(mesh[..., edges[:, 0], :] - mesh[..., edges[:, 1], :], axis=-1)
+        for mesh in (np.asarray(vertices, np.float64), np.asarray(whole, np.float64))
+    )
+    return ((lengths > 2 * wanted) | (lengths < wanted / 2)).mean(axis=-1)
+
+
 def acceleration_error(predicted: NDArray, truth: NDArray, visible: NDArray | None = None) -> NDArray:
     """Mean over joints of the difference of second differences ``(T - 2,)``, unit per frame squared (Kanazawa
     et al. 2019).

@@ -78,7 +78,7 @@ class NoiseLevel:
 CLEAN = NoiseLevel()
 NOISY = NoiseLevel(share=1.0, soft=1.0)
 TRAINING = NoiseLevel(
-    share=0.5, strength=(0.05, 0.9), soft=0.8, missing=6, drop_share=0.3, hide=0.08, truncate=0.1
+    share=0.5, strength=(0.05, 0.9), soft=0.8, missing=6, drop_share=0.3, hide=0.1, truncate=0.2
 )
 
 

@@ -220,10 +220,12 @@ def random_betas(n: int, count: int, generator: torch.Generator, device: torch.d
 
 def random_definition(skeleton: Skeleton, r: Tensor, sigma_m: float, generator: torch.Generator) -> Tensor:
     """Offsets ``(B,P,3)`` of points that somebody defines a little otherwise: normal, fixed in the part of
-    the body that carries the point, mirror images on left and right (ours, because the definitions of real
-    data sets and detectors differ by as much)."""
+    the body that carries the point, mirror images on left and right; each person's have a standard deviation
+    of their own, up to ``sigma_m`` (ours, because the definitions of real data sets and detectors differ by
+    centimetres, and nobody says by how many)."""
     n, points = len(r), len(skeleton.carrier)
-    offset = torch.randn(n, points, 3, generator=generator, device=r.device) * sigma_m
+    size = sigma_m * torch.rand(n, 1, 1, generator=generator, device=r.device)
+    offset = torch.randn(n, points, 3, generator=generator, device=r.device) * size
     flip = torch.as_tensor(POINTS.flip_permutation[:points], device=r.device)
     mirror = offset[:, flip] * torch.tensor([-1.0, 1, 1], device=r.device)
     index = torch.arange(points, device=r.device)

@@ -52,8 +52,9 @@ class CompactPose2MeshRun:
     """Joint sets that the 2D poses have, each as often as it is named; by default the network's own alone."""
     mixed: float = 0.15
     """Share of the poses that have the points of two of the skeletons."""
-    definition_mm: float = 25.0
-    """Standard deviation of where each person's points lie, about their definition."""
+    definition_mm: float = 40.0
+    """Largest standard deviation of where a person's points lie about their definition; the smallest is
+    0."""
     cameras: Cameras = field(default_factory=Cameras)
     stage1: Schedule = field(default_factory=lambda: Schedule(steps=20_000, batch=1024))
     stage2: Schedule = field(default_factory=lambda: Schedule(steps=3_000, batch=512, lr=3e-4))
@@ -61,7 +62,7 @@ class CompactPose2MeshRun:
     """Weight of the edge lengths in stage 2; the original's 20 costs the joints 1.5 mm here, since uncertain
     limbs are short."""
     likelihood: float = 0.01
-    """Weight of how likely the errors are under the predicted deviations, in stage 2."""
+    """Weight of how likely the errors are under the predicted deviations."""
     single_poses: str | None = None
     """Folder of one-frame BVH poses of the MakeHuman rig to draw from as well."""
     single_pose_share: float = 0.03
@@ -152,6 +153,12 @@ class CompactPose2MeshTraining:
         return {f"{name}_{k}": v for name, e in self.evaluators.items() for k, v in e().items()}
 
 
+def unlikely(vertices: Tensor, target: Tensor, sigma: Tensor) -> Tensor:
+    """Negative log-likelihood of the errors of ``vertices (B,V,3)`` under deviations ``sigma``, which alone
+    it trains."""
+    return ((vertices.detach() - target).square() / sigma.square() / 2 + sigma.log()).mean()
+
+
 class _Stage(Recipe):
     network: CompactPose2Mesh
 
@@ -186,10 +193,13 @@ class SkinnedStage(_Stage):
         target = self.work.skeleton.vertices(batch.rotations, batch.translations, batch.betas, ids)
         transforms = mesh.transforms(features.float()).unflatten(1, (3, mesh.joints * 4))
         joints = (transforms @ (mesh.decode @ self.work.regressor.T)).mT
+        vertices = (transforms @ mesh.decode[:, ids]).mT
+        sigma = mesh.blend[:, ids].T @ mesh.sigma(features.detach().float())
         return {
             "pose": (pose3d.float() - batch.pose3d).abs().mean(),
             "joint": (joints - batch.human36).abs().mean(),
-            "vertex": ((transforms @ mesh.decode[:, ids]).mT - target).abs().mean(),
+            "vertex": (vertices - target).abs().mean(),
+            "likelihood": self.work.config.likelihood * unlikely(vertices, target, sigma),
         }
 
 
@@ -207,23 +217,16 @@ class RefinedStage(_Stage):
         with torch.no_grad(), self.precision.autocast():
             direct, mirrored, _ = self.network.features(batch.pose2d)
         direct, mirrored = direct.float(), mirrored.float()
-        vertices = self.network.mesh_net(direct, mirrored)
+        vertices, mesh = self.network.mesh_net(direct, mirrored), self.network.mesh_net
+        sigma = mesh.blend.T @ mesh.sigma(direct, mirrored)
         target = work.skeleton.vertices(batch.rotations, batch.translations, batch.betas)
         return {
             "vertex": (vertices - target).abs().mean(),
             "normal": LossConfig().normal * normal_loss(vertices, target, work.faces),
             "edge": work.config.edge_weight * edge_loss(vertices, target, work.faces),
             "joint": (work.regressor @ vertices - batch.human36).abs().mean(),
-            "likelihood": work.config.likelihood * self._unlikely(direct, mirrored, vertices, target),
+            "likelihood": work.config.likelihood * unlikely(vertices, target, sigma),
         }
-
-    def _unlikely(self, direct: Tensor, mirrored: Tensor, vertices: Tensor, target: Tensor) -> Tensor:
-        """Negative log-likelihood of the errors under the network's own deviations, which alone it
-        trains."""
-        mesh = self.network.mesh_net
-        sigma = mesh.blend.T @ mesh.sigma(direct.detach(), mirrored.detach())
-        error = (vertices.detach() - target).square()
-        return (error / sigma.square() / 2 + sigma.log()).mean()
 
 
 def stages(

@@ -192,8 +192,8 @@ class BlazePose(nn.Module):
             or not found.origin
         ):
             raise InputError(
-                "BlazePose's weights are not installed; `pip install openhmr[train,detect]` brings them "
-                "(mediapipe, tflite)"
+                "BlazePose's weights are not installed; `pip install openhmr[train] mediapipe==0.10.14` "
+                "brings them"
             )
         constants = convolutions(
             Path(found.origin).parent / "modules/pose_landmark/pose_landmark_full.tflite"
