@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 _EXAMPLES = """examples:
   openhmr lift examples/human36_pose.npy --joints human36 --out out/human36
   openhmr lift examples/coco_skier.json --joints coco --out out/skier
+  openhmr lift alphapose.npy --joints halpe26 --out out/halpe
   openhmr lift poses.json --joints coco --image photo.jpg --focal 1150 --out out/photo
   openhmr lift poses.json --joints coco --camera camera.json --image-id 42 --min-score 0.5 --out out/one
   openhmr lift pose.npy --model official.onnx --body SMPL_NEUTRAL.pkl --out out/official
