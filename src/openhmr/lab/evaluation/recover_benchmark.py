@@ -142,7 +142,7 @@ def evaluate(
     body, pairs = recoverer.body, edges(recoverer.body.faces)
     table: dict[str, list[tuple[float, ...]]] = {}
     tiles: list[tuple[float, NDArray[np.uint8]]] = []
-    shards = read_shards(folder, count)
+    shards = read_shards(folder, body, count)
     count = min(count, sum(len(arrays["K"]) for _, arrays in shards))
     for i, item in enumerate(tqdm(items(shards, body, count), total=count, desc="pictures")):
         results = predictions(recoverer, lifter, item)
