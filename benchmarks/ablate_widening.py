@@ -60,7 +60,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             train(recipe, Path(folder))
             row = read_metrics(Path(folder))[-1]
-        keys = ("true_mpjpe", "true_pa_mpjpe", "noisy_mpjpe", "noisy_pa_mpjpe")
+        keys = [f"coco_{noise}_{error}" for noise in ("true", "noisy") for error in ("mpjpe", "pa_mpjpe")]
         print(f"| {name} | {' | '.join(f'{row[k]:.1f}' for k in keys)} |", flush=True)
 
 

@@ -56,7 +56,7 @@ from tests.twins import PlainPose2Mesh
 
 SEED = 1
 CPU = torch.device("cpu")
-NOISE = replace(TRAINING, missing=0)
+NOISE = replace(TRAINING, missing=0, hide=0.0, truncate=0.0)
 """All joints are there: the original knows no missing ones."""
 TESTS = {"true 2D": NoiseLevel(), "noisy 2D, 0.3 of it": NoiseLevel(share=1.0, strength=(0.3, 0.3))}
 TEST_POSES = 1024
@@ -234,13 +234,14 @@ def pose2mesh(args: argparse.Namespace, out: Path) -> list[dict[str, object]]:
     methods["official form"] = facts, out / "official" / "net.onnx"
     bodies = {"official form": rival.body}
     predictors = {
-        name: bench.onnx_predictor(path, bodies.get(name, body), COCO) for name, (_, path) in methods.items()
+        name: bench.onnx_predictor(path, bodies.get(name, body), COCO)[0]
+        for name, (_, path) in methods.items()
     }
     single = Batch(torch.rand(1, 19, 3), *[torch.zeros(0)] * 6)
     speed = {name: median_ms(lambda p=predict: p(single)) for name, predict in predictors.items()}
     held, skeleton = load_motion(args.motion, body).of(TEST_SUBJECTS), Skeleton(body)
     rows = bench.evaluate(
-        predictors, lambda noise: bench.recorded(held, skeleton, COCO, noise), body, TESTS, TEST_POSES
+        predictors, lambda noise: bench.recorded(held, skeleton, COCO, COCO, noise), body, TESTS, TEST_POSES
     )
     return [
         {"method": r["method"], **methods[str(r["method"])][0], "ms a lift": speed[str(r["method"])], **r}
@@ -300,7 +301,7 @@ def recovered(work: CompactI2LRecipe, lixels: Callable[[Tensor], Tensor]) -> dic
             part = CropBatch(**{k: v[i : i + 25] for k, v in vars(held).items()})
             parts.append(restore(lixels(part.image), part.scale_m, part))
     mesh, truth = (1000 * x.numpy() for x in (torch.cat(parts), held.points_m))
-    joints, target = (work.losses.human36.numpy() @ mesh, 1000 * held.human36_m.numpy())
+    joints, target = (work.losses.human36.numpy() @ x for x in (mesh, truth))
     vertex = mean_distance(root_relative(mesh, joints[:, 0]), root_relative(truth, target[:, 0]))
     errors = {
         "MPJPE": mpjpe(joints, target, HUMAN36),

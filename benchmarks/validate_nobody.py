@@ -6,9 +6,10 @@ and of people, which limits follow from one half of them, and how these err on t
 
 Needs panoramas and the test pictures of `openhmr lab synth images` (docs/synthetic_pictures.md); of real
 people a pack of frames as `openhmr lab real` takes it; and photos without people, if there are any. Empty
-boxes are random ones, and what the search without a box finds."""
+boxes are random ones. Every third picture also goes through the whole pipeline, without a box."""
 
 import argparse
+import logging
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from empty_pictures import KINDS, Image, views
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+import openhmr
 from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.io.images import read_image
@@ -28,7 +30,9 @@ from openhmr.lab.evaluation.real_frames import pipeline_of, read_frames, read_pa
 from openhmr.lab.evaluation.recover_benchmark import items
 from openhmr.lab.synth.shards import read_shards
 from openhmr.people import People
+from openhmr.pipeline import Picture, Pipeline
 from openhmr.predict.certainty import NOBODY, UNSURE, doubt, misfit_mm, spread, uncertain_mm
+from openhmr.predict.detect.movenet import detect_people
 from openhmr.predict.recover import Recoverer
 
 SIZES_PX = (90, 60, 40)
@@ -39,13 +43,13 @@ REAL_CUTS = {"knees": 0.75, "hips": 0.55, "chest": 0.4}
 
 @dataclass(frozen=True)
 class Case:
-    """A picture with a box (None: searched), its ``kind``, and what it was made of: cases of one ``origin``
-    stay in one half. ``people`` are whole people of 60 pixels and more, on whom limits are chosen."""
+    """A picture with a box, its ``kind``, and what it was made of: cases of one ``origin`` stay in one half.
+    ``whole`` are people on whom limits are chosen: not cut off, of 60 pixels and more."""
 
     kind: str
     origin: str
     image: Image
-    box: NDArray | None
+    box: NDArray
     there: bool
     whole: bool = True
 
@@ -65,15 +69,13 @@ def signs(people: People) -> dict[str, float]:
 
 
 def empty(backgrounds: Path, photos: Path | None, count: int, rng: np.random.Generator) -> Iterator[Case]:
-    """Pictures without people; every third is searched as well."""
+    """Pictures without people."""
     pictures = [("place", name, image) for name, image in views(backgrounds, max(1, count // 10), rng)]
     pictures += [(kind, f"{kind}{i}", draw(rng)) for kind, draw in KINDS.items() for i in range(count)]
     for path in sorted(photos.iterdir()) if photos is not None else ():
         pictures += [("photo", path.stem, read_image(path))] * 3
-    for i, (kind, origin, image) in enumerate(pictures):
+    for kind, origin, image in pictures:
         yield Case(kind, origin, image, _random_box(image, rng), False)
-        if i % 3 == 0:
-            yield Case(f"{kind}, searched", origin, image, None, False)
 
 
 def _random_box(image: Image, rng: np.random.Generator) -> NDArray:
@@ -124,6 +126,39 @@ def real(pack: Path, videos: Path) -> Iterator[Case]:
                 short = box * [1, 1, 1, left]
                 cut = image[: int(short[1] + short[3])].copy()
                 yield Case(f"real, cut at {part}", name, cut, short, True, False)
+
+
+class Answers(logging.Handler):
+    """What the whole pipeline, as in `openhmr recover`, says of pictures: nobody, people with a warning, or
+    people without a word; counted by kind, and the largest score of its detector there."""
+
+    def __init__(self, recoverer: Recoverer) -> None:
+        super().__init__(logging.WARNING)
+        self.pipeline = Pipeline(recoverer, openhmr.load("pose2mesh"))
+        self.counts: dict[str, list[int]] = {}
+        self.scores: dict[str, float] = {}
+        self._warnings = 0
+        logging.getLogger("openhmr").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._warnings += 1
+
+    def ask(self, kind: str, image: Image) -> None:
+        self._warnings = 0
+        people = self.pipeline.frame(Picture(image)).people
+        scores = detect_people(image).scores
+        assert scores is not None
+        counts = self.counts.setdefault(kind, [0, 0, 0])
+        counts[0 if not len(people) else 1 if self._warnings else 2] += 1
+        self.scores[kind] = max(self.scores.get(kind, 0.0), *scores.tolist(), 0.0)
+
+    def report(self) -> None:
+        print("\nThe whole pipeline without a box:\n")
+        _row("kind", "pictures", "nobody %", "warned of %", "silent %", "largest score")
+        _row(*["---"] * 6)
+        for kind, counts in self.counts.items():
+            shares = (f"{100 * c / sum(counts):.1f}" for c in counts)
+            _row(kind, sum(counts), *shares, f"{self.scores[kind]:.2f}")
 
 
 def equal_errors(empty_values: NDArray, people: NDArray) -> float:
@@ -204,12 +239,15 @@ def main() -> None:
     ]
     if args.pack is not None:
         sources.append(real(args.pack, args.videos or args.pack.parent))
-    cases, rows = [], []
+    cases, rows, answers = [], [], Answers(recoverer)
     for source in sources:
-        for case in tqdm(source, unit="picture"):
+        for i, case in enumerate(tqdm(source, unit="picture", mininterval=5)):
             cases.append((case.kind, case.origin, case.there, case.whole))
             rows.append(signs(recoverer(case.image, case.box)))
+            if i % 3 == 0:
+                answers.ask(case.kind, case.image)
     report(cases, {name: np.array([row[name] for row in rows]) for name in rows[0]})
+    answers.report()
 
 
 if __name__ == "__main__":

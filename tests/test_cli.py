@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.shipped import open_body
+from openhmr.camera import Camera
 from openhmr.cli import main
 from openhmr.export.folder import DATA
 from openhmr.people import People
@@ -58,6 +60,22 @@ def test_shipped_models_are_chosen_by_joints(tmp_path: Path) -> None:
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     assert {p.name for p in tmp_path.iterdir()} == {"mesh.obj", "mesh.glb", "result.npz"}
     assert People.load(tmp_path / "result.npz").vertices.shape == (1, 6999, 3)
+
+
+def test_lift_of_a_detectors_skeleton(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """26 joints as Halpe's detectors write them, here those of a mesh."""
+    body = open_body()
+    camera = Camera.assumed((480, 640))
+    standing = body.v_template * (1, -1, -1) + (0, 0, 4)
+    pixels = camera.project(body.joint_regressor("halpe26") @ standing)
+    np.save(tmp_path / "halpe.npy", pixels)
+    arguments = ["lift", str(tmp_path / "halpe.npy"), "--joints", "halpe26", "--no-pictures", "--out"]
+    assert main([*arguments, str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out != ""
+    people = People.load(tmp_path / "out" / "result.npz")
+    assert people.keypoints.joint_set.name == "halpe26" and people.reprojection_px()[0] < 10
+    with np.load(tmp_path / "out" / "result.npz") as saved:
+        assert saved["joints_halpe26"].shape == saved["joints_sigma"].shape == (1, 26, 3)
 
 
 def skier_photo(folder: Path, focal_35mm: int | None = None, orientation: int = 1) -> str:

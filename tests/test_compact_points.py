@@ -25,6 +25,7 @@ from openhmr.lab.training.compact_pose2mesh import (
     CompactPose2MeshTraining,
     RefinedStage,
     SkinnedStage,
+    unlikely,
 )
 from openhmr.predict.lift import Lifter, look_at, standardise
 from tests.test_synth import random_pack
@@ -115,29 +116,29 @@ def test_training_on_all_skeletons(config: CompactPose2MeshRun) -> None:
     batch = work.source(64, torch.Generator().manual_seed(0))
     assert batch.pose2d.shape == batch.pose3d.shape == (64, POINTS.size, 3)
     terms = SkinnedStage(work).loss(work.network, 0, torch.Generator().manual_seed(0))
-    assert terms.keys() == {"pose", "joint", "vertex"} and all(torch.isfinite(v) for v in terms.values())
+    assert terms.keys() == {"pose", "joint", "vertex", "likelihood"} and all(
+        torch.isfinite(v) for v in terms.values()
+    )
 
 
 def test_likelihood_trains_the_deviations_alone(config: CompactPose2MeshRun) -> None:
-    """And it is least where they are as large as the errors."""
     work = CompactPose2MeshTraining(config, CPU)
-    refined = RefinedStage(work)
-    terms = refined.loss(work.network, 0, torch.Generator().manual_seed(0))
-    terms["likelihood"].backward()
-    moved = {n for n, p in work.network.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
-    assert moved == {"mesh_net.spread.weight", "mesh_net.spread.bias"}
-    mesh, features = work.network.mesh_net, torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
-    mesh.spread.weight.data.zero_()
-    vertices = torch.zeros(4, len(mesh.decode.T), 3)
-    target = 0.05 * torch.randn(vertices.shape, generator=torch.Generator().manual_seed(1))
+    for stage in (SkinnedStage, RefinedStage):
+        work.network.zero_grad()
+        stage(work).loss(work.network, 0, torch.Generator().manual_seed(0))["likelihood"].backward()
+        moved = {
+            n for n, p in work.network.named_parameters() if p.grad is not None and p.grad.abs().max() > 0
+        }
+        assert moved == {"mesh_net.spread.weight", "mesh_net.spread.bias"}
 
-    def unlikely(sigma: float) -> float:
-        mesh.spread.bias.data.fill_(np.log(sigma))
-        return refined._unlikely(features, features, vertices, target).item()
 
-    # Skinning weights sum to one, so that a vertex has the deviation of its parts.
-    assert unlikely(0.05) < min(unlikely(0.045), unlikely(0.055))
-    assert unlikely(0.05) == pytest.approx(0.5 + np.log(0.05), abs=0.02)
+def test_deviations_as_large_as_the_errors_are_the_likeliest() -> None:
+    target = 0.05 * torch.randn(4, 1249, 3, generator=torch.Generator().manual_seed(1))
+    likely = {
+        s: unlikely(torch.zeros_like(target), target, torch.tensor(s)).item() for s in (0.045, 0.05, 0.055)
+    }
+    assert min(likely, key=likely.__getitem__) == 0.05
+    assert likely[0.05] == pytest.approx(0.5 + np.log(0.05), abs=0.02)
 
 
 @pytest.fixture

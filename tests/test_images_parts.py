@@ -124,7 +124,7 @@ def test_wardrobe_survives_the_disk(tmp_path: Path) -> None:
     for name, item in wardrobe.items.items():
         assert np.array_equal(again.items[name].rest(betas), item.rest(betas))
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(InputError, match="not a wardrobe"):
+    with pytest.raises(InputError, match="not a wardrobe of the open body"):
         Wardrobe.load(tmp_path / "other.npz")
 
 
@@ -293,7 +293,7 @@ def test_shards_repeat_to_the_byte_and_are_listed(tmp_path: Path) -> None:
     pictures = [cv2.imencode(".jpg", np.full((64, 64, 3), 40 * i, np.uint8))[1].tobytes() for i in range(3)]
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
-        shards.write_shard(folder, 0, 0, pictures, rows)
+        shards.write_shard(folder, 0, 0, pictures, rows, open_body())
     assert (tmp_path / "a/images-00000.tar").read_bytes() == (tmp_path / "b/images-00000.tar").read_bytes()
     assert shards.length(tmp_path / "a", 0) == 3 and shards.length(tmp_path / "a", 1) == 0
     assert shards.write_annotations(tmp_path / "a", 64) == 3

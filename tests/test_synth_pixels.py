@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from openhmr.bodies.shipped import open_body
+from openhmr.errors import InputError
 from openhmr.joints import COCO, SMPL
 from openhmr.lab.synth.crops import NONE, Augmentation, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
-from openhmr.lab.synth.shards import FIRST_PIXEL, read_shards, write_shard
+from openhmr.lab.synth.shards import read_shards, write_shard
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import LIXELS, PATCH
 
@@ -51,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, skeleton: Skeleton) -> Path
         box = np.concatenate([pixels.min(0), np.ptp(pixels, axis=0)])
         rows.append({"K": K, "pose": pose, "betas": betas, "translation": place, "box_xywh": box})
         pictures.append(spot(pixels[NOSE]))
-    write_shard(out, 0, 0, pictures, rows)
+    write_shard(out, 0, 0, pictures, rows, open_body())
     return out
 
 
@@ -86,14 +87,11 @@ def test_a_joint_is_where_it_is_drawn(folder: Path, skeleton: Skeleton, augmenta
     assert whole >= 12
 
 
-def test_older_shards_are_moved_to_the_centres_of_pixels(folder: Path, tmp_path: Path) -> None:
-    """They were counted from the corner of the upper left pixel, and do not say so."""
-    (_, new), *_ = read_shards(folder)
-    older = {k: v for k, v in new.items() if k != FIRST_PIXEL}
-    older["K"] = new["K"] + [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
-    older["box_xywh"] = new["box_xywh"] + [0.5, 0.5, 0, 0]
-    np.savez(tmp_path / "images-00000.npz", **older)
-    (tmp_path / "images-00000.tar").write_bytes((folder / "images-00000.tar").read_bytes())
-    (_, read), *_ = read_shards(tmp_path)
-    for name in older:
-        np.testing.assert_allclose(read[name], new[name], atol=1e-5, err_msg=name)
+def test_shards_of_another_body_are_refused(folder: Path, tmp_path: Path) -> None:
+    """The same betas are other shapes there."""
+    (_, arrays), *_ = read_shards(folder, open_body())
+    for body in ({}, {"body": np.array("0123456789abcdef")}):
+        np.savez(tmp_path / "images-00000.npz", **arrays, **body)  # type: ignore[arg-type]
+        (tmp_path / "images-00000.tar").write_bytes((folder / "images-00000.tar").read_bytes())
+        with pytest.raises(InputError, match="people of another body"):
+            read_shards(tmp_path, open_body())

@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.stature import stature
 from openhmr.geometry.alignment import scale_and_rotation
 from openhmr.joints import HUMAN36
 from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
 from openhmr.lab.models.pose2mesh.compact import sparse_matrix
 from openhmr.predict.coarse_mesh import coarse_regressor
 
-METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE")
+METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "height")
 
 
 class ExactMesh:
@@ -36,8 +37,8 @@ class ExactMesh:
 
 
 class MeshErrors:
-    """MPJPE and PA-MPJPE (14 Human3.6M joints), MPVPE and PA-MPVPE of coarse meshes of ``body``,
-    upsampled."""
+    """MPJPE and PA-MPJPE (14 Human3.6M joints), MPVPE and PA-MPVPE of coarse meshes of ``body``, upsampled,
+    and the error of the height that they tell."""
 
     def __init__(self, body: Body) -> None:
         level = body.level("coarse")
@@ -45,7 +46,7 @@ class MeshErrors:
         rows, cols, values = level.upsample
         self._upsampling = sparse_matrix(rows, cols, values, (body.num_vertices, len(level.vertex_ids)))
         self._human36 = coarse_regressor(body, body.joint_regressor(HUMAN36))
-        self._pelvis = torch.tensor(body.J_regressor[0])
+        self._pelvis, self._body = torch.tensor(body.J_regressor[0]), body
 
     def upsample(self, coarse: NDArray) -> Tensor:
         """``(B,Vc,3)`` -> ``(B,3,V)``."""
@@ -53,7 +54,7 @@ class MeshErrors:
         return (self._upsampling @ columns).unflatten(1, (3, -1)).permute(2, 1, 0).contiguous()
 
     def __call__(self, coarse: NDArray, truth: Tensor, human36: NDArray) -> NDArray[np.float64]:
-        """The errors ``(4,B)`` in mm, in the order of :data:`METRICS`, of ``coarse (B,Vc,3)`` against the
+        """The errors ``(5,B)`` in mm, in the order of :data:`METRICS`, of ``coarse (B,Vc,3)`` against the
         body's own vertices ``truth (B,3,V)`` and joints ``human36 (B,17,3)``, all in metres."""
         joints, mesh = np.matmul(self._human36, coarse), self.upsample(coarse)
         shift = (mesh - truth) @ self._pelvis
@@ -63,6 +64,7 @@ class MeshErrors:
             pa_mpjpe(joints, human36, HUMAN36),
             per_vertex,
             _aligned(mesh, truth),
+            np.abs(np.subtract(*(stature(self._body, m.mT.numpy()) for m in (mesh, truth)))),
         )
         return 1000 * np.stack([np.asarray(e, np.float64) for e in errors])
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
+from openhmr.bodies.stature import stature
 from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.geometry.mesh import edges
@@ -29,18 +30,28 @@ from openhmr.predict.recover import Recoverer
 MIN_PERSON_PX = 16
 """People of whom less is inside the picture are left out."""
 ERRORS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE")
-COLUMNS = (*ERRORS, "distance %", "overlay %", "error / sigma", "broken %", "broken at worst %")
+COLUMNS = (
+    *ERRORS,
+    "distance %",
+    "overlay %",
+    "error / sigma",
+    "shape",
+    "height",
+    "broken %",
+    "broken at worst %",
+)
 
 
 @dataclass(frozen=True)
 class Item:
     """``image (H,W,3)`` RGB, its ``camera``, the person's ``box (4,)`` as a detector gives it (the
-    part inside the picture), and the true ``vertices (V,3)`` in metres, camera axes."""
+    part inside the picture), and the true ``vertices (V,3)`` in metres, camera axes, and ``betas (S,)``."""
 
     image: NDArray[np.uint8]
     camera: Camera
     box: NDArray
     vertices: NDArray
+    betas: NDArray
 
 
 def items(shards: list[tuple[Path, dict[str, NDArray]]], body: Body, count: int) -> Iterator[Item]:
@@ -61,7 +72,7 @@ def items(shards: list[tuple[Path, dict[str, NDArray]]], body: Body, count: int)
                 if inside[2:].max() < MIN_PERSON_PX:
                     continue
                 vertices, _ = skin(body, pose, betas, translation)
-                yield Item(np.asarray(image), Camera(K, image.size[::-1]), inside, vertices)
+                yield Item(np.asarray(image), Camera(K, image.size[::-1]), inside, vertices, betas)
 
 
 def _inside(box: NDArray, size: tuple[int, int]) -> NDArray[np.float64]:
@@ -96,7 +107,8 @@ def errors(people: People, item: Item, body: Body, whole: NDArray, pairs: NDArra
     """The numbers of :data:`COLUMNS` but the last: the first four in millimetres; the pelvis' distance from
     the camera in per cent of the true one; the median distance between 2D joints and projected joints in per
     cent of the box height; the root mean square of vertex errors over their own standard deviations (1 if
-    calibrated; nan where a method tells none); and the edges (``pairs`` of vertices) that are broken, against
+    calibrated; nan where a method tells none); mean vertex error of the shape in its T-pose (nan without
+    betas) and error of the height in mm; and the edges (``pairs`` of vertices) that are broken, against
     the skinned body ``whole (V,3)``, in per cent."""
     regressor = body.joint_regressor("human36")
     mesh, truth = 1000 * people.vertices[0].astype(np.float64), 1000 * item.vertices.astype(np.float64)
@@ -112,8 +124,16 @@ def errors(people: People, item: Item, body: Body, whole: NDArray, pairs: NDArra
         float(distance),
         overlay,
         ratio,
+        float("nan") if people.rig is None else shape_error(body, people.rig.betas[0], item.betas),
+        1000 * abs(float(people.heights[0] - stature(body, item.vertices[None])[0])),
         100 * float(broken_edges(people.vertices[0], whole, pairs)),
     )
+
+
+def shape_error(body: Body, betas: NDArray, truth: NDArray) -> float:
+    """Mean distance of vertices in mm between two shapes in their T-pose, each about its root joint."""
+    apart = body.shapedirs @ (betas - truth)
+    return float(1000 * np.linalg.norm(apart - body.J_regressor[0] @ apart, axis=-1).mean())
 
 
 def _over_sigma(people: People, item: Item, pelvis: NDArray) -> float:
@@ -142,7 +162,7 @@ def evaluate(
     body, pairs = recoverer.body, edges(recoverer.body.faces)
     table: dict[str, list[tuple[float, ...]]] = {}
     tiles: list[tuple[float, NDArray[np.uint8]]] = []
-    shards = read_shards(folder, count)
+    shards = read_shards(folder, body, count)
     count = min(count, sum(len(arrays["K"]) for _, arrays in shards))
     for i, item in enumerate(tqdm(items(shards, body, count), total=count, desc="pictures")):
         results = predictions(recoverer, lifter, item)
@@ -162,8 +182,8 @@ def evaluate(
             *column[:, :4].mean(0),
             *np.median(column[:, 4:6], axis=0),
             np.sqrt((column[:, 6] ** 2).mean()),
-            column[:, 7].mean(),
-            column[:, 7].max(),
+            *column[:, 7:10].mean(0),
+            column[:, 9].max(),
         ]
         row: dict[str, object] = {"method": method, "pictures": str(len(numbers))}
         rows.append(

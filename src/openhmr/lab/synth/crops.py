@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.joints import COCO
@@ -26,7 +27,7 @@ class Pictures:
     RGB``."""
 
     def __init__(self, folder: str | Path) -> None:
-        shards = read_shards(Path(folder))
+        shards = read_shards(Path(folder), open_body())
         self.jpegs: list[bytes] = []
         for shard, _ in shards:
             with tarfile.open(shard) as tar:

@@ -30,6 +30,7 @@ from openhmr.lab.synth.scene import (
     box_of,
     frame_person,
     plausible,
+    random_betas,
     stand,
 )
 from openhmr.lab.synth.textures import texture_names
@@ -135,7 +136,7 @@ class Studio:
         self.figure = self.renderer.figure
 
     def person(self, rng: np.random.Generator) -> tuple[Person, str]:
-        betas = rng.normal(size=10).clip(-2.5, 2.5).astype(np.float32)
+        betas = random_betas(rng)
         rotations, subject = self.poses()
         while not plausible(self.figure.transforms(rotations, betas)[1]):
             rotations, subject = self.poses()
@@ -261,7 +262,7 @@ def make_shard(studio: Studio, shard: int) -> int:
         assert ok
         pictures.append(data.tobytes())
         rows.append(row)
-    shards.write_shard(task.out, shard, shard * PER_SHARD, pictures, rows)
+    shards.write_shard(task.out, shard, shard * PER_SHARD, pictures, rows, open_body())
     return len(rows)
 
 

@@ -200,6 +200,13 @@ class Scene:
     camera: Camera
 
 
+def random_betas(rng: np.random.Generator) -> np.ndarray:
+    """Betas ``(10,)`` of a random person: normal, but for the last, which gives half of them breasts."""
+    betas = rng.normal(size=10).clip(-2.5, 2.5)
+    betas[-1] = max(1 + 0.4 * betas[-1], 0) if rng.random() < 0.5 else 0
+    return betas.astype(np.float32)
+
+
 def add_others(
     rng: np.random.Generator, figure: Figure, scene: Scene, closet: Closet, poses: list[np.ndarray]
 ) -> None:
@@ -207,7 +214,7 @@ def add_others(
     camera = scene.camera
     first = camera.see(scene.people[0].vertices.mean(0))
     for rotations in poses:
-        betas = rng.normal(size=10).clip(-2.5, 2.5).astype(np.float32)
+        betas = random_betas(rng)
         person = stand(figure, rotations, betas, closet.dress(rng, betas), rng.uniform(0, 2 * np.pi), 0.0)
         depth = (
             first[2] * rng.uniform(1.25, 3.0) if rng.random() < 0.85 else first[2] * rng.uniform(0.6, 0.85)

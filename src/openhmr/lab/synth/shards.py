@@ -5,14 +5,13 @@ import io
 import json
 import math
 import tarfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
@@ -22,11 +21,6 @@ Row = dict[str, np.ndarray | str]
 MAX_NUMBERS = 50_000_000
 ARRAYS = {"K": (3, 3), "pose": (24, 3), "betas": (10,), "translation": (3,), "box_xywh": (4,)}
 """What is read of a shard's arrays, with the shape of a row."""
-FIRST_PIXEL = "first_pixel_px"
-"""Array of a shard: where the centre of the upper left pixel lies, which is 0. Older shards do not say;
-theirs lies at 0.5."""
-_PLACES: dict[str, Any] = {"K": np.s_[:, :2, 2], "box_xywh": np.s_[:, :2], "joints_px": np.s_[:]}
-"""Which numbers of a shard's arrays are places in a picture."""
 AGAIN = "make the shard again with `openhmr lab synth images`"
 
 
@@ -44,29 +38,21 @@ def length(folder: Path, shard: int) -> int:
         return len(arrays["box_xywh"])
 
 
-def write_shard(folder: Path, shard: int, first_key: int, pictures: list[bytes], rows: list[Row]) -> None:
-    """Write both files of a shard; the tar appears last, so a shard with a tar is whole. Same content, same
-    bytes."""
+def write_shard(
+    folder: Path, shard: int, first_key: int, pictures: list[bytes], rows: list[Row], body: Body
+) -> None:
+    """Write both files of a shard of people of ``body``; the tar appears last, so a shard with a tar is
+    whole. Same content, same bytes."""
     tar_path, npz_path = shard_paths(folder, shard)
     with atomic_path(npz_path) as temporary, temporary.open("wb") as file:
         columns = {k: np.stack([np.asarray(r[k]) for r in rows]) for k in rows[0]}
-        columns[FIRST_PIXEL] = np.zeros(len(rows), np.float32)
+        columns["body"] = np.array(body.content_hash())
         np.savez(file, **columns)  # type: ignore[arg-type]
     with atomic_path(tar_path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
         for i, picture in enumerate(pictures):
             member = tarfile.TarInfo(f"{first_key + i:08d}.jpg")
             member.size = len(picture)
             tar.addfile(member, io.BytesIO(picture))
-
-
-def at_centres(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """The arrays of a shard with integers at the centres of pixels, as everywhere in this package."""
-    if FIRST_PIXEL in arrays:
-        return dict(arrays)
-    moved = {name: np.array(arrays[name], np.float64) for name in _PLACES if name in arrays}
-    for name, places in moved.items():
-        places[_PLACES[name]] -= 0.5
-    return {**arrays, **moved}
 
 
 def write_annotations(folder: Path, size: int) -> int:
@@ -76,8 +62,7 @@ def write_annotations(folder: Path, size: int) -> int:
         tar = npz.with_suffix(".tar")
         if not tar.is_file():
             continue
-        with np.load(npz) as stored, tarfile.open(tar) as pictures:
-            arrays = at_centres(stored)
+        with np.load(npz) as arrays, tarfile.open(tar) as pictures:
             columns = [arrays[k] for k in ("box_xywh", "joints_px", "visible")]
             for name, box, joints, visible in zip(pictures.getnames(), *columns, strict=True):
                 key, count = int(name[:8]), len(COCO17)
@@ -119,9 +104,9 @@ def read_pictures(tar_path: Path, count: int) -> list[np.ndarray]:
     return out
 
 
-def read_shards(folder: Path, count: float = math.inf) -> list[tuple[Path, dict[str, NDArray]]]:
+def read_shards(folder: Path, body: Body, count: float = math.inf) -> list[tuple[Path, dict[str, NDArray]]]:
     """The tar files that hold the first ``count`` pictures of a folder, each with its arrays; both are
-    checked to be whole."""
+    checked to be whole, and to show people of ``body``."""
     shards = sorted(folder.glob("images-*.tar"))
     if not shards:
         raise InputError(f"{folder} holds no shards images-*.tar; make them with `openhmr lab synth images`")
@@ -129,10 +114,12 @@ def read_shards(folder: Path, count: float = math.inf) -> list[tuple[Path, dict[
     for shard in shards:
         if count <= 0:
             break
-        arrays = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS, (*ARRAYS, FIRST_PIXEL))
+        arrays = read_npz(shard.with_suffix(".npz"), MAX_NUMBERS, (*ARRAYS, "body"))
         missing = [name for name in ARRAYS if name not in arrays]
         if missing:
             raise InputError(f"{shard.with_suffix('.npz')} lacks {', '.join(missing)}; {AGAIN}")
+        if not body.matches(str(arrays.pop("body", ""))):
+            raise InputError(f"{shard} shows people of another body, whose betas mean other shapes; {AGAIN}")
         try:
             with tarfile.open(shard) as tar:
                 rows = len(pictures(tar))
@@ -146,7 +133,7 @@ def read_shards(folder: Path, count: float = math.inf) -> list[tuple[Path, dict[
                     f"{AGAIN}"
                 )
         count -= rows
-        out.append((shard, at_centres(arrays)))
+        out.append((shard, arrays))
     return out
 
 

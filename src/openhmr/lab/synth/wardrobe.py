@@ -24,7 +24,7 @@ from openhmr.lab.anny.body import POPULATIONS, components, fold_skin, fold_weigh
 
 log = logging.getLogger(__name__)
 
-FORMAT = "openhmr-wardrobe-1"
+FORMAT = "openhmr-wardrobe-2"
 FOLDERS = {"garments": "garment", "hair": "hair", "eyes": "eyes", "brows": "brows"}
 SKIN_VERTICES = 13380
 """MakeHuman's base mesh: vertices below are skin, the others helpers, eyes, tongue and lashes."""
@@ -72,7 +72,8 @@ class Wardrobe:
     gender: np.ndarray
 
     def save(self, path: Path) -> None:
-        out = {"format": np.array(FORMAT), "gender": self.gender}
+        body = open_body("render").content_hash()
+        out = {"format": np.array(FORMAT), "body": np.array(body), "gender": self.gender}
         for name, item in {"skin": self.skin, **self.items}.items():
             out |= {f"{name}:{a}": getattr(item, a) for a in ARRAYS}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -82,8 +83,11 @@ class Wardrobe:
     def load(cls, path: str | Path) -> "Wardrobe":
         """Read what :meth:`save` wrote; raises :class:`InputError` for anything else."""
         arrays = read_npz(path, MAX_NUMBERS)
-        if str(arrays.get("format")) != FORMAT:
-            raise InputError(f"{path} is not a wardrobe; delete it, or name another file: it is made anew")
+        made_for = str(arrays.pop("body", ""))
+        if str(arrays.get("format")) != FORMAT or not open_body("render").matches(made_for):
+            raise InputError(
+                f"{path} is not a wardrobe of the open body; delete it, or name another file: it is made anew"
+            )
         names = [k.removesuffix(":shape") for k in arrays if k.endswith(":shape")]
         items = {n: Item(**{a: arrays[f"{n}:{a}"] for a in ARRAYS}) for n in names}
         return cls(items.pop("skin"), items, arrays["gender"])

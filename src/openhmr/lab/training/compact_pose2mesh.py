@@ -4,6 +4,7 @@ graph refinement."""
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.models.pose2mesh.losses import LossConfig, edge_loss, normal_loss
 from openhmr.lab.precision import Wish, choose_precision
 from openhmr.lab.synth.bvh import makehuman_poses
-from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_motion
+from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, Motion, load_motion
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
 from openhmr.lab.synth.pairs import Batch, Cameras, PairSource, Skeleton
 from openhmr.lab.synth.poses import AS_RECORDED, PoseSampler, Widening, even_weights
@@ -62,7 +63,7 @@ class CompactPose2MeshRun:
     """Weight of the edge lengths in stage 2; the original's 20 costs the joints 1.5 mm here, since uncertain
     limbs are short."""
     likelihood: float = 0.01
-    """Weight of how likely the errors are under the predicted deviations, in stage 2."""
+    """Weight of how likely the errors are under the predicted deviations."""
     single_poses: str | None = None
     """Folder of one-frame BVH poses of the MakeHuman rig to draw from as well."""
     single_pose_share: float = 0.03
@@ -105,22 +106,6 @@ class CompactPose2MeshTraining:
         self.body = open_body()
         self.joint_set = get_joint_set(config.joint_set)
         self.skeleton = Skeleton(self.body).to(device)
-        motion = load_motion(config.motion, self.body)
-        train = motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True).rotations
-        if config.more_motion:
-            train = np.concatenate([train, load_motion(config.more_motion, self.body).rotations])
-        held = motion.of(VALIDATION_SUBJECTS).rotations
-        rotations, weights = self._with_single_poses(train)
-        self.source = PairSource(
-            self.skeleton,
-            PoseSampler(rotations, weights, config.widening, device),
-            self.joint_set,
-            config.noise,
-            config.cameras,
-            skeletons=config.skeletons,
-            mixed=config.mixed,
-            definition_m=config.definition_mm / 1000,
-        )
         with initial_weights(config.seed):
             self.network = CompactPose2Mesh(
                 self.joint_set.flip_permutation, self.body, SMPL.flip_permutation, config.model
@@ -128,17 +113,47 @@ class CompactPose2MeshTraining:
         regressor = coarse_regressor(self.body, self.body.joint_regressor(HUMAN36))
         self.regressor = torch.as_tensor(regressor, device=device)
         self.faces = torch.as_tensor(self.body.level("coarse").faces.astype(np.int64), device=device)
-        self.evaluators = {}
-        poses = PoseSampler(held, np.full(len(held), 1 / len(held)), AS_RECORDED, device)
+
+    @cached_property
+    def motion(self) -> Motion:
+        """Read when the first batch is drawn."""
+        return load_motion(self.config.motion, self.body)
+
+    @cached_property
+    def source(self) -> PairSource:
+        """Training pairs."""
+        config = self.config
+        train = self.motion.of(VALIDATION_SUBJECTS + TEST_SUBJECTS, others=True).rotations
+        if config.more_motion:
+            train = np.concatenate([train, load_motion(config.more_motion, self.body).rotations])
+        poses = PoseSampler(*self._with_single_poses(train), config.widening, self.device)
+        return PairSource(
+            self.skeleton,
+            poses,
+            self.joint_set,
+            config.noise,
+            config.cameras,
+            skeletons=config.skeletons,
+            mixed=config.mixed,
+            definition_m=config.definition_mm / 1000,
+        )
+
+    @cached_property
+    def evaluators(self) -> dict[str, Evaluator]:
+        """Errors on the validation subjects, by skeleton and noise."""
+        config, out = self.config, {}
+        held = self.motion.of(VALIDATION_SUBJECTS).rotations
+        poses = PoseSampler(held, np.full(len(held), 1 / len(held)), AS_RECORDED, self.device)
         # Three skeletons tell how training goes, and only the first costs the time of noisy poses.
         for i, shown in enumerate(list(dict.fromkeys(config.skeletons or (config.joint_set,)))[:3]):
             for name, noise, seed in (("true", CLEAN, 7), ("noisy", NOISY, 8))[: 2 - bool(i)]:
                 source = PairSource(
                     self.skeleton, poses, self.joint_set, noise, config.cameras, skeletons=(shown,)
                 )
-                generator = torch.Generator(device=device).manual_seed(seed)
+                generator = torch.Generator(device=self.device).manual_seed(seed)
                 batch = source(config.evaluation_poses, generator)
-                self.evaluators[f"{shown}_{name}"] = Evaluator(self.network, batch, self.regressor)
+                out[f"{shown}_{name}"] = Evaluator(self.network, batch, self.regressor)
+        return out
 
     def _with_single_poses(self, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotations to draw from, and how often each is drawn."""
@@ -151,6 +166,12 @@ class CompactPose2MeshTraining:
 
     def evaluate(self) -> dict[str, float]:
         return {f"{name}_{k}": v for name, e in self.evaluators.items() for k, v in e().items()}
+
+
+def unlikely(vertices: Tensor, target: Tensor, sigma: Tensor) -> Tensor:
+    """Negative log-likelihood of the errors of ``vertices (B,V,3)`` under deviations ``sigma``, which alone
+    it trains."""
+    return ((vertices.detach() - target).square() / sigma.square() / 2 + sigma.log()).mean()
 
 
 class _Stage(Recipe):
@@ -187,10 +208,13 @@ class SkinnedStage(_Stage):
         target = self.work.skeleton.vertices(batch.rotations, batch.translations, batch.betas, ids)
         transforms = mesh.transforms(features.float()).unflatten(1, (3, mesh.joints * 4))
         joints = (transforms @ (mesh.decode @ self.work.regressor.T)).mT
+        vertices = (transforms @ mesh.decode[:, ids]).mT
+        sigma = mesh.blend[:, ids].T @ mesh.sigma(features.detach().float())
         return {
             "pose": (pose3d.float() - batch.pose3d).abs().mean(),
             "joint": (joints - batch.human36).abs().mean(),
-            "vertex": ((transforms @ mesh.decode[:, ids]).mT - target).abs().mean(),
+            "vertex": (vertices - target).abs().mean(),
+            "likelihood": self.work.config.likelihood * unlikely(vertices, target, sigma),
         }
 
 
@@ -208,23 +232,16 @@ class RefinedStage(_Stage):
         with torch.no_grad(), self.precision.autocast():
             direct, mirrored, _ = self.network.features(batch.pose2d)
         direct, mirrored = direct.float(), mirrored.float()
-        vertices = self.network.mesh_net(direct, mirrored)
+        vertices, mesh = self.network.mesh_net(direct, mirrored), self.network.mesh_net
+        sigma = mesh.blend.T @ mesh.sigma(direct, mirrored)
         target = work.skeleton.vertices(batch.rotations, batch.translations, batch.betas)
         return {
             "vertex": (vertices - target).abs().mean(),
             "normal": LossConfig().normal * normal_loss(vertices, target, work.faces),
             "edge": work.config.edge_weight * edge_loss(vertices, target, work.faces),
             "joint": (work.regressor @ vertices - batch.human36).abs().mean(),
-            "likelihood": work.config.likelihood * self._unlikely(direct, mirrored, vertices, target),
+            "likelihood": work.config.likelihood * unlikely(vertices, target, sigma),
         }
-
-    def _unlikely(self, direct: Tensor, mirrored: Tensor, vertices: Tensor, target: Tensor) -> Tensor:
-        """Negative log-likelihood of the errors under the network's own deviations, which alone it
-        trains."""
-        mesh = self.network.mesh_net
-        sigma = mesh.blend.T @ mesh.sigma(direct.detach(), mirrored.detach())
-        error = (vertices.detach() - target).square()
-        return (error / sigma.square() / 2 + sigma.log()).mean()
 
 
 def stages(

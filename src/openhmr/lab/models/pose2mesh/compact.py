@@ -246,10 +246,14 @@ class MeshNet(nn.Module):
         other = other[:, :, self.flip] * self.signs
         return (transforms + other) / 2, (blended + other_features[:, :, self.flip]) / 2
 
-    def sigma(self, features: Tensor, mirrored: Tensor) -> Tensor:
-        """Standard deviations ``(B,24,3)`` metres of the body's parts, from both sides' features."""
-        direct, other = (self.spread(x).unflatten(1, (self.joints, 3)) for x in (features, mirrored))
-        return torch.exp(((direct + other[:, self.flip]) / 2).clamp(*LOG_SIGMA))
+    def sigma(self, features: Tensor, mirrored: Tensor | None = None) -> Tensor:
+        """Standard deviations ``(B,24,3)`` metres of the body's parts, averaged with those of the mirrored
+        input, if given."""
+        logarithm = self.spread(features).unflatten(1, (self.joints, 3))
+        if mirrored is not None:
+            other = self.spread(mirrored).unflatten(1, (self.joints, 3))
+            logarithm = (logarithm + other[:, self.flip]) / 2
+        return torch.exp(logarithm.clamp(*LOG_SIGMA))
 
     def forward(self, features: Tensor, mirrored: Tensor | None = None) -> Tensor:
         transforms, blended = self.joint_outputs(features, mirrored)
