@@ -225,7 +225,7 @@ def test_joint_sets_and_models_must_be_known(
     np.save(tmp_path / "pose.npy", np.random.default_rng(0).uniform(0, 99, (17, 2)))
     arguments = ["lift", str(tmp_path / "pose.npy"), "--out", str(tmp_path / "out")]
     for more, cause in (
-        ([], "add --joints with one of coco, coco18, human36, "),
+        ([], "has 17 joints, as several joint sets have; name the right one of coco, human36"),
         (["--joints", "mano"], "no model for mano joints comes with openhmr"),
         (["--joints", "human37"], "did you mean 'human36'"),
         (tiny.recover(), "takes photos, not 2D poses"),
@@ -252,7 +252,8 @@ def test_wrong_commands(arguments: list[str], cause: str, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["lift", "--help"], ["bodies", "convert", "--help"], ["--version"]]
+    "arguments",
+    [["--help"], ["lift", "--help"], ["skeletons", "--help"], ["bodies", "convert", "--help"], ["--version"]],
 )
 def test_help_and_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

@@ -7,8 +7,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from openhmr.bodies.body import Body
-from openhmr.bodies.stature import stature
 from openhmr.bodies.skinning import skin
+from openhmr.bodies.stature import stature
 from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.joints import HUMAN36, POINTS
 from openhmr.lab.evaluation.mesh_errors import ExactMesh, MeshErrors

@@ -11,6 +11,7 @@ from openhmr.errors import InputError
 
 if TYPE_CHECKING:
     from openhmr.io.images import Photo
+    from openhmr.joints import JointSet
     from openhmr.keypoints import Keypoints
     from openhmr.pipeline import Picture
     from openhmr.predict.lift import Lifter
@@ -19,16 +20,17 @@ log = logging.getLogger(__name__)
 
 _EXAMPLES = """examples:
   openhmr lift examples/human36_pose.npy --joints human36 --out out/human36
-  openhmr lift examples/coco_skier.json --joints coco --out out/skier
-  openhmr lift alphapose.npy --joints halpe26 --out out/halpe
-  openhmr lift poses.json --joints coco --image photo.jpg --focal 1150 --out out/photo
-  openhmr lift poses.json --joints coco --camera camera.json --image-id 42 --min-score 0.5 --out out/one
+  openhmr lift examples/coco_skier.json --out out/skier
+  openhmr lift openpose/000012_keypoints.json --image photo.jpg --focal 1150 --out out/photo
+  openhmr lift poses.json --camera camera.json --image-id 42 --min-score 0.5 --out out/one
   openhmr lift pose.npy --model official.onnx --body SMPL_NEUTRAL.pkl --out out/official
   openhmr lift photo.jpg --out out/detected
 
-POSE is an array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y and an optional confidence (0 = missing) as
-.npy or .npz, or COCO keypoint JSON; or a photo, in which everybody is found. OUT receives mesh.obj, mesh.glb
-(metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png."""
+POSE is what a detector wrote: JSON of COCO, COCO-WholeBody, OpenPose (also its folder, with --image or
+--image-id), AlphaPose, mmpose or MediaPipe; CSV; or an array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y
+and an optional confidence (0 = missing) as .npy or .npz; or a photo, in which everybody is found. --joints is
+for arrays and where a file does not tell its skeleton; `openhmr skeletons` lists them. OUT receives mesh.obj,
+mesh.glb (metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png."""
 
 
 def add_command(commands: Any) -> None:
@@ -39,10 +41,12 @@ def add_command(commands: Any) -> None:
         "pose",
         type=Path,
         metavar="POSE",
-        help="2D poses: .npy, .npz or COCO keypoint JSON; or a photo, whose people are found",
+        help="2D poses: JSON, CSV, .npy or .npz; or a photo, whose people are found",
     )
     lift.add_argument(
-        "--joints", metavar="SET", help="joint set of POSE: coco, human36, smpl, body25, halpe26 ..."
+        "--joints",
+        metavar="SET",
+        help="joint set of POSE where it does not tell: coco, human36, body25, halpe26 ...",
     )
     lift.add_argument(
         "--image",
@@ -51,7 +55,9 @@ def add_command(commands: Any) -> None:
         help="picture that the poses belong to: gives its size and perhaps focal length",
     )
     lift.add_argument(
-        "--image-id", metavar="ID", help="which picture's people of a file that holds several pictures'"
+        "--image-id",
+        metavar="ID",
+        help="which picture's people of a file that holds several': id, file name or frame",
     )
     lift.add_argument(
         "--min-score", type=float, default=0.0, metavar="S", help="leave out people whose score is lower"
@@ -86,10 +92,6 @@ def _lifter(options: argparse.Namespace) -> "Lifter":
 
     if options.model is None:
         names = [s.name for s in JOINT_SETS.values() if has_points(s)]
-        if options.joints is None and not _is_photo(options):
-            raise InputError(
-                f"the joint set of {options.pose} is not known; add --joints with one of {', '.join(names)}"
-            )
         joints = options.joints or "coco"
         if joints not in names:
             get_joint_set(joints)  # a sentence for names that are no joint set at all
@@ -120,10 +122,11 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
     photo = None if options.image is None else read_photo(options.image, upright=not options.as_stored)
     keypoints = read_poses(
         options.pose,
-        lifter.joint_set,
+        _joint_set(options, lifter),
         image=None if options.image is None else str(options.image),
         image_id=options.image_id,
         min_score=options.min_score,
+        image_size=_known_size(options, photo),
     )
     if options.min_score and keypoints.scores is None:
         raise InputError(f"{options.pose} does not have a score for everybody; leave --min-score out")
@@ -141,6 +144,23 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
     camera = camera_for(options, size, photo)
     image = None if photo is None else photo.image
     return Picture(image, keypoints, camera=camera, heights_m=options.height)
+
+
+def _joint_set(options: argparse.Namespace, lifter: "Lifter") -> "JointSet | None":
+    """What POSE must hold: None for whatever it tells."""
+    from openhmr.joints import POINTS
+
+    return None if options.joints is None and lifter.layout == POINTS else lifter.joint_set
+
+
+def _known_size(options: argparse.Namespace, photo: "Photo | None") -> tuple[int, int] | None:
+    """Height and width of the picture that the poses belong to, if an option tells them."""
+    from openhmr.cli.running import camera_for
+
+    if photo is not None:
+        return photo.image.shape[:2]  # type: ignore[return-value]
+    camera = None if options.camera is None else camera_for(options, None, None)
+    return None if camera is None else camera.image_size
 
 
 def _upright(keypoints: "Keypoints") -> bool:

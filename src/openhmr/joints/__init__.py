@@ -9,9 +9,9 @@ from openhmr.joints.mediapipe import MEDIAPIPE33
 from openhmr.joints.mpi_inf_3dhp import MPI_INF_3DHP, MPI_INF_3DHP28, MUCO
 from openhmr.joints.mpii import AIC, CROWDPOSE, MPII
 from openhmr.joints.openpose import BODY25, OPENPOSE18
-from openhmr.joints.points import POINTS, has_points, point_indices
+from openhmr.joints.points import POINT_DESCRIPTIONS, POINTS, has_points, point_indices
 from openhmr.joints.smpl import SMPL, SMPL29
-from openhmr.joints.table import JOINT_SETS, get_joint_set
+from openhmr.joints.table import JOINT_SETS, ORIGINS, get_joint_set
 
 __all__ = [
     "AIC",
@@ -31,7 +31,9 @@ __all__ = [
     "MPI_INF_3DHP28",
     "MUCO",
     "OPENPOSE18",
+    "ORIGINS",
     "POINTS",
+    "POINT_DESCRIPTIONS",
     "SMPL",
     "SMPL29",
     "JointSet",

@@ -16,13 +16,33 @@ from openhmr.joints.openpose import BODY25, OPENPOSE18
 from openhmr.joints.points import POINTS
 from openhmr.joints.smpl import SMPL, SMPL29
 
-_SETS = (
-    COCO, COCO18, HUMAN36, HUMAN36_TOP, MANO, MUCO, SMPL, SMPL29, BODY25, OPENPOSE18, COCO_FEET, HALPE26,
-    MEDIAPIPE33, MPII, AIC, CROWDPOSE, MPI_INF_3DHP, MPI_INF_3DHP28, POINTS,
-)  # fmt: skip
+_ORIGINS = {
+    COCO: "COCO's 17 keypoints, as most detectors write them, with Pelvis and Neck between them",
+    COCO18: "COCO's 17 keypoints with a Pelvis, as in I2L-MeshNet",
+    HUMAN36: "Human3.6M's 17 joints, as Pose2Mesh orders them",
+    HUMAN36_TOP: "the same as I2L-MeshNet calls them",
+    MANO: "a hand: FreiHAND's 21 joints",
+    MUCO: "MuCo-3DHP",
+    SMPL: "SMPL's 24 joints",
+    SMPL29: "SMPL's joints and five points of the face, as in I2L-MeshNet",
+    BODY25: "OpenPose BODY_25",
+    OPENPOSE18: "OpenPose's older 18 keypoints, called COCO there",
+    COCO_FEET: "COCO-WholeBody: COCO's 17 keypoints and six of the feet, the first 23 of its 133",
+    HALPE26: "Halpe and AlphaPose, body with feet: 26 joints, or the first 26 of 136",
+    MEDIAPIPE33: "MediaPipe Pose (BlazePose)",
+    MPII: "MPII Human Pose",
+    AIC: "AI Challenger",
+    CROWDPOSE: "CrowdPose",
+    MPI_INF_3DHP: "MPI-INF-3DHP, the 17 joints of its test set",
+    MPI_INF_3DHP28: "MPI-INF-3DHP, all 28 joints",
+    POINTS: "every named point of the body: the union of all skeletons but the hand",
+}
 
-JOINT_SETS: Mapping[str, JointSet] = MappingProxyType({s.name: s for s in _SETS})
+JOINT_SETS: Mapping[str, JointSet] = MappingProxyType({s.name: s for s in _ORIGINS})
 """Every joint set of the package by its name."""
+
+ORIGINS: Mapping[str, str] = MappingProxyType({s.name: text for s, text in _ORIGINS.items()})
+"""Where each joint set comes from."""
 
 
 def get_joint_set(joint_set: str | JointSet, allowed: Collection[str] | None = None) -> JointSet:

@@ -138,7 +138,8 @@ def _at_zero(poses: NDArray, name: str) -> NDArray[np.bool_]:
             near = len(rest) == 0 or np.linalg.norm(rest, axis=1).min() < _FAR * np.ptp(rest, axis=0).max()
             zero[i] &= not near
     if zero.any():
-        log.warning("%s has %d joints at exactly 0, 0; they are taken as missing", name, zero.sum())
+        count = int(zero.sum())
+        log.warning("%s has %d joint%s at exactly 0, 0, taken as missing", name, count, "s" * (count != 1))
     return zero
 
 
@@ -148,7 +149,8 @@ def _check_span(poses: NDArray, name: str) -> None:
         xy = pose[pose[:, 2] > 0, :2]
         if len(xy) < MIN_JOINTS:
             raise InputError(
-                f"{who} has {len(xy)} present joints; at least {MIN_JOINTS} are needed: drop this pose"
+                f"{who} has {len(xy)} present joint{'s' * (len(xy) != 1)}; at least {MIN_JOINTS} are needed: "
+                f"drop this pose"
             )
         if np.ptp(xy, axis=0).max() < MIN_SPAN_PX:
             raise InputError(
