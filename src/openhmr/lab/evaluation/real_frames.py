@@ -73,7 +73,7 @@ def predict_pack(
     if not pictures and pipeline.recoverer is not None:
         raise InputError("this system looks at pictures; give the folder of the pack's videos, too")
     data = read_pack(pack, pictures)
-    source = _pictures(data, videos if pictures else None, _cameras(data, cameras))
+    source = pictures_of(data, videos if pictures else None, cameras_of(data, cameras))
     predictions, shown, broken = {"names": np.array(COCO.names)}, [], list[float]()
     total, pairs = len(data["item_ids"]), edges((pipeline.recoverer or pipeline.lifter).body.faces)  # type: ignore[union-attr]
     for frame in tqdm(pipeline(source), total=total, desc=pack.stem, delay=1):
@@ -108,8 +108,8 @@ def pipeline_of(system: str) -> Pipeline:
     return Pipeline(recoverer, lifter, combine=COMBINED.get(system, "param"), keep_all=True)
 
 
-def _cameras(data: dict[str, NDArray], given: Mapping[str, Camera] | None) -> list[Camera]:
-    """The camera of every view."""
+def cameras_of(data: dict[str, NDArray], given: Mapping[str, Camera] | None = None) -> list[Camera]:
+    """The camera of every view: the pack's own, or the ``given`` ones by the names of its groups."""
     sizes = [(int(height), int(width)) for width, height in data["image_size_wh"]]
     if given is None:
         dist = data.get("dist", [None] * len(sizes))
@@ -127,7 +127,9 @@ def _cameras(data: dict[str, NDArray], given: Mapping[str, Camera] | None) -> li
     return out
 
 
-def _pictures(data: dict[str, NDArray], videos: Path | None, cameras: Sequence[Camera]) -> Iterator[Picture]:
+def pictures_of(
+    data: dict[str, NDArray], videos: Path | None, cameras: Sequence[Camera]
+) -> Iterator[Picture]:
     """Items with their detections, or, with ``videos``, with their pictures and boxes, video by video."""
     if videos is None:
         points = np.concatenate([data["det2d_px"], data["det2d_score"][..., None]], -1)
