@@ -1,21 +1,25 @@
-"""Speed of `openhmr lift` without its pictures: poses a second, where the time goes, the cold start, and the
-camera fit beside the original's (1,500 Adam steps on three parameters; Pose2Mesh, demo).   python
-benchmarks/bench_lift.py [--joints coco]"""
+"""Speed of `openhmr lift` without its pictures: poses a second, where the time goes, the network beside its
+own dense layers, the cold start, and the camera fit beside the original's (1,500 Adam steps on three
+parameters; Pose2Mesh, demo).   python benchmarks/bench_lift.py [--joints coco]"""
 
 import argparse
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 import openhmr
 from openhmr.camera import Camera
 from openhmr.geometry.camera_fit import fit_translation
+from openhmr.joints import point_indices
 from openhmr.predict.lift import look_at, standardise
+from openhmr.predict.session import open_session
 
 ROOT = Path(__file__).parents[1]
 COLD = "import openhmr, numpy as np; openhmr.load('pose2mesh-{0}')(np.load(r'{1}'))"
@@ -47,58 +51,103 @@ def adam_fit(points: np.ndarray, pixels: np.ndarray, steps: int = 1500) -> np.nd
     return x
 
 
-def flops(path: Path) -> tuple[float, float]:
-    """Multiply-adds times two of the matrix products for one pose, and stored parameters, from the ONNX file
-    itself."""
-    model = onnx.shape_inference.infer_shapes(onnx.load(path))
-    widened = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Cast"}
-    sizes = {t.name: t.dims for t in model.graph.initializer}
-    total = 0.0
-    vertices = next(
-        v.type.tensor_type.shape.dim[1].dim_value for v in model.graph.output if v.name == "vertices"
-    )
-    for node in model.graph.node:
-        dims = sizes.get(widened.get(node.input[1], node.input[1])) if node.op_type == "MatMul" else None
-        if dims is None or len(dims) != 2:
-            continue
-        # PoseNet sees the pose and its mirror image; decoding has 3 or 16 rows, graph layers one row a
-        # vertex.
-        rows = vertices if dims[0] < 32 and dims[1] < 100 else 16 if dims[1] == vertices else 2
-        total += 2.0 * rows * dims[0] * dims[1]
-    return total, float(sum(np.prod(d) for d in sizes.values()))
+def weights_of(model: onnx.ModelProto) -> list[np.ndarray]:
+    """Weights ``(out, in)`` of the dense layers, in the order in which they are computed."""
+    made = {name: node for node in model.graph.node for name in node.output}
+    stored = {t.name: t for t in model.graph.initializer}
+
+    def behind(name: str) -> np.ndarray:
+        # Stored in half precision, and perhaps with a BatchNorm folded into them.
+        while name not in stored:
+            name = made[name].input[0]
+        return numpy_helper.to_array(stored[name]).astype(np.float32)
+
+    return [behind(node.input[1]) for node in model.graph.node if node.op_type == "Gemm"]
+
+
+def dense_layers(weights: list[np.ndarray], path: Path) -> None:
+    """Write an ONNX file that computes the network's dense layers, one after another, and nothing else: what
+    reading its weights costs at least."""
+    x, hidden, nodes, heads = "x", len(weights[0]), [], []
+    for i, weight in enumerate(weights):
+        nodes.append(helper.make_node("Gemm", [x, f"w{i}"], [f"y{i}"], transB=1))
+        if len(weight) == hidden:
+            x = f"y{i}"
+        else:
+            heads.append(helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, [2, len(weight)]))
+    # A pose and its mirror image.
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, weights[0].shape[1]])
+    stored = [numpy_helper.from_array(weight, f"w{i}") for i, weight in enumerate(weights)]
+    graph = helper.make_graph(nodes, "dense", [given], heads, stored)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+
+def alternately_ms(*runs: Callable[[], object], repeats: int = 300) -> list[float]:
+    """Medians of runs that take turns, so that whatever else the machine does slows all of them."""
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(repeats + 1):
+        for run, taken in zip(runs, times, strict=True):
+            start = time.perf_counter()
+            run()
+            taken.append(time.perf_counter() - start)
+    return [float(np.median(taken[1:])) * 1e3 for taken in times]
+
+
+def flops(model: onnx.ModelProto) -> float:
+    """Multiply-adds times two of the matrix products for one pose, from the ONNX file itself."""
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {
+        v.name: [d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in (*graph.value_info, *graph.input, *graph.output)
+    } | {t.name: list(t.dims) for t in graph.initializer}
+    products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm")]
+    return sum(2.0 * np.prod(shapes[n.output[0]]) * shapes[n.input[0]][-1] for n in products)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--joints", choices=("coco", "human36"), default="coco")
+    parser.add_argument("--joints", default="coco", metavar="SET", help="skeleton of the 2D pose")
     joints = parser.parse_args().joints
-    lifter = openhmr.load(f"pose2mesh-{joints}")
     camera = Camera.assumed((1000, 1000))
-    example = np.load(ROOT / "examples" / "human36_pose.npy") if joints == "human36" else _coco()
-    people = lifter(example, camera)
+    seen = openhmr.load("pose2mesh")(_coco(), camera)
+    lifter = openhmr.load(f"pose2mesh-{joints}")
+    people = lifter(seen.camera.project(seen.joints(joints)), camera)
     keypoints = people.keypoints
     pose, K = keypoints.points, camera.K
-    inputs = standardise(look_at(pose, camera)[0])
+    whole_pose = np.zeros((1, lifter.layout.size, 3), np.float32)
+    whole_pose[:, point_indices(keypoints.joint_set)] = pose
+    inputs = standardise(look_at(whole_pose, camera)[0])
     local = people.joints(joints)[:1] - people.roots[0]
+    path = openhmr.available()["pose2mesh"]
+    model = onnx.load(path)
+    weights = weights_of(model)
     whole = median_ms(lambda: lifter(keypoints, camera))
-    parts = {
-        "network": median_ms(lambda: lifter.session.run(["vertices"], {"pose2d": inputs})),
-        "camera fit": median_ms(lambda: fit_translation(local, pose[..., :2], pose[..., 2], K)),
-    }
+    fit = median_ms(lambda: fit_translation(local, pose[..., :2], pose[..., 2], K))
+    with tempfile.TemporaryDirectory() as folder:
+        dense_layers(weights, Path(folder) / "dense.onnx")
+        dense = open_session(Path(folder) / "dense.onnx", threads=2)
+        two = np.repeat(inputs.reshape(1, -1), 2, 0)
+        network, alone = alternately_ms(
+            lambda: lifter.session.run(["vertices"], {"pose2d": inputs}), lambda: dense.run(None, {"x": two})
+        )
     print(f"pose to placed mesh: {whole:.2f} ms, {1e3 / whole:.0f} a second")
-    for name, ms in parts.items():
-        print(f"  {name}: {ms:.2f} ms")
+    print(f"  network: {network:.2f} ms, {network / alone:.2f} times its own dense layers ({alone:.2f} ms)")
+    print(f"  camera fit: {fit:.2f} ms")
     adam = median_ms(lambda: adam_fit(local[0], pose[0, :, :2]), 5)
     print(
-        f"camera fit of the original, 1,500 Adam steps in NumPy: {adam:.1f} ms, "
-        f"{adam / parts['camera fit']:.0f} times ours"
+        f"camera fit of the original, 1,500 Adam steps in NumPy: {adam:.1f} ms, {adam / fit:.0f} times ours"
     )
-    operations, parameters = flops(
-        ROOT / "src" / "openhmr" / "assets" / "weights" / f"pose2mesh-{joints}.onnx"
+    stored = sum(np.prod(t.dims) for t in model.graph.initializer)
+    dense_flops = sum(4 * w.size for w in weights)
+    print(
+        f"network: {flops(model) / 1e9:.3f} GFLOP a pose, {dense_flops / 1e9:.3f} of them in dense layers; "
+        f"{stored / 1e6:.1f} M stored numbers"
     )
-    print(f"network: {operations / 1e9:.3f} GFLOP a pose, {parameters / 1e6:.1f} M stored numbers")
     path = ROOT / "examples" / "human36_pose.npy"
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", COLD.format("human36", path)], check=True)

@@ -367,9 +367,9 @@ def main() -> None:
     one.add_argument("--batch", type=int, default=16)
     one.add_argument(
         "--lifter",
-        default="pose2mesh-coco",
+        default="pose2mesh",
         metavar="WEIGHTS",
-        help="of the lifter inside the compact network (default: pose2mesh-coco)",
+        help="of the lifter inside the compact network (default: pose2mesh)",
     )
     one.set_defaults(run=i2l)
     for one in duels.choices.values():

@@ -15,7 +15,7 @@ out.mkdir(parents=True, exist_ok=True)
 
 # COCO keypoint files tell the size of their picture. Joints that are missing there have confidence 0 here.
 keypoints = read_poses(here / "three_people.json", COCO)
-lifter = openhmr.load("pose2mesh-coco")
+lifter = openhmr.load("pose2mesh")
 
 # Without a camera, the field of view is taken as 52 degrees. Twice the focal length is twice the distance.
 height, width = keypoints.image_size

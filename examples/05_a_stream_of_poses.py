@@ -29,7 +29,7 @@ def poses(count: int) -> Iterator[openhmr.Picture]:
 
 # One camera for all frames: without it, each frame would assume its own.
 camera = openhmr.Camera.assumed((1000, 1000))
-pipeline = openhmr.Pipeline(lifter=openhmr.load("pose2mesh-human36"))
+pipeline = openhmr.Pipeline(lifter=openhmr.load("pose2mesh"))
 
 # Frames come one by one, as they are asked for: a stream of any length needs the memory of one frame. Each
 # goes into a folder of its own, whole or not at all.

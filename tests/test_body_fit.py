@@ -7,10 +7,13 @@ from numpy.testing import assert_allclose
 from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
+from openhmr.camera import Camera
 from openhmr.geometry.mesh import edges
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from openhmr.people import Rig
-from openhmr.predict.body_fit import BodyFit
+from openhmr.joints import COCO
+from openhmr.keypoints import Keypoints
+from openhmr.people import People, Rig
+from openhmr.predict.body_fit import BodyFit, with_rig
 from openhmr.predict.coarse_mesh import CoarseMesh
 
 BODY = open_body()
@@ -161,3 +164,29 @@ def test_pose_correctives_are_known(tiny_body: Body) -> None:
     mesh = truth[:, tiny_body.level("coarse").vertex_ids]
     rig = BodyFit(tiny_body)(mesh, np.full(mesh.shape, SURE), axis_angle_to_matrix(pose), betas)
     assert_allclose(skinned(rig, tiny_body), truth, atol=1e-4)
+
+
+def test_lifted_meshes_get_body_parameters() -> None:
+    """From the mesh alone: the body's own meshes come back to millimetres, in any orientation, and neighbours
+    in time get neighbouring rotations."""
+    pose, betas, truth = drawn(12, 7)
+    rng = np.random.default_rng(8)
+    pose[:, 0] = rng.normal(size=(12, 3)) * 1.5  # lying, upside down, seen from behind
+    truth = skin(BODY, pose, betas, np.array([0, 0, 5.0]))[0]
+    keypoints = Keypoints(COCO, np.ones((12, COCO.size, 3), np.float32))
+    people = with_rig(People(BODY, Camera.from_focal(900.0, (1000, 1000)), keypoints, truth))
+    assert people.rig is not None
+    assert apart_mm(people.parametric().vertices, truth).max() < 10
+    found, true = (axis_angle_to_matrix(p[:, :20]) for p in (people.rig.pose.astype(float), pose))
+    angle = np.degrees(np.linalg.norm(matrix_to_axis_angle(found.swapaxes(-1, -2) @ true), axis=-1))
+    assert np.median(angle) < 8 and np.quantile(angle, 0.99) < 60
+    # A little later everybody has moved by a degree: no part may turn by much more.
+    later = skin(BODY, pose + np.radians(1), betas, np.array([0, 0, 5.0]))[0]
+    moved = with_rig(People(BODY, people.camera, keypoints, later)).rig
+    assert moved is not None
+    step = axis_angle_to_matrix(moved.pose.astype(float)).swapaxes(-1, -2) @ axis_angle_to_matrix(
+        people.rig.pose.astype(float)
+    )
+    assert np.degrees(np.linalg.norm(matrix_to_axis_angle(step), axis=-1)).max() < 10
+    nobody = people[[]]
+    assert with_rig(nobody) is nobody

@@ -46,8 +46,8 @@ def test_each_mesh_by_its_option(
     jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny: Models
 ) -> None:
     files, unsure = set(), set()
-    model = [*tiny.recover(), "--lift-model", tiny.lift("coco")[1]]
-    for more in ([], ["--lixel"], ["--lift"], ["--lift", "--param"]):
+    model, lift = tiny.recover(), ["--lift", "--lift-model", tiny.lift("coco")[1]]
+    for more in ([], ["--lixel"], lift, [*lift, "--param"]):
         arguments = [
             "recover",
             str(jpeg),

@@ -16,10 +16,10 @@ from openhmr.bodies.shipped import open_body
 from openhmr.cli import main
 from openhmr.errors import InputError
 from openhmr.joints import COCO, HUMAN36, SMPL
-from openhmr.lab.config import build, override, read_yaml
+from openhmr.lab.config import build
 from openhmr.lab.device import read_device
 from openhmr.lab.evaluation.lift_benchmark import onnx_predictor
-from openhmr.lab.export.compact_pose2mesh import export, export_run
+from openhmr.lab.export.compact_pose2mesh import _Graph, build_onnx, export, export_run
 from openhmr.lab.models.onnx_weights import start_from
 from openhmr.lab.models.pose2mesh.compact import (
     CompactConfig,
@@ -28,7 +28,6 @@ from openhmr.lab.models.pose2mesh.compact import (
     GraphConv,
     laplacian_table,
 )
-from openhmr.lab.synth.noise2d import TRAINING
 from openhmr.lab.training.compact_pose2mesh import (
     CompactPose2MeshRun,
     CompactPose2MeshTraining,
@@ -54,6 +53,8 @@ def network() -> CompactPose2Mesh:
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
             torch.nn.init.uniform_(module.weight, 0.5, 2)
     torch.nn.init.normal_(net.mesh_net.conv2.project.weight, std=0.1)
+    torch.nn.init.normal_(net.mesh_net.conv2.project.bias, std=0.1)
+    torch.nn.init.normal_(net.mesh_net.spread.weight, std=0.1)
     return net.eval()
 
 
@@ -135,12 +136,30 @@ def test_girth_keeps_bones_and_restores_what_lies_across() -> None:
     assert (grown - 1).abs().max() < 1e-3
 
 
-def test_onnx_equals_torch(network, tmp_path: Path) -> None:
+def test_rewritten_onnx_equals_torch(network) -> None:
+    """Skinning and the Laplacian as one product are the same numbers, before constants are rounded."""
+    model = build_onnx(network, open_body())
+    exact = [*network.state_dict().values(), torch.tensor(_Graph(network, open_body()).basis)]
+    for stored in model.graph.initializer:
+        if stored.data_type == onnx.TensorProto.FLOAT16:
+            half = torch.tensor(onnx.numpy_helper.to_array(stored))
+            (value,) = (v for v in exact if v.shape == half.shape and torch.equal(v.half(), half))
+            stored.CopyFrom(onnx.numpy_helper.from_array(value.numpy(), stored.name))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = poses(5, seed=3)
+    with torch.no_grad():
+        expected = network(x)
+    for name, value in zip(("vertices", "pose3d", "sigma"), expected, strict=True):
+        (found,) = session.run([name], {"pose2d": x.numpy()})
+        assert np.abs(found - value.numpy()).max() < 2e-5 * value.abs().max(), name
+
+
+def test_stored_onnx_equals_torch(network, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     export(network, open_body(), COCO, path, {})
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     x = poses(5)
-    vertices, pose3d = session.run(["vertices", "pose3d"], {"pose2d": x.numpy()})
+    vertices, pose3d, sigma = session.run(["vertices", "pose3d", "sigma"], {"pose2d": x.numpy()})
     # Constants of 4096 numbers and more are stored in half precision; the oracle uses the same rounded
     # weights.
     for parameter in network.parameters():
@@ -150,25 +169,27 @@ def test_onnx_equals_torch(network, tmp_path: Path) -> None:
         expected = network(x)
     assert np.abs(vertices - expected[0].numpy()).max() < 3e-3 * np.abs(vertices).max()
     assert np.abs(pose3d - expected[1].numpy()).max() < 1e-4 * np.abs(pose3d).max()
-    one, _ = session.run(["vertices", "pose3d"], {"pose2d": x[2:3].numpy()})
+    assert sigma.shape == (5, 24, 3) and np.abs(sigma / expected[2].numpy() - 1).max() < 1e-4
+    (one,) = session.run(["vertices"], {"pose2d": x[2:3].numpy()})
     assert np.abs(one[0] - vertices[2]).max() < 1e-5
 
 
 def test_batch_of_one_and_mirror_symmetry(network) -> None:
     x = poses(4)
     with torch.no_grad():
-        vertices, pose3d = network(x)
-        single, _ = network(x[1:2])
+        vertices, pose3d, sigma = network(x)
+        single, *_ = network(x[1:2])
         signs = torch.tensor([-1.0, 1, 1])
-        _, mirrored = network(x[:, COCO.flip_permutation] * signs)
+        _, mirrored, other = network(x[:, COCO.flip_permutation] * signs)
     assert (single[0] - vertices[1]).abs().max() < 1e-5
     assert (mirrored[:, COCO.flip_permutation] * signs - pose3d).abs().max() < 1e-5
+    assert (other[:, SMPL.flip_permutation] / sigma - 1).abs().max() < 1e-5
+    assert sigma.min() > 0.0024 and sigma.max() < 2.8 and sigma.std() > 0
 
 
 def test_gradient_reaches_every_parameter(network) -> None:
     network.train()
-    vertices, pose3d = network(poses(6))
-    (vertices.square().mean() + pose3d.square().mean()).backward()
+    sum(output.square().mean() for output in network(poses(6))).backward()
     for name, parameter in network.named_parameters():
         assert (parameter.grad is not None and parameter.grad.abs().max() > 0) or (
             ".linear" in name and name.endswith("bias")
@@ -254,7 +275,7 @@ def test_the_command_trains_records_and_says_what_changed(
     command = ["lab", "train", str(tmp_path / "small.yml"), "--out", str(tmp_path / "run")]
     assert main(command) == 0
     numbers = json.loads(capsys.readouterr().out)
-    assert numbers.keys() == {"true_mpjpe", "true_pa_mpjpe", "noisy_mpjpe", "noisy_pa_mpjpe"}
+    assert numbers.keys() == {f"coco_{n}_{m}" for n in ("true", "noisy") for m in ("mpjpe", "pa_mpjpe")}
     run = json.loads((tmp_path / "run" / "config.json").read_text())
     assert run["system"] == "compact_pose2mesh" and run["precision"] == "float32"
     assert run["config"]["stage1"]["steps"] == 6 and run["body"] == open_body().content_hash()
@@ -280,70 +301,6 @@ def test_four_samples_are_learned_by_heart(config: CompactPose2MeshRun) -> None:
     assert work.joint_set is HUMAN36
 
 
-def test_shipped_presets_are_valid() -> None:
-    for name in ("compact_coco", "compact_human36"):
-        assert build(CompactPose2MeshRun, override(read_yaml(name), ["motion=x.npz"])).stage1.steps > 0
-
-
-@pytest.mark.parametrize(
-    ("assignments", "message"),
-    [
-        (["stage1.stepz=3"], "did you mean stage1.steps"),
-        (["stage1.steps=many"], "must be of type int"),
-        (["noise=3"], "group of keys"),
-        (["nonsense"], "has no '='"),
-        (["cameras.off_centre=[1]"], "list of 2 values"),
-    ],
-)
-def test_wrong_configs_are_refused(assignments: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        build(CompactPose2MeshRun, override(read_yaml("compact_coco"), ["motion=x.npz", *assignments]))
-
-
-def test_missing_config_and_key() -> None:
-    with pytest.raises(InputError, match="presets"):
-        read_yaml("nothing")
-    with pytest.raises(InputError, match="lacks motion"):
-        build(CompactPose2MeshRun, read_yaml("compact_coco"))
-
-
-def test_yaml_that_is_no_config(tmp_path: Path) -> None:
-    for content in (b"[" * 5000, b"a: 2020-13-45", b"\xff\xfe\xff", b"1: 2", b"- a", b"a: [", b""):
-        (tmp_path / "a.yml").write_bytes(content)
-        with pytest.raises(InputError, match=r"a\.yml (is not YAML|holds)"):
-            read_yaml(tmp_path / "a.yml")
-    for value in ("[" * 5000, "{", "2020-13-45"):
-        with pytest.raises(InputError, match="is not YAML"):
-            override({}, [f"a={value}"])
-
-
-@pytest.mark.parametrize(
-    ("content", "cause"),
-    [
-        (b"", "is damaged"),
-        (b"{", "is damaged"),
-        (b"[]", "is damaged"),
-        (b"5", "is damaged"),
-        (b"\xff\xfe{}", "is damaged"),
-        (b"[" * 100_000, "is damaged"),
-        (b"{}", "lacks a joint_set or the model's settings"),
-        (b'{"recipe": "i2l"}', "lacks the folder of validation pictures or the model's settings"),
-        (b'{"joint_set": []}', "lacks a joint_set or the model's settings"),
-        (b'{"system": 1}', "is damaged"),
-    ],
-)
-def test_damaged_run_folders_are_refused(
-    tmp_path: Path, content: bytes, cause: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "stage1").mkdir()
-    for state in (tmp_path / "state.safetensors", tmp_path / "stage1" / "state.safetensors"):
-        state.touch()
-    (tmp_path / "config.json").write_bytes(content)
-    assert main(["lab", "export", str(tmp_path), "--out", str(tmp_path / "x.onnx")]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ") and cause in said and not (tmp_path / "x.onnx").exists()
-
-
 def test_a_path_that_cannot_be_written_is_named_before_anything_is_computed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -360,8 +317,9 @@ def test_devices() -> None:
 
 
 def test_other_models_are_no_predictors(tmp_path: Path, tiny_body: Body) -> None:
-    predict = onnx_predictor(write_tiny_model(tmp_path / "good.onnx", tiny_body, "coco", 19), tiny_body, COCO)
-    assert predict(SimpleNamespace(pose2d=poses(3))).shape == (
+    good = write_tiny_model(tmp_path / "good.onnx", tiny_body, "coco", 19)
+    predict, layout = onnx_predictor(good, tiny_body, COCO)
+    assert layout is COCO and predict(SimpleNamespace(pose2d=poses(3))).shape == (
         3,
         len(tiny_body.level("coarse").vertex_ids),
         3,
@@ -374,18 +332,11 @@ def test_other_models_are_no_predictors(tmp_path: Path, tiny_body: Body) -> None
     onnx.save(model, tmp_path / "image.onnx")
     write_tiny_model(tmp_path / "human36.onnx", tiny_body, "human36", 17)
     for name, cause in (
-        ("cut", "is not a readable ONNX model"),
-        ("jpeg", "is not a readable ONNX model"),
-        ("image", "takes image and gives"),
-        ("human36", "is for human36 joints, not coco"),
-        ("missing", "does not exist"),
+        ("cut", "cut.onnx is not a readable ONNX model"),
+        ("jpeg", "jpeg.onnx is not a readable ONNX model"),
+        ("image", "image.onnx takes image .* pose2d of shape"),
+        ("human36", "this model lifts human36.* joints, not coco"),
+        ("missing", "missing.onnx does not exist"),
     ):
-        with pytest.raises(InputError, match=f"{name}.onnx {cause}"):
+        with pytest.raises(InputError, match=cause):
             onnx_predictor(tmp_path / f"{name}.onnx", tiny_body, COCO)
-
-
-def test_a_group_that_names_one_key_keeps_the_other_defaults_of_its_owner() -> None:
-    recipe = build(
-        CompactPose2MeshRun, {"joint_set": "coco", "motion": "x.npz", "noise": {"drop_share": 0.5}}
-    )
-    assert recipe.noise == dataclasses.replace(TRAINING, drop_share=0.5)

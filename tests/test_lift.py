@@ -16,13 +16,15 @@ from openhmr.errors import InputError
 from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.io.poses import check_pose2d
-from openhmr.joints import COCO, HUMAN36
+from openhmr.joints import COCO, HUMAN36, JOINT_SETS, MANO, POINTS, JointSet
 from openhmr.keypoints import Keypoints
 from openhmr.predict.lift import CHUNK, Lifter, look_at, standardise
 from tests.tiny_lifter import base_vertices, weights, write_tiny_model
 from tests.tiny_recover import write_tiny_recoverer
 
 CAMERA = Camera.from_focal(600, (480, 640))
+EXAMPLES = Path(__file__).parents[1] / "examples"
+BODIES = [s for s in JOINT_SETS.values() if s is not MANO]
 
 
 @pytest.fixture
@@ -207,7 +209,7 @@ def test_somebody_without_joints_is_named(lifter: Lifter) -> None:
 
 
 def test_other_joint_sets_and_swapped_sizes_are_named(lifter: Lifter) -> None:
-    with pytest.raises(InputError, match="have human36 joints, but this model lifts coco"):
+    with pytest.raises(InputError, match="this model lifts coco joints, not human36; load a model of that"):
         lifter(Keypoints(HUMAN36, np.ones((1, 17, 3), np.float32)))
     wide = np.full((1, 17, 2), 600.0) + np.random.default_rng(0).uniform(0, 30, (1, 17, 2)) * [1, -10]
     with pytest.raises(InputError, match=r"swap \(height, width\)"):
@@ -235,14 +237,75 @@ def test_models_of_other_bodies_sets_and_kinds_are_refused(tmp_path: Path, tiny_
         Lifter(tmp_path / "text.onnx", tiny_body)
     with pytest.raises(InputError, match="does not exist"):
         Lifter(tmp_path / "none.onnx", tiny_body)
-    with pytest.raises(InputError, match="there is no model 'pose2mesh-dog'"):
-        openhmr.load("pose2mesh-dog")
+    with pytest.raises(InputError, match="this model lifts coco joints, not human36"):
+        Lifter(write_tiny_model(tmp_path / "m.onnx", tiny_body, "coco", 19), tiny_body, HUMAN36)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Lifter:
+    return openhmr.load("pose2mesh")
+
+
+def seen(lifter: Lifter, joint_set: JointSet, camera: Camera = CAMERA) -> np.ndarray:
+    """Pixels ``(J,2)`` of a real pose's joints, of any skeleton: those of the mesh that human36's give."""
+    people = lifter(Keypoints(HUMAN36, check_pose2d(np.load(EXAMPLES / "human36_pose.npy"), HUMAN36)), camera)
+    return camera.project(people.joints(joint_set))[0]
+
+
+@pytest.mark.parametrize("joint_set", BODIES, ids=lambda s: s.name)
+def test_the_shipped_model_lifts_every_skeleton(shipped: Lifter, joint_set: JointSet) -> None:
+    """By name or as a plain array; the mesh fits the pose, and says how sure it is."""
+    camera = Camera.assumed((1000, 1000))
+    pixels = seen(shipped, joint_set, camera)
+    points = np.concatenate([pixels, np.ones((len(pixels), 1))], 1)[None].astype(np.float32)
+    people = shipped(Keypoints(joint_set, points), camera)
+    # 6 % of the extent is half of what is warned of.
+    extent = np.ptp(pixels, axis=0).max()
+    assert people.vertices.shape == (1, 6999, 3) and people.reprojection_px()[0] < 0.06 * extent
+    assert people.keypoints.joint_set == joint_set
+    sigma = people.sigma
+    assert sigma.vertices.shape == (1, 6999, 3) and sigma.joints.shape == (1, joint_set.size, 3)
+    assert sigma.vertices.min() > 0.002 and sigma.vertices.max() < 2.8 and (sigma.joints > 0).all()
+    named = openhmr.load(f"pose2mesh-{joint_set.name}")
+    base = pixels[: len(joint_set.base)]
+    if not joint_set.derived:
+        assert_allclose(named(base, camera).vertices, people.vertices, rtol=1e-5, atol=1e-5)
+    assert named(base, camera).keypoints.joint_set == joint_set
+
+
+def test_plain_arrays_are_cocos_where_nothing_is_said(shipped: Lifter) -> None:
+    pixels = seen(shipped, COCO)[:17]
+    assert shipped.joint_set is COCO and shipped.layout is POINTS
+    assert_array_equal(shipped(pixels).vertices, openhmr.load("pose2mesh-coco")(pixels).vertices)
+    with pytest.raises(InputError, match=r"lifts coco, .*points joints, not mano"):
+        openhmr.load("pose2mesh-mano")
+    with pytest.raises(InputError, match=r"lifts coco, .*points joints, not mano"):
+        shipped(Keypoints(MANO, np.ones((1, 21, 3), np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("true", "given"), [("human36", "coco"), ("openpose18", "coco"), ("coco", "human36")]
+)
+def test_the_order_that_fits_better_is_named(
+    shipped: Lifter, true: str, given: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = seen(shipped, JOINT_SETS[true])[:17]
+    lifter = Lifter(openhmr.available()["pose2mesh"], shipped.body, JOINT_SETS[given])
+    lifter(pixels, CAMERA)
+    assert f"in the order of {given}?" in caplog.text
+    assert f"In the order of {true}" in caplog.text
+
+
+def test_a_pose_in_its_own_order_is_not_warned_of(shipped: Lifter, caplog: pytest.LogCaptureFixture) -> None:
+    for joint_set in (COCO, HUMAN36):
+        shipped(Keypoints(joint_set, check_pose2d(seen(shipped, joint_set), joint_set)), CAMERA)
+    assert caplog.text == ""
 
 
 def test_shipped_model_lifts_without_torch() -> None:
     code = (
         "import sys, openhmr, numpy as np\n"
-        "people = openhmr.load('pose2mesh-coco')(np.random.default_rng(0).uniform(0, 500, (17, 2)))\n"
+        "people = openhmr.load('pose2mesh')(np.random.default_rng(0).uniform(0, 500, (17, 2)))\n"
         "assert np.isfinite(people.vertices).all() and len(people.vertices[0]) > 6000\n"
         "heavy = {'torch', 'scipy', 'matplotlib', 'onnx', 'openhmr.lab'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

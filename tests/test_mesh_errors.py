@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import skin
 from openhmr.geometry.rotations import matrix_to_axis_angle
-from openhmr.joints import HUMAN36
+from openhmr.joints import HUMAN36, POINTS
 from openhmr.lab.evaluation.mesh_errors import ExactMesh, MeshErrors
 from openhmr.lab.metrics.errors import mpjpe, mpvpe, pa_mpjpe, pa_mpvpe
 from openhmr.lab.synth.pairs import Skeleton
@@ -44,7 +44,12 @@ def test_exact_meshes_are_skinned(tiny_body: Body) -> None:
     local = exp_map(torch.randn(3, 24, 3, generator=generator) * 0.5)
     betas = torch.randn(3, 10, generator=generator)
     # Training data are skinned without pose correctives, which the open body has none of.
-    body = dataclasses.replace(tiny_body, posedirs=np.zeros((tiny_body.num_vertices, 3, 0)))
+    points = np.random.default_rng(0).dirichlet(np.ones(tiny_body.num_vertices), len(POINTS.base))
+    body = dataclasses.replace(
+        tiny_body,
+        posedirs=np.zeros((tiny_body.num_vertices, 3, 0)),
+        joint_regressors={**tiny_body.joint_regressors, "points": points},
+    )
     found = ExactMesh(body)(*Skeleton(body).transforms(local, betas), betas)
     pose = matrix_to_axis_angle(local.double().numpy())
     assert_allclose(found.mT, skin(body, pose, betas.double().numpy())[0], atol=1e-5)

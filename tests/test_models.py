@@ -22,7 +22,7 @@ LIFTS = {"joint_set": "coco"}
 
 
 def test_a_file_is_what_its_metadata_say(tmp_path: Path, tiny_body: Body) -> None:
-    lifter, recoverer = tmp_path / "i2l-body.onnx", tmp_path / "pose2mesh-coco.onnx"
+    lifter, recoverer = tmp_path / "i2l-body.onnx", tmp_path / "pose2mesh.onnx"
     write_tiny_model(lifter, tiny_body, "human36", 17)
     write_tiny_recoverer(recoverer, tiny_body)
     tiny_body.save(tmp_path / "body.npz")
@@ -32,12 +32,17 @@ def test_a_file_is_what_its_metadata_say(tmp_path: Path, tiny_body: Body) -> Non
 
 
 def test_shipped_models_by_name() -> None:
-    assert {"i2l-body", "pose2mesh-coco", "pose2mesh-human36"} <= set(openhmr.available())
+    assert {"i2l-body", "pose2mesh"} <= set(openhmr.available())
     assert isinstance(openhmr.load("i2l-body"), Recoverer)
+    for name, joints in (("pose2mesh", "coco"), ("pose2mesh-coco", "coco"), ("pose2mesh-body25", "body25")):
+        lifter = openhmr.load(name)
+        assert isinstance(lifter, Lifter) and lifter.joint_set.name == joints
 
 
 def test_wrong_names_files_and_bodies(tmp_path: Path, tiny_body: Body) -> None:
-    with pytest.raises(InputError, match="no model 'pose2mesh-dog'.*pose2mesh-coco"):
+    with pytest.raises(
+        InputError, match="no model 'pose2mesh-dog'; load one of detector, i2l-body, pose2mesh,"
+    ):
         openhmr.load("pose2mesh-dog")
     with pytest.raises(InputError, match="a model is given as NoneType; give its name"):
         openhmr.load(None)  # type: ignore[call-overload]
@@ -98,7 +103,7 @@ def test_nothing_is_written_and_nobody_is_called(tmp_path: Path) -> None:
     """onnxruntime's telemetry keeps a device id in the user's cache, if one lets it."""
     code = (
         "import openhmr, numpy as np\n"
-        "openhmr.load('pose2mesh-coco')(np.random.default_rng(0).uniform(0, 500, (17, 2)))\n"
+        "openhmr.load('pose2mesh')(np.random.default_rng(0).uniform(0, 500, (17, 2)))\n"
         "openhmr.load('i2l-body')(np.zeros((64, 64, 3), np.uint8), (0, 0, 60, 60))\n"
     )
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -11,7 +11,7 @@ from torch import nn
 
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
-from openhmr.joints import COCO, HUMAN36, SMPL, JointSet
+from openhmr.joints import COCO, HUMAN36, POINTS, SMPL, JointSet, point_indices
 from openhmr.lab.export import compact_i2l, compact_pose2mesh
 from openhmr.lab.export.compact_i2l import Mirrored
 from openhmr.lab.export.onnx_files import HALF_FROM, RECOVER_OUTPUTS
@@ -98,17 +98,31 @@ def test_i2l_comes_back_from_its_file_and_computes_the_same(tmp_path: Path) -> N
 IMAGE = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("joint_set", [COCO, HUMAN36], ids=lambda s: s.name)
+@pytest.mark.parametrize("joint_set", [POINTS, COCO, HUMAN36], ids=lambda s: s.name)
 def test_shipped_pose2mesh_is_the_network_to_start_from(joint_set: JointSet) -> None:
+    """Also of one skeleton alone: its network is the same function on poses that have no other points."""
     network = pose2mesh(joint_set)
-    assert start_from(network, f"pose2mesh-{joint_set.name}") == []
-    file = SHIPPED / f"pose2mesh-{joint_set.name}.onnx"
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    assert start_from(network, "pose2mesh", joint_set) == []
+    session = onnxruntime.InferenceSession(SHIPPED / "pose2mesh.onnx", providers=["CPUExecutionProvider"])
     pose = torch.randn(3, joint_set.size, 3, generator=torch.Generator().manual_seed(0))
+    whole = np.zeros((3, POINTS.size, 3), np.float32)
+    whole[:, point_indices(joint_set)] = pose.numpy()
     with torch.no_grad():
-        vertices, pose3d = network.eval()(pose)
-    found = session.run(["vertices", "pose3d"], {"pose2d": pose.numpy()})
-    assert np.abs(found[0] - vertices.numpy()).max() < 1e-3 and np.abs(found[1] - pose3d.numpy()).max() < 1e-5
+        vertices, pose3d, sigma = network.eval()(pose)
+    found = session.run(["vertices", "pose3d", "sigma"], {"pose2d": whole})
+    # The body's own tables (skinning weights and their Laplacians) are stored in half precision.
+    assert np.abs(found[0] - vertices.numpy()).max() < 1e-3
+    assert np.abs(found[1][:, point_indices(joint_set)] - pose3d.numpy()).max() < 1e-5
+    assert np.abs(found[2] / sigma.numpy() - 1).max() < 1e-4
+
+
+def test_the_image_network_takes_the_shipped_pose2mesh_inside() -> None:
+    network = untrained(open_body(), NARROW)
+    assert start_from(network.lifter, "pose2mesh", COCO) == []
+    whole = read_onnx_weights(SHIPPED / "pose2mesh.onnx")["pose_net.input.weight"].unflatten(1, (-1, 3))
+    inside = network.lifter.pose_net.input.weight.unflatten(1, (-1, 3))
+    for row, name in enumerate(COCO.names):
+        assert torch.equal(inside[:, row], whole[:, POINTS.names.index(name)])
 
 
 def test_shipped_i2l_has_all_that_training_needs() -> None:
@@ -125,7 +139,7 @@ def test_shipped_i2l_has_all_that_training_needs() -> None:
 def test_what_is_no_onnx_model_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "net.onnx"
     if content == b"half":
-        whole = (SHIPPED / "pose2mesh-coco.onnx").read_bytes()
+        whole = (SHIPPED / "pose2mesh.onnx").read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
     elif content is not None:
         path.write_bytes(content)
@@ -135,11 +149,11 @@ def test_what_is_no_onnx_model_is_named(tmp_path: Path, content: bytes | None) -
 
 def test_a_start_that_is_not_there_names_what_is(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"no weights at .*gone; give a shipped model \(i2l-body, pose2mesh-coco"
+        InputError, match=r"no weights at .*gone; give a shipped model \(i2l-body, pose2mesh\)"
     ):
         start_from(nn.Linear(1, 1), tmp_path / "gone")
 
 
 def test_a_start_of_another_network_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no tensor of pose2mesh-coco fits this network"):
-        start_from(nn.Linear(1, 1), "pose2mesh-coco")
+    with pytest.raises(InputError, match="no tensor of pose2mesh fits this network"):
+        start_from(nn.Linear(1, 1), "pose2mesh")

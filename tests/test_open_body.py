@@ -9,7 +9,7 @@ from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
-from openhmr.joints import SMPL
+from openhmr.joints import JOINT_SETS, MANO, POINTS, SMPL, point_indices
 from openhmr.joints.smpl import SMPL_PARENTS
 
 
@@ -48,7 +48,42 @@ def test_smpl_format() -> None:
     assert (body.weights > 0).sum(1).max() <= 4
     for regressor in (body.J_regressor, *body.joint_regressors.values()):
         assert np.abs(regressor.sum(1) - 1).max() < 1e-4
-    assert {k: v.shape[0] for k, v in body.joint_regressors.items()} == {"coco": 17, "human36": 17}
+    assert {k: v.shape[0] for k, v in body.joint_regressors.items()} == {"points": 86, "root": 1}
+
+
+def test_every_skeleton_is_made_of_points() -> None:
+    """Rows of one set are those of the points, derived joints are means, and mirrored joints mirror."""
+    body = open_body()
+    points = POINTS.complete(body.joint_regressors["points"])
+    rest = points @ body.v_template
+    for joint_set in JOINT_SETS.values():
+        assert body.has_joint_regressor(joint_set) == (joint_set is not MANO)
+        if joint_set is MANO:
+            continue
+        regressor = body.joint_regressor(joint_set)
+        assert np.array_equal(regressor, points[point_indices(joint_set)])
+        for name, sources in joint_set.derived.items():
+            rows = regressor[[joint_set.names.index(n) for n in sources]]
+            assert np.abs(regressor[joint_set.names.index(name)] - rows.mean(0)).max() < 1e-7
+        joints = rest[point_indices(joint_set)]
+        assert np.abs(joints[joint_set.flip_permutation] * [-1, 1, 1] - joints).max() < 1e-4
+    assert np.array_equal(body.root_regressor, body.joint_regressors["root"][0])
+    # The root is nobody's joint, but lies inside the pelvis, in the middle.
+    root = body.root_regressor @ body.v_template
+    hips = rest[[POINTS.names.index(f"{s}_Hip_smpl") for s in "LR"]]
+    assert abs(root[0]) < 1e-4 and np.linalg.norm(root - hips.mean(0)) < 0.12
+
+
+def test_the_last_shape_gives_breasts_and_the_mean_has_none() -> None:
+    """Only the front of the chest moves with it, forwards; at rest the chest is as flat as the belly."""
+    body = open_body()
+    moved, rest = body.shapedirs[..., -1], body.v_template
+    size = np.linalg.norm(moved, axis=1)
+    at = rest[size > 0.3 * size.max()]
+    low, high = (body.J_regressor @ rest)[[SMPL.names.index("Torso"), SMPL.names.index("Neck")], 1]
+    assert size.max() > 0.01
+    assert (at[:, 2] > 0).all() and (low < at[:, 1]).all() and (at[:, 1] < high).all()
+    assert (moved[size > 0.5 * size.max(), 2] > 0).all()
 
 
 def test_rest_is_a_t_pose_facing_z() -> None:
@@ -63,7 +98,7 @@ def test_rest_is_a_t_pose_facing_z() -> None:
             assert (a - b)[1] / np.linalg.norm(b - a) > 0.999
         toe = joints[f"{side}_Toe"] - joints[f"{side}_Ankle"]
         assert toe[2] > 0.08 and toe[2] > abs(toe[0])
-    assert (body.joint_regressors["coco"] @ body.v_template)[0, 2] > joints["Head"][2] + 0.05
+    assert (body.joint_regressor("coco") @ body.v_template)[0, 2] > joints["Head"][2] + 0.05
     assert 1.55 < np.ptp(body.v_template[:, 1]) < 1.85
 
 

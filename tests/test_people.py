@@ -8,10 +8,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.camera import Camera
 from openhmr.errors import InputError
-from openhmr.joints import COCO
+from openhmr.joints import COCO, HALPE26
 from openhmr.keypoints import Keypoints
 from openhmr.people import People, Rig, Sigma
 
@@ -108,6 +109,19 @@ def test_saved_people_are_loaded_whole(tmp_path: Path, tiny_body: Body, rig: boo
         assert written == {"joints_smpl", "joints_human36", "joints_coco"}, "no rows are there twice"
         assert_allclose(saved["joints_human36"], people.joints("human36"))
         assert_allclose(saved["camera_translation"], people.roots)
+
+
+def test_joints_of_the_skeleton_that_was_seen_are_saved(tmp_path: Path) -> None:
+    """Of the many that the open body has, besides three that most tools take."""
+    body = open_body()
+    keypoints = Keypoints(HALPE26, np.ones((1, 26, 3), np.float32))
+    people = People(body, Camera.from_focal(500, (480, 640)), keypoints, body.v_template[None] + (0, 0, 4))
+    people.save(tmp_path / "people.npz")
+    with np.load(tmp_path / "people.npz") as saved:
+        names = {k.removeprefix("joints_") for k in saved if k.startswith("joints_")}
+        assert names == {"smpl", "human36", "coco", "halpe26"}
+        assert_allclose(saved["joints_halpe26"], people.joints(HALPE26))
+    assert People.load(tmp_path / "people.npz").keypoints.joint_set is HALPE26
 
 
 def test_results_of_version_0_1_are_read(tmp_path: Path, tiny_body: Body) -> None:

@@ -16,8 +16,9 @@ from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
 from openhmr.people import People, Rig
-from openhmr.pipeline import Picture, Pipeline
+from openhmr.pipeline import Picture, Pipeline, best_overlaps
 from openhmr.predict.average import average, lift_sigma
+from openhmr.predict.body_fit import with_rig
 from openhmr.predict.certainty import MISFIT_MM, NOBODY, SPREAD, UNSURE, doubt, is_nobody, misfit_mm, spread
 from openhmr.predict.lift import Lifter
 from openhmr.predict.person_crop import squares, virtual_cameras
@@ -117,6 +118,8 @@ def test_who_is_not_there_is_left_out(
     tiny_body: Body, recoverer: Recoverer, caplog: pytest.LogCaptureFixture
 ) -> None:
     people = boxed(tiny_body)
+    assert not is_nobody(bent(people, 9 * MISFIT_MM)).any(), "the detector has seen them"
+    people = replace(people, keypoints=replace(people.keypoints, scores=None))
     assert_allclose(misfit_mm(bent(people, 40)), 40, rtol=1e-3)
     for times, gone in ((NOBODY - 0.1, False), (NOBODY + 0.1, True)):
         assert (is_nobody(bent(people, times * MISFIT_MM)) == gone).all()
@@ -139,10 +142,10 @@ def test_who_is_not_there_is_left_out(
     with pytest.raises(NothingFound, match="to be seen in the boxes given for the picture"):
         Pipeline(Monsters()).one(Picture(photo(), boxes=BOXES))
     assert not caplog.text  # the error says it
-    kept = Pipeline(Second()).one(Picture(photo())).people
+    kept = Pipeline(Second()).one(Picture(photo(), boxes=BOXES)).people
     assert_array_equal(kept.track_ids, [0, 20])  # type: ignore[arg-type]
     assert "left out 1 of 3" in caplog.text
-    assert len(Pipeline(Second(), keep_all=True).one(Picture(photo())).people) == 3
+    assert len(Pipeline(Second(), keep_all=True).one(Picture(photo(), boxes=BOXES)).people) == 3
 
 
 def test_the_uncertain_are_named(tiny_body: Body, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,7 +161,7 @@ def test_the_uncertain_are_named(tiny_body: Body, caplog: pytest.LogCaptureFixtu
         def __call__(self, *_: object) -> People:  # type: ignore[override]
             return replace(people, sigma=replace(people.sigma, joints=joints))  # type: ignore[type-var]
 
-    Pipeline(Unsure()).one(Picture(photo()))
+    Pipeline(Unsure()).one(Picture(photo(), boxes=BOXES))
     assert "person 1 is 2.0 times as doubtful" in caplog.text and "person 0" not in caplog.text
 
 
@@ -198,7 +201,7 @@ def test_wrong_compositions(recoverer: Recoverer, lifter: Lifter) -> None:
         Pipeline()
     with pytest.raises(InputError, match="'average' needs a lifter"):
         Pipeline(recoverer, combine="average")
-    with pytest.raises(InputError, match="combine is 'mean'; one of lixel, param, lift, average"):
+    with pytest.raises(InputError, match="combine is 'mean'; one of param, lixel, lift, average"):
         Pipeline(recoverer, lifter, combine="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="neither image nor keypoints"):
         Pipeline(recoverer).one(Picture())
@@ -238,3 +241,44 @@ def test_distorted_streams_are_straightened(recoverer: Recoverer, lifter: Lifter
     assert_array_equal(frame.people.vertices, recoverer(photo(), BOXES[0], lens).vertices)
     lifted = Pipeline(lifter=lifter).one(Picture(keypoints=found(2), camera=lens)).people
     assert_array_equal(lifted.vertices, lifter(found(2), lens).vertices)
+
+
+def test_boxes_find_whom_they_overlap_best() -> None:
+    seen = replace(found(2), boxes=np.array([(0.0, 0, 10, 10), (100, 0, 20, 20)]))
+    boxes = np.array([(102.0, 1, 20, 20), (1, 1, 10, 10), (50, 50, 10, 10), (0, 0, 40, 40)])
+    # The last one's overlap is 100 / 1600 of both together.
+    assert best_overlaps(boxes, seen) == [1, 0, None, None]
+    assert best_overlaps(boxes, Keypoints.nobody(COCO, (480, 640))) == [None] * 4
+
+
+def test_where_the_photo_network_fails_the_detected_joints_are_lifted(
+    tmp_path: Path, lifter: Lifter, tiny_body: Body
+) -> None:
+    """The stand-in's second person is doubtful: a deviation that is as large as the person."""
+    file = write_tiny_recoverer(tmp_path / "doubtful.onnx", tiny_body)
+    recoverer = Recoverer(file, tiny_body)
+    plain = recoverer(photo(), BOXES)
+    assert plain.sigma is not None and plain.lixel_vertices is not None
+    broken = plain.lixel_vertices.copy()
+    broken[1] += np.random.default_rng(0).normal(0, 0.5, broken[1].shape).astype(np.float32)
+    sigma = replace(plain.sigma, joints=plain.sigma.joints * np.array([0.01, 50])[:, None, None])
+    doubtful = replace(plain, lixel_vertices=broken, sigma=sigma)
+    assert list(doubt(doubtful) > UNSURE) == [False, True]
+
+    class Doubtful(Recoverer):
+        def __call__(self, *_: object) -> People:  # type: ignore[override]
+            return doubtful
+
+    pipeline = Pipeline(Doubtful(file, tiny_body), lifter, lambda image, time_s=None: found(2))
+    people = pipeline.one(Picture(photo())).people
+    assert_array_equal(people.vertices[0], plain.vertices[0])
+    lifted = with_rig(lifter(found(2)[[1]], plain.camera)).parametric()
+    assert_array_equal(people.keypoints.points[1], lifted.keypoints.points[0])
+    assert_array_equal(people.vertices[1], lifted.vertices[0])
+    assert people.rig is not None and len(people.rig.pose) == 2
+    # Without a lifter, or where the detector sees nobody at that place, all stays as it was.
+    alone = Pipeline(Doubtful(file, tiny_body), None, lambda image, time_s=None: found(2), keep_all=True)
+    assert_array_equal(alone.one(Picture(photo())).people.vertices, plain.vertices)
+    elsewhere = replace(found(2), boxes=np.array([(600.0, 0, 9, 9), (0.0, 0, 5, 5)]))
+    blind = Pipeline(Doubtful(file, tiny_body), lifter, lambda image, time_s=None: elsewhere, keep_all=True)
+    assert_array_equal(blind.one(Picture(photo(), boxes=BOXES)).people.vertices, plain.vertices)

@@ -11,13 +11,22 @@ from openhmr.bodies.skinning import skin
 from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from openhmr.joints import COCO, HUMAN36, SMPL
+from openhmr.joints import BODY25, COCO, HUMAN36, JOINT_SETS, MANO, POINTS, SMPL, JointSet, point_indices
 from openhmr.lab.synth.bvh_joints import PACK_JOINTS, PACK_PARENTS
 from openhmr.lab.synth.motion import load_motion, retarget
-from openhmr.lab.synth.noise2d import CLEAN, NOISY, NoiseLevel, add_noise, drop_joints
-from openhmr.lab.synth.pairs import Cameras, PairSource, Skeleton, pelvis_and_neck
+from openhmr.lab.synth.noise2d import CLEAN, TRAINING
+from openhmr.lab.synth.pairs import (
+    Cameras,
+    Observed,
+    PairSource,
+    Skeleton,
+    derive,
+    random_betas,
+    random_definition,
+)
 from openhmr.lab.synth.poses import (
     AS_RECORDED,
+    PARTS,
     PoseSampler,
     Widening,
     even_weights,
@@ -29,6 +38,7 @@ from openhmr.lab.synth.poses import (
 from openhmr.predict.lift import look_at, standardise
 
 CPU = torch.device("cpu")
+BODIES = [s for s in JOINT_SETS.values() if s is not MANO]
 
 
 def random_pack(frames: int = 40, seed: int = 0) -> dict[str, np.ndarray]:
@@ -125,13 +135,13 @@ def test_skeleton_equals_numpy_skinning(body, skeleton) -> None:
     coarse = skeleton.vertices(r, t, b).numpy()
     # The root joint of `skin` stays where the shape puts it, as here.
     assert np.abs(coarse - vertices[:, body.level("coarse").vertex_ids]).max() < 1e-5
-    assert (
-        np.abs(skeleton.joints("human36", r, t, b).numpy() - body.joint_regressor("human36") @ vertices).max()
-        < 1e-5
-    )
-    coco = skeleton.joints("coco", r, t, b).numpy()
-    assert np.abs(coco[:, :17] - body.joint_regressors["coco"] @ vertices).max() < 1e-5
-    assert np.abs(coco[:, 17] - coco[:, [11, 12]].mean(1)).max() < 1e-6
+    points, root = skeleton.points(r, t, b)
+    assert np.abs(points.numpy() - body.joint_regressors["points"] @ vertices).max() < 1e-5
+    assert np.abs(root[:, 0].numpy() - body.root_regressor @ vertices).max() < 1e-5
+    assert torch.equal(skeleton.roots(r, t, b), root)
+    for joint_set in BODIES:
+        expected = body.joint_regressor(joint_set) @ vertices
+        assert np.abs(skeleton.joints(joint_set, r, t, b).numpy() - expected).max() < 1e-5, joint_set.name
     assert joints.shape == (4, 24, 3)
 
 
@@ -141,6 +151,10 @@ def test_rotation_maps_invert_each_other() -> None:
     assert (torch.linalg.det(rotations) - 1).abs().max() < 1e-5
     small = rotations[log_map(rotations).norm(dim=-1) < 3]
     assert (exp_map(log_map(small)) - small).abs().max() < 1e-5
+    # Rodrigues' formula against the exponential of the cross product's matrix.
+    vectors = torch.randn(50, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    cross = torch.linalg.cross(vectors[:, None], torch.eye(3, dtype=torch.float64)[None], dim=-1).mT
+    assert (exp_map(vectors) - torch.linalg.matrix_exp(cross)).abs().max() < 1e-12
     assert (mirrored(mirrored(rotations[:24][None])) - rotations[:24][None]).abs().max() == 0
 
 
@@ -148,12 +162,10 @@ def test_mirrored_pose_mirrors_the_mesh(skeleton, body) -> None:
     generator = torch.Generator().manual_seed(2)
     local = exp_map(torch.randn(3, 24, 3, generator=generator) * 0.4)
     betas = torch.zeros(3, 10)
-    joints = [
-        skeleton.joints("human36", *skeleton.transforms(x, betas), betas) for x in (local, mirrored(local))
+    points = [
+        skeleton.joints(POINTS, *skeleton.transforms(x, betas), betas) for x in (local, mirrored(local))
     ]
-    assert (
-        joints[0][:, HUMAN36.flip_permutation] * torch.tensor([-1.0, 1, 1]) - joints[1]
-    ).abs().max() < 2e-3
+    assert (points[0][:, POINTS.flip_permutation] * torch.tensor([-1.0, 1, 1]) - points[1]).abs().max() < 2e-3
 
 
 def test_widening_stays_within_limits_and_repeats(body) -> None:
@@ -170,19 +182,118 @@ def test_widening_stays_within_limits_and_repeats(body) -> None:
     assert distance.max() < 1e-5, "as recorded means: a recorded frame or its mirror image"
 
 
-@pytest.mark.parametrize("joint_set", [COCO, HUMAN36])
-def test_pairs_are_consistent(body, skeleton, joint_set) -> None:
-    motion = retarget(random_pack(100), body)
-    poses = PoseSampler(motion.rotations, np.full(len(motion.rotations), 0.01), Widening(), CPU)
-    batch = PairSource(skeleton, poses, joint_set, CLEAN, Cameras())(32, torch.Generator().manual_seed(4))
-    assert batch.human36[:, HUMAN36.root].abs().max() < 1e-6
+def test_exchanged_parts_are_recorded_ones(body) -> None:
+    """Of a pose that takes parts from several frames, each part is one frame's, or one's mirror image."""
+    recorded = torch.as_tensor(retarget(random_pack(50), body).rotations)
+    widening = Widening(exchange=1, part=1, perturb=0, tilt_deg=0, tumble=0)
+    pose = PoseSampler(recorded.numpy(), np.full(50, 0.02), widening, CPU)(
+        64, torch.Generator().manual_seed(0)
+    )
+    both, nearest = torch.cat([recorded, mirrored(recorded)]), []
+    for part in ((0,), *PARTS):
+        distance = (pose[:, None, part] - both[None, :, part]).abs().amax((2, 3, 4)).min(1)
+        assert distance.values.max() < 1e-5
+        nearest.append(distance.indices)
+    assert (torch.stack(nearest).diff(dim=0) != 0).float().mean() > 0.9
+    # No part is left out but the root.
+    assert sorted(j for part in PARTS for j in part) == list(range(1, 24))
+
+
+def test_perturbed_joints_stay_within_limits(body) -> None:
+    """Beyond what was recorded, and a tenth of its range, only recorded angles lie."""
+    recorded = torch.as_tensor(retarget(random_pack(50), body).rotations)
+    widening = Widening(exchange=0, perturb=1, perturb_deg=60, tilt_deg=0, tumble=0)
+    sampler = PoseSampler(recorded.numpy(), np.full(50, 0.02), widening, CPU)
+    angles = log_map(sampler(256, torch.Generator().manual_seed(0))[:, 1:])
+    both = log_map(torch.cat([recorded, mirrored(recorded)])[:, 1:])
+    low = torch.minimum(sampler.low[1:], both.amin(0))
+    high = torch.maximum(sampler.high[1:], both.amax(0))
+    # A matrix tells an angle from the one beyond half a turn only up to there.
+    small = angles.norm(dim=-1, keepdim=True) < 3
+    assert (((angles > low - 1e-3) & (angles < high + 1e-3)) | ~small).all()
+    assert small.float().mean() > 0.9 and (angles - both[0]).abs().mean() > 0.2
+
+
+def test_shapes_are_of_women_and_men() -> None:
+    betas = random_betas(20_000, 10, torch.Generator().manual_seed(0), CPU)
+    assert betas[:, :-1].mean(0).abs().max() < 0.03 and betas.abs().max() <= 3
+    assert (betas[:, :-1].std(0) - 0.987).abs().max() < 0.02  # of a normal that is cut off at 3
+    woman = betas[:, -1] > 0
+    assert abs(woman.float().mean() - 0.5) < 0.02 and (betas[~woman, -1] == 0).all()
+    assert abs(betas[woman, -1].mean() - 1) < 0.02
+
+
+def test_random_definitions_belong_to_a_part_of_the_body(skeleton) -> None:
+    """Normal, fixed in the frame of the part that carries the point, mirror images on left and right."""
+    generator, sigma, n = torch.Generator().manual_seed(0), 0.025, 20_000
+    rest = torch.eye(3).expand(n, 24, 3, 3)
+    at_rest = random_definition(skeleton, rest, sigma, generator)
+    flip = torch.as_tensor(POINTS.flip_permutation[: len(POINTS.base)])
+    assert at_rest.shape == (n, len(flip), 3)
+    assert torch.equal(at_rest[:, flip] * torch.tensor([-1.0, 1, 1]), at_rest)
+    middle = flip == torch.arange(len(flip))
+    assert (at_rest[:, middle, 0] == 0).all() and 10 < middle.sum() < 30
+    free = torch.cat([at_rest[:, ~middle].flatten(1), at_rest[:, middle, 1:].flatten(1)], 1)
+    # Each person's deviation is uniform up to the given one, so that their squares have a third of its own on
+    # average; five standard errors.
+    assert free.mean(0).abs().max() < 5 * sigma / (3 * n) ** 0.5
+    assert (free.square().mean(0) / (sigma**2 / 3) - 1).abs().max() < 5 * (9 * 3 / 5 - 1) ** 0.5 / n**0.5
+    own = free.std(1) / sigma
+    assert own.max() < 1.3 and abs(float(own.mean()) - 0.5) < 0.01
+    r = random_rotations(24 * 50, torch.Generator().manual_seed(1), CPU).view(50, 24, 3, 3)
+    posed = random_definition(skeleton, r, sigma, torch.Generator().manual_seed(3))
+    again = random_definition(skeleton, rest[:50], sigma, torch.Generator().manual_seed(3))
+    moved = (r[:, skeleton.carrier] @ again[..., None])[..., 0]
+    assert (posed - moved).abs().max() < 1e-6
+    # A hand's points turn with the wrist or the hand, the head's with the head or the neck.
+    for name, carriers in (("L_Index", ("L_Wrist", "L_Hand")), ("Nose", ("Head",)), ("R_Heel", ("R_Ankle",))):
+        assert SMPL.names[skeleton.carrier[POINTS.names.index(name)]] in carriers
+
+
+def test_what_is_observed_are_skeletons_or_mixtures_of_two() -> None:
+    names = [s.name for s in BODIES]
+    masks = np.zeros((len(names), POINTS.size), bool)
+    for row, joint_set in zip(masks, BODIES, strict=True):
+        row[point_indices(joint_set)] = True
+    plain = Observed(names, 0.0, CPU)(4000, torch.Generator().manual_seed(0)).numpy()
+    found = (plain[:, None] == masks).all(2)
+    assert found.any(1).all() and found.any(0).all()
+    mixed = Observed(names, 0.3, CPU)(4000, torch.Generator().manual_seed(0)).numpy()
+    unions = (masks[:, None] | masks).reshape(-1, POINTS.size)
+    is_one = (mixed[:, None] == masks).all(2).any(1)
+    assert (mixed[~is_one][:, None] == unions).all(2).any(1).all()
+    # Two of the skeletons are often the same, or one holds the other.
+    assert 0.1 < 1 - is_one.mean() < 0.3
+    only = Observed(["coco"], 0.3, CPU)(5, torch.Generator())
+    assert (only.numpy() == masks[names.index("coco")]).all()
+
+
+@pytest.fixture(scope="module")
+def poses(body) -> PoseSampler:
+    return PoseSampler(retarget(random_pack(100), body).rotations, np.full(100, 0.01), Widening(), CPU)
+
+
+def seen_again(clean: torch.Tensor, joint_set: JointSet) -> torch.Tensor:
+    """Poses ``(B,J,3)`` of certain joints, whose derived ones follow from the others in the picture."""
+    whole = torch.zeros(len(clean), POINTS.size, 3)
+    whole[:, point_indices(joint_set)] = torch.cat([clean, torch.ones_like(clean[..., :1])], -1)
+    return derive(whole)[:, point_indices(joint_set)]
+
+
+@pytest.mark.parametrize("joint_set", [COCO, HUMAN36, SMPL, BODY25, POINTS], ids=lambda s: s.name)
+def test_pairs_are_consistent(skeleton, poses, joint_set) -> None:
+    source = PairSource(skeleton, poses, joint_set, CLEAN, Cameras())
+    batch = source(32, torch.Generator().manual_seed(4))
+    again = batch.rotations, batch.translations, batch.betas
+    assert skeleton.roots(*again).abs().max() < 1e-5
+    assert (skeleton.joints(HUMAN36, *again) - batch.human36).abs().max() < 1e-5
+    assert (skeleton.joints(joint_set, *again) - batch.pose3d).abs().max() < 1e-5
     assert torch.isfinite(batch.pose2d).all() and batch.pose2d.shape == (32, joint_set.size, 3)
     # Standardised: zero mean, unit mean square over both axes.
     assert batch.pose2d[..., :2].mean(1).abs().max() < 1e-4
     assert (batch.pose2d[..., :2].square().mean((1, 2)) - 1).abs().max() < 1e-4
     # Through the runtime: the same picture is the same input, turned to the same virtual camera.
-    pixels = torch.cat([batch.clean_px * 900 + 500, torch.ones(32, joint_set.size, 1)], -1)
-    pixels = (pelvis_and_neck(pixels) if joint_set is COCO else pixels).numpy()
+    pixels = seen_again(batch.clean_px * 900 + 500, joint_set).numpy()
     turned, _ = look_at(pixels, Camera(np.array([[900.0, 0, 500], [0, 900, 500], [0, 0, 1]]), (1000, 1000)))
     assert np.abs(standardise(turned) - batch.pose2d.numpy()).max() < 2e-3
     # Upright people are upright: heads above feet in the picture (y down) in nearly all poses.
@@ -190,42 +301,45 @@ def test_pairs_are_consistent(body, skeleton, joint_set) -> None:
     assert (head < feet).float().mean() > 0.85
 
 
-def test_noise_has_the_official_statistics(data: Path) -> None:
-    """Against the statistics recorded from the official synthesis (1,500 draws): means within 12 % (two of
-    its standard errors, and the points it rejects), standard deviations within 20 %."""
-    with np.load(next(data.rglob("noise.npz"))) as recorded:
-        clean, mean, std = recorded["synth_in"], recorded["synth_dist_mean"], recorded["synth_dist_std"]
-    # The recording used the area of the whole 288 x 384 crop, not of the pose's own box, by whose side radii
-    # grow.
-    strength = float(np.sqrt(288 * 384 / np.ptp(clean[:, :2], axis=0).prod()))
-    pose = torch.as_tensor(clean, dtype=torch.float32).repeat(20000, 1, 1)
-    level = NoiseLevel(share=1.0, strength=(strength, strength))
-    noisy = add_noise(pose, "coco", level, torch.Generator().manual_seed(0))
-    distance = (noisy[..., :2] - pose[..., :2]).norm(dim=-1)
-    assert np.abs(distance.mean(0).numpy() / mean - 1).max() < 0.12
-    assert np.abs(distance.std(0).numpy() / std - 1).max() < 0.20
-
-
-@pytest.mark.parametrize("missing", [1, 3, 5])
-def test_missing_joints(missing: int) -> None:
-    pose = torch.rand(200, 19, 3, generator=torch.Generator().manual_seed(0)) + 0.1
-    out = pelvis_and_neck(
-        drop_joints(pose, COCO, NoiseLevel(missing=missing), torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("joint_set", BODIES, ids=lambda s: s.name)
+def test_poses_of_every_skeleton_in_the_layout_of_all_points(skeleton, poses, joint_set) -> None:
+    """They have its points, all of them and no others, as a network of its own would see them."""
+    whole, own = (
+        PairSource(skeleton, poses, layout, CLEAN, Cameras(), skeletons=[joint_set.name])(
+            8, torch.Generator().manual_seed(1)
+        )
+        for layout in (POINTS, joint_set)
     )
-    gone = out[:, :17, 2] == 0
-    assert (gone.sum(1) == missing).all() and (out[:, :17][gone] == 0).all()
-    hips = (out[:, [11, 12], 2] > 0).all(1)
-    assert torch.equal(out[:, 17, 2] > 0, hips)
-    assert torch.allclose(out[hips, 17], out[hips][:, [11, 12]].mean(1))
+    index = point_indices(joint_set)
+    assert torch.equal(whole.pose2d[:, index], own.pose2d) and torch.equal(whole.pose3d[:, index], own.pose3d)
+    assert (own.pose2d[..., 2] == 1).all()
+    others = np.setdiff1d(np.arange(POINTS.size), index)
+    assert (whole.pose2d[:, others] == 0).all() and whole.pose3d.shape == (8, POINTS.size, 3)
 
 
-def test_soft_confidences_tell_good_from_bad() -> None:
-    clean = torch.rand(3000, 17, 3, generator=torch.Generator().manual_seed(0))
-    clean[..., 2] = 1
-    noisy = add_noise(clean, "coco", NOISY, torch.Generator().manual_seed(1))
-    error = (noisy[..., :2] - clean[..., :2]).norm(dim=-1)
-    sure = noisy[..., 2] > 0.75
-    assert error[sure].mean() < 0.6 * error[~sure].mean()
+def test_random_definitions_move_what_is_seen_and_not_the_targets(skeleton, poses) -> None:
+    plain, moved = (
+        PairSource(skeleton, poses, COCO, CLEAN, Cameras(), definition_m=sigma)(
+            64, torch.Generator().manual_seed(2)
+        )
+        for sigma in (0.0, 0.025)
+    )
+    # Only the virtual camera differs, which turns about the camera.
+    assert (plain.pose3d.norm(dim=-1) - moved.pose3d.norm(dim=-1)).abs().max() < 1e-5
+    error = (plain.pose2d - moved.pose2d)[..., :2]
+    assert 0.02 < error.norm(dim=-1).mean() < 0.2
+
+
+def test_noisy_pairs_of_all_skeletons_are_finite_and_repeat(skeleton, poses) -> None:
+    source = PairSource(
+        skeleton, poses, POINTS, TRAINING, Cameras(),
+        skeletons=[s.name for s in BODIES], mixed=0.2, definition_m=0.025,
+    )  # fmt: skip
+    first, again = (source(128, torch.Generator().manual_seed(3)) for _ in range(2))
+    for name, value in vars(first).items():
+        assert torch.equal(value, getattr(again, name)) and torch.isfinite(value).all(), name
+    assert ((first.pose2d[..., 2] > 0).sum(1) >= 4).all()
+    assert first.pose2d[..., 2].min() == 0 and first.pose2d[..., 2].max() <= 1
 
 
 def test_broken_pack_is_refused(tmp_path: Path, body) -> None:

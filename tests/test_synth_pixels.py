@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from openhmr.bodies.shipped import open_body
-from openhmr.joints import SMPL
+from openhmr.joints import COCO, SMPL
 from openhmr.lab.synth.crops import NONE, Augmentation, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.synth.shards import FIRST_PIXEL, read_shards, write_shard
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, skeleton: Skeleton) -> Path
         place = np.array([*rng.uniform(-0.4, 0.4, 2), 3.5], np.float32)
         local = torch.as_tensor(cv2_matrices(pose))[None]
         r, t = skeleton.transforms(local, torch.as_tensor(betas)[None])
-        joints = skeleton.joints("coco", r, t + torch.as_tensor(place), torch.as_tensor(betas)[None])[0]
+        joints = skeleton.joints(COCO, r, t + torch.as_tensor(place), torch.as_tensor(betas)[None])[0]
         pixels = joints.numpy() @ K.T
         pixels = pixels[:, :2] / pixels[:, 2:]
         box = np.concatenate([pixels.min(0), np.ptp(pixels, axis=0)])
@@ -67,7 +67,7 @@ def cv2_matrices(pose: NDArray) -> NDArray[np.float32]:
 def test_a_joint_is_where_it_is_drawn(folder: Path, skeleton: Skeleton, augmentation: Augmentation) -> None:
     """Turned, zoomed, mirrored: the middle of the light is the nose's target, to a tenth of a pixel."""
     body = open_body()
-    human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressors["human36"]))
+    human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressor("human36")))
     pictures, rng = Pictures(folder), np.random.default_rng(1)
     source = CropSource(pictures, skeleton, human36, SMPL.flip_permutation, augmentation)
     ids = np.repeat(np.arange(4), 6)

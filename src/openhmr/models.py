@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from openhmr.errors import InputError
-from openhmr.joints import JOINT_SETS, get_joint_set
 
 if TYPE_CHECKING:
     from openhmr.bodies.body import Body
+    from openhmr.joints import JointSet
     from openhmr.predict.detect.movenet import MoveNet
     from openhmr.predict.lift import Lifter
     from openhmr.predict.recover import Recoverer
@@ -34,7 +34,8 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
     """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab
     export`.
 
-    ``pose2mesh-<joint set>`` is the model ``pose2mesh``, which takes plain arrays in that order.
+    ``pose2mesh`` lifts poses of every skeleton of the body; ``pose2mesh-<joint set>`` is the same model,
+    which takes plain arrays in that set's order, else in COCO's.
     ``body`` is the body that the model was trained on, as :class:`~openhmr.bodies.Body` or as a file of it
     (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body. A model that takes photos
     comes as a :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
@@ -44,10 +45,7 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
     """
     if not isinstance(name, str | Path):
         raise InputError(f"a model is given as {type(name).__name__}; give its name, or the path of a file")
-    path, joints = available().get(str(name)), None
-    skeleton = str(name).removeprefix("pose2mesh-")
-    if path is None and skeleton != str(name) and skeleton in JOINT_SETS:
-        path, joints = available().get("pose2mesh"), get_joint_set(skeleton)
+    path, joints = _shipped(str(name))
     if path is None:
         path = Path(name)
         if not path.is_file():
@@ -78,3 +76,14 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
     from openhmr.predict.lift import Lifter
 
     return Lifter(path, body, joints)
+
+
+def _shipped(name: str) -> "tuple[Path | None, JointSet | None]":
+    """The file of a shipped model, and the joint set that its name asks for."""
+    from openhmr.joints import JOINT_SETS
+
+    models = available()
+    family, _, joints = name.partition("-")
+    if name not in models and family == "pose2mesh" and joints in JOINT_SETS:
+        return models.get(family), JOINT_SETS[joints]
+    return models.get(name), None

@@ -16,7 +16,7 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
-from openhmr.joints import JOINT_SETS, JointSet, get_joint_set
+from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet, get_joint_set
 from openhmr.keypoints import Keypoints, Rows, several
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 FORMAT = "openhmr-people-1"
 MAX_ELEMENTS = 200_000_000
-SAVED_JOINTS = ("coco", "human36", "smpl", "mano")
-"""Joint sets that are saved besides the one of the keypoints, where the body has them."""
+SAVED = (SMPL, HUMAN36, COCO, MANO)
+"""Whose joints are saved where the body has them, besides those of the keypoints' own set."""
 
 Part = Literal["body", "left_hand", "right_hand"]
 
@@ -125,8 +125,8 @@ class People:
         given = np.asarray(height_m, np.float64)
         if given.shape not in ((), (len(self),)) or not np.all((given > 0.3) & (given < 2.8)):
             raise InputError(
-                f"heights are {given.tolist()}; give one from 0.3 to 2.8 metres for all, or one for each of the "
-                f"{len(self)} people"
+                f"heights are {given.tolist()}; give one from 0.3 to 2.8 metres for all, or one for each of "
+                f"the {len(self)} people"
             )
         height = np.broadcast_to(given, len(self))
         scale = (height / self.heights)[:, None]
@@ -244,9 +244,12 @@ class People:
             "vertices_lixel": self.lixel_vertices,
             "body_hash": np.array(self.body.content_hash()),
         }
-        for name in dict.fromkeys((*SAVED_JOINTS, keypoints.joint_set.name)):
-            if name in JOINT_SETS and self.body.has_joint_regressor(name):
-                out[f"joints_{name}"] = self.joints(name)
+        # Sets that borrow another's regressor would repeat its rows.
+        out |= {
+            f"joints_{joint_set.name}": self.joints(joint_set)
+            for joint_set in (*SAVED, keypoints.joint_set)
+            if not joint_set.regressor and self.body.has_joint_regressor(joint_set)
+        }
         if self.sigma is not None:
             out |= {"vertices_sigma": self.sigma.vertices, "joints_sigma": self.sigma.joints}
         if self.rig is not None:

@@ -42,7 +42,8 @@ class Picture:
     both.
 
     ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known; ``camera`` where it is
-    known; ``name`` for files; ``time_s`` in a video; ``heights_m`` of the people (:meth:`People.with_heights`).
+    known; ``name`` for files; ``time_s`` in a video; ``heights_m`` of the people
+    (:meth:`People.with_heights`).
     """
 
     image: NDArray[np.uint8] | None = None

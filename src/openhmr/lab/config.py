@@ -18,7 +18,7 @@ MAX_BYTES = 1_000_000
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A preset by its name (``compact_coco``) or a YAML file by its path. Raises :class:`InputError`."""
+    """A preset by its name (``compact_pose2mesh``) or a YAML file by its path. Raises :class:`InputError`."""
     file = Path(path)
     if not file.exists() and (PRESETS / f"{path}.yml").exists():
         file = PRESETS / f"{path}.yml"

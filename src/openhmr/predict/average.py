@@ -21,7 +21,7 @@ def average(recovered: People, lifted: People) -> People:
     the root.
 
     Each vertex and axis of the virtual camera weighs by the inverse of its variance; the lift's follows from
-    the deviations of the 2D joints, since Pose2Mesh gives none. The root stays where the picture put it;
+    the deviations of the 2D joints, which Pose2Mesh does not see. The root stays where the picture put it;
     ``sigma`` becomes that of an average of independent errors, which these are not quite. The rig is kept.
     """
     boxes = recovered.keypoints.boxes

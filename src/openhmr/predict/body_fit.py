@@ -28,6 +28,8 @@ POSE_RAD, BETAS = 0.5, 0.3
 from the mesh, and its twist, of which a thin part's vertices tell little, from the regressor. Betas that are
 freer follow the errors of the pose: with 1 the joints are right to 0.2 mm more, and the shape at rest is 4 mm
 more wrong."""
+MOST = 1.5
+"""Largest change of an angle (radians) or beta in one step."""
 FREE = 1e-6
 """Precision of the prior of the root's rotation: none, but solvable."""
 
@@ -125,6 +127,8 @@ class BodyFit:
             normal = (rows.swapaxes(1, 2) @ rows).astype(np.float64) + np.diag(sure)
             slope = (rows.swapaxes(1, 2) @ wrong)[..., 0] + sure * back
             change = np.linalg.solve(normal, slope[..., None])[..., 0]
+            # No person's mesh asks for more in one step; what is no person shall not run away.
+            change[:, :-3] = change[:, :-3].clip(-MOST, MOST)
             turn = axis_angle_to_matrix(change[:, : 3 * joints].reshape(count, joints, 3))
             local = above.swapaxes(-1, -2) @ turn @ above @ local
             shape, shift = shape + change[:, 3 * joints : -3], shift + change[:, None, -3:]

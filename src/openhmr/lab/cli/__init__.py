@@ -11,13 +11,13 @@ EXAMPLES = """examples:
   openhmr lab synth images --motion cmu_30fps.npz --humans humans --backgrounds backgrounds \\
       --out pictures --sheet sheet.jpg
   openhmr lab data check Human36M data/Human36M --body SMPL_NEUTRAL.pkl
-  openhmr lab train compact_coco --motion cmu_30fps.npz --out runs/compact_coco
+  openhmr lab train compact_pose2mesh --motion cmu_30fps.npz --out runs/lift
   openhmr lab train compact_i2l --pictures pictures/train --validation pictures/validation \\
       --out runs/compact_i2l --set start_from=i2l-body
   openhmr lab train pose2mesh_human36J_train_human36 --data data --body SMPL_NEUTRAL.pkl \\
       --out runs/pose2mesh_human36
   openhmr lab test pose2mesh_human36J_test_human36 --data data --body SMPL_NEUTRAL.pkl --weights final.pth.tar
-  openhmr lab export runs/compact_coco --out weights/pose2mesh-coco.onnx
+  openhmr lab export runs/lift --out pose2mesh.onnx
   openhmr lab import-detector package/models/movenet-multipose.json --out weights/detector.onnx
   openhmr lab test --motion cmu_30fps.npz --subjects 05,49
   openhmr lab test-recover --images pictures/test

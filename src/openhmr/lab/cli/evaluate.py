@@ -95,7 +95,7 @@ def test_recover(args: argparse.Namespace) -> None:
     from openhmr.predict.recover import Recoverer
 
     recoverer = Recoverer(args.model, open_body()) if args.model else openhmr.load("i2l-body")
-    lifter = openhmr.load("pose2mesh-coco")
+    lifter = openhmr.load("pose2mesh")
     rows = evaluate(recoverer, lifter, args.images, args.count, args.detect, args.sheet)
     print(write_table(rows, args.out, "recover"))
 

@@ -23,8 +23,8 @@ from openhmr.lab.metrics.errors import broken_edges
 from openhmr.pipeline import Combine, Picture, Pipeline
 
 SYSTEMS = ("lift", "detected", "param", "lixel", "recover-lift", "average")
-"""Pose2Mesh on the pack's detections; from the pictures: Pose2Mesh on what the detector that ships sees, the
-parametric mesh, the lixel mesh that it was fitted to, Pose2Mesh on the image network's own 2D joints, and that
+"""Pose2Mesh on the pack's detections; from the pictures: Pose2Mesh on what the detector that ships sees; the
+parametric mesh; the lixel mesh that it was fitted to; Pose2Mesh on the image network's own 2D joints; that
 averaged with the parametric mesh."""
 
 COMBINED: Mapping[str, Combine] = {"lixel": "lixel", "recover-lift": "lift", "average": "average"}
@@ -57,8 +57,7 @@ def predict_pack(
     cameras: Mapping[str, Camera] | None = None,
 ) -> NDArray[np.float64]:
     """Write ``out`` (.npz): what ``pipeline`` (see :func:`pipeline_of`) predicts, one (19,3) array of
-    millimetres in camera axes an item, and ``names``; returns the share of broken edges an item (nan for
-    a lift of detections, which knows no body to compare with).
+    millimetres in camera axes an item, and ``names``; returns the share of broken edges an item.
 
     A pipeline that looks at pictures needs the folder of ``videos``; one without a recoverer then lifts what
     its detector sees, and items in which it sees nobody are left out. ``sheet`` (.jpg or .png) receives
@@ -81,8 +80,8 @@ def predict_pack(
         if not len(people):
             continue
         predictions[str(frame.name)] = people.joints(COCO)[0] * 1000
-        whole = None if people.rig is None else people.parametric().vertices[0]
-        broken.append(np.nan if whole is None else float(broken_edges(people.vertices[0], whole, pairs)))
+        whole = people.parametric().vertices[0]
+        broken.append(float(broken_edges(people.vertices[0], whole, pairs)))
         if frame.image is not None and len(predictions) % max(1, round(total / (TILES - EXTRA_FRAMES))) == 0:
             shown.append(tile(frame.image, frame.people))
     if sheet is not None and videos is not None:

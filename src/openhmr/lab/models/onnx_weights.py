@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from openhmr.errors import InputError
+from openhmr.joints import POINTS, JointSet, point_indices
 from openhmr.lab.models.checkpoint import read_average
 from openhmr.models import available
 
@@ -35,7 +37,7 @@ def read_onnx_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_start(source: str | Path) -> dict[str, Tensor]:
-    """Weights to start from: of a shipped model by its name (``pose2mesh-coco``), of an ``.onnx`` file, or
+    """Weights to start from: of a shipped model by its name (``pose2mesh``), of an ``.onnx`` file, or
     the averaged ones in the folder of a run. Raises :class:`InputError`."""
     shipped = available()
     if str(source) in shipped:
@@ -51,10 +53,30 @@ def read_start(source: str | Path) -> dict[str, Tensor]:
     return read_average(state)[0]
 
 
-def start_from(network: nn.Module, source: str | Path) -> list[str]:
+def lifter_of(weights: dict[str, Tensor], joint_set: JointSet) -> dict[str, Tensor]:
+    """Weights of a compact Pose2Mesh for the points of ``joint_set`` alone, from those of one for all points
+    of the body; other weights come back as they are.
+
+    Exact, since points that are not there are zeros: their columns of the first layer and their rows of the
+    3D pose go.
+    """
+    first, last = "pose_net.input.weight", ("pose_net.output.weight", "pose_net.output.bias")
+    if first not in weights or weights[first].shape[1] != 3 * POINTS.size:
+        return weights
+    numbers = torch.as_tensor((3 * point_indices(joint_set)[:, None] + np.arange(3)).ravel())
+    return weights | {first: weights[first][:, numbers]} | {name: weights[name][numbers] for name in last}
+
+
+def start_from(network: nn.Module, source: str | Path, joint_set: JointSet | None = None) -> list[str]:
     """Copy :func:`read_start`'s weights wherever names and shapes agree; returns the names of the
-    floating-point tensors that keep their values. Raises :class:`InputError` where nothing agrees."""
+    floating-point tensors that keep their values.
+
+    A compact Pose2Mesh of ``joint_set`` starts from one of all points by :func:`lifter_of`. Raises
+    :class:`InputError` where nothing agrees.
+    """
     stored = read_start(source)
+    if joint_set is not None:
+        stored = lifter_of(stored, joint_set)
     own = {k: v for k, v in network.state_dict().items() if v.is_floating_point()}
     fitting = {k: v for k, v in stored.items() if k in own and own[k].shape == v.shape}
     if not fitting:

@@ -145,8 +145,8 @@ def degrade(patch: np.ndarray, a: Augmentation, rng: np.random.Generator) -> np.
 class CropBatch:
     """``image (B,3,256,256)`` in [0,1] and targets: ``joints (B,19,3)`` and ``vertices (B,Vc,3)`` lixels,
     ``scale_m (B,)``, ``rotations (B,24,3,3)`` local with the root in the rolled virtual camera, ``betas
-    (B,S)``, ``points_m (B,Vc,3)`` there, relative to the body's root joint, ``human36_m (B,17,3)`` to their pelvis; ``virtual
-    (B,3,3)``, ``K`` and ``affine`` lead back to the picture."""
+    (B,S)``, ``points_m (B,Vc,3)`` there, relative to the body's root joint, ``human36_m (B,17,3)`` to their
+    pelvis; ``virtual (B,3,3)``, ``K`` and ``affine`` lead back to the picture."""
 
     image: Tensor
     joints: Tensor

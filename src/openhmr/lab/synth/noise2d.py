@@ -1,9 +1,10 @@
 """Detection-like noise on batches of 2D poses of any skeleton, vectorised.
 
 The error types and radii are those of Pose2Mesh's synthesis, whose exact per-sample form with its order of
-random draws is :mod:`openhmr.lab.data.noise`; this one draws from the same distributions without the rejection
-of points that fall nearer to the other joint of a pair (a small share, ours for speed). It has laws for COCO's
-keypoints alone: other points of the body take that of the keypoint which is found by the same look (ours).
+random draws is :mod:`openhmr.lab.data.noise`; this one draws from the same distributions without the
+rejection of points that fall nearer to the other joint of a pair (a small share, ours for speed). It has laws
+for COCO's keypoints alone: other points of the body take that of the keypoint which is found by the same look
+(ours).
 """
 
 from collections.abc import Callable
@@ -32,6 +33,8 @@ _LIKE = {
 REGIONS = (("Nose", "Eye", "Ear"), ("Elbow", "Wrist"), ("Hip",), ("Knee", "Ankle"), ("Shoulder",))
 """What is hidden together, by the keypoints that :func:`like_coco` gives; left and right apart, but for the
 face."""
+FEWEST = 4
+"""So many points stay, whatever is dropped."""
 
 
 def like_coco() -> np.ndarray:
@@ -58,9 +61,10 @@ def hidden_together() -> np.ndarray:
 @dataclass(frozen=True)
 class NoiseLevel:
     """``share`` of poses that get noise at all; ``strength`` multiplies its radii, drawn uniformly; ``soft``
-    is the share whose confidences tell good joints from bad. ``missing`` joints of a COCO pose are dropped, of
-    larger skeletons as many more: a fixed number, or up to so many in ``drop_share`` of the poses. ``hide`` is
-    the share that lacks a whole limb or face, ``truncate`` the share that the picture's edge cuts off."""
+    is the share whose confidences tell good joints from bad. ``missing`` joints are dropped: a fixed number,
+    or up to so many in ``drop_share`` of the poses, in proportion more of skeletons larger than COCO's.
+    ``hide`` is the share of which one region of :func:`hidden_together` is hidden, if they have it,
+    ``truncate`` the share that the picture's edge cuts off."""
 
     share: float = 0.0
     strength: tuple[float, float] = (1.0, 1.0)
@@ -85,8 +89,8 @@ def _box(xy: Tensor, present: Tensor) -> Tensor:
 
 
 class Detection:
-    """Noise of detectors on poses ``(B,P,3)`` of all points of the body, of which the present ones (confidence
-    above 0) are observed."""
+    """Noise of detectors on poses ``(B,P,3)`` of all points of the body, of which the present ones
+    (confidence above 0) are observed."""
 
     def __init__(self, device: torch.device) -> None:
         def tensor(a: np.ndarray) -> Tensor:
@@ -99,6 +103,7 @@ class Detection:
         # A joint without a partner cannot be inverted.
         self.paired = self.flip != torch.arange(POINTS.size, device=device)
         self.region = torch.as_tensor(hidden_together(), device=device)
+        self.observed = torch.as_tensor([name not in POINTS.derived for name in POINTS.names], device=device)
         self.human36 = torch.as_tensor(point_indices(HUMAN36), device=device)
         self.errors = tensor(HUMAN36_ERRORS)
 
@@ -124,8 +129,8 @@ class Detection:
     def noise(
         self, pose: Tensor, level: NoiseLevel, generator: torch.Generator, human36: bool = False
     ) -> Tensor:
-        """Noise on x and y and soft confidences for a share of the poses, by the law of Human3.6M's detections
-        or of COCO's."""
+        """Noise on x and y and soft confidences for a share of the poses, by the law of Human3.6M's
+        detections or of COCO's."""
         if level.share == 0:
             return pose
         n, device, xy, present = len(pose), self.device, pose[..., :2], pose[..., 2] > 0
@@ -159,10 +164,14 @@ class Detection:
         return out * present[..., None]
 
     def drop(self, pose: Tensor, level: NoiseLevel, generator: torch.Generator) -> Tensor:
-        """Remove points (x, y, confidence zero) as ``level`` says."""
-        if level.missing == 0:
+        """Remove points (x, y, confidence zero) as ``level`` says, but for :data:`FEWEST` of them.
+
+        Derived points stay: they follow from what is left of their sources.
+        """
+        if level.missing == level.hide == level.truncate == 0:
             return pose
-        (n, points), device, present = pose.shape[:2], self.device, pose[..., 2] > 0
+        (n, points), device = pose.shape[:2], self.device
+        present = (pose[..., 2] > 0) & self.observed
 
         def rand(columns: int = 1) -> Tensor:
             return torch.rand(n, columns, generator=generator, device=device)
@@ -173,11 +182,15 @@ class Detection:
         if level.drop_share > 0:
             count = (rand() * level.missing + 1).floor() * (seen / len(COCO17)).clamp(min=1)
             count = count * (rand() < level.drop_share)
-        gone = rank < torch.minimum(count, seen - 3)
+        gone = rank < torch.minimum(count, seen - FEWEST)
+
+        def also(more: Tensor) -> Tensor:
+            enough = (present & ~gone & ~more).sum(1, keepdim=True) >= FEWEST
+            return gone | (more & present & enough)
+
         if level.hide > 0:
             region = torch.randint(0, 3 * len(REGIONS), (n, 1), generator=generator, device=device)
-            hidden = (rand() < level.hide) & (self.region == region)
-            gone = gone | (hidden & ((present & ~hidden).sum(1, keepdim=True) >= 4))
+            gone = also((rand() < level.hide) & (self.region == region))
         if level.truncate > 0:
             # The picture's edge cuts the person, most often from below: what lies beyond is missing.
             turn = torch.where(rand() < 0.7, torch.zeros_like(rand()), (rand() * 4).floor())
@@ -185,6 +198,5 @@ class Detection:
             first = torch.where(present, along, torch.full_like(along, torch.inf)).amin(1, keepdim=True)
             last = torch.where(present, along, torch.full_like(along, -torch.inf)).amax(1, keepdim=True)
             beyond = along > first + (last - first) * (0.4 + 0.55 * rand())
-            cut = (rand() < level.truncate) & beyond
-            gone = gone | (cut & ((present & ~cut).sum(1, keepdim=True) >= 4))
+            gone = also((rand() < level.truncate) & beyond)
         return torch.where(gone[..., None], torch.zeros_like(pose), pose)

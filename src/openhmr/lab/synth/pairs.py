@@ -229,9 +229,9 @@ def random_definition(skeleton: Skeleton, r: Tensor, sigma_m: float, generator: 
     flip = torch.as_tensor(POINTS.flip_permutation[:points], device=r.device)
     mirror = offset[:, flip] * torch.tensor([-1.0, 1, 1], device=r.device)
     index = torch.arange(points, device=r.device)
-    # A pair takes the left one's, a point in the middle stays there.
-    offset = torch.where((index < flip)[:, None], offset, mirror)
-    offset = torch.where((index == flip)[:, None], (offset + mirror) / 2, offset)
+    # A pair takes the first one's, a point in the middle stays there.
+    middle = torch.where((index == flip)[:, None], (offset + mirror) / 2, mirror)
+    offset = torch.where((index < flip)[:, None], offset, middle)
     return (r[:, skeleton.carrier] * offset[..., None, :]).sum(-1)
 
 

@@ -55,8 +55,8 @@ class CompactI2LRun:
     """Relative size of the trunk's steps (:meth:`CompactI2L.step_scales`); measured: 4 unlearns, 1 and 0
     (frozen) learn alike at first."""
     lifter: str | None = None
-    """Weights of the compact Pose2Mesh for coco that lifts inside (a shipped model by name, an ONNX file, or
-    the folder of a run's stage); needed unless ``start_from`` has it."""
+    """Weights of the compact Pose2Mesh, of all points or of coco, that lifts inside (a shipped model by name,
+    an ONNX file, or the folder of a run's stage); needed unless ``start_from`` has it."""
     start_from: str | None = None
     """Weights that initialise the network wherever names and shapes agree (as ``lifter``); without them the
     trunk starts from BlazePose."""
@@ -127,10 +127,11 @@ class CompactI2LRecipe(Recipe):
         elif config.lifter:
             network.load_pretrained()
         else:
-            raise InputError("a Pose2Mesh lifts inside; set start_from=i2l-body or lifter=pose2mesh-coco")
-        if config.lifter and (missing := start_from(network.lifter, config.lifter)):
+            raise InputError("a Pose2Mesh lifts inside; set start_from=i2l-body or lifter=pose2mesh")
+        if config.lifter and (missing := start_from(network.lifter, config.lifter, COCO)):
             raise InputError(
-                f"lifter {config.lifter} is no compact coco Pose2Mesh (no {missing[0]}); try pose2mesh-coco"
+                f"lifter {config.lifter} is no compact Pose2Mesh of all points or of coco (no {missing[0]}); "
+                f"try pose2mesh"
             )
         network.trunk.freeze(config.model.frozen_blocks)
         return network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -68,7 +68,8 @@ class CompactPose2MeshRun:
     single_pose_share: float = 0.03
     start_from: str | None = None
     """Weights that initialise this network wherever names and shapes agree: a shipped model by name, an ONNX
-    file, or the folder of a run's stage."""
+    file, or the folder of a run's stage. Those of a network of all points are cut to the points of the joint
+    set, which changes nothing."""
     evaluation_poses: int = 4096
 
     def __post_init__(self) -> None:
@@ -173,7 +174,8 @@ class SkinnedStage(_Stage):
     def initialise(self) -> None:
         weights = self.work.config.start_from
         if weights:
-            log.info("not taken from %s: %s", weights, start_from(self.network, weights))
+            left = start_from(self.network, weights, self.work.joint_set)
+            log.info("not taken from %s: %s", weights, left)
 
     def loss(self, model: nn.Module, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """L1 on the 3D pose, on the joints of the skinned mesh and on every fourth of its vertices

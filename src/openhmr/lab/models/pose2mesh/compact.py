@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
 
-
 LOG_SIGMA = (-6.0, 1.0)
 """Natural logarithms of the smallest and largest deviation in metres."""
 
