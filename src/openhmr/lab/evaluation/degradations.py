@@ -138,7 +138,8 @@ def hidden(shot: Shot, percent: float, rng: np.random.Generator) -> Shot:
 def jpeg(shot: Shot, quality: float, rng: np.random.Generator) -> Shot:
     """Written as JPEG of this quality and read again."""
     _, data = cv2.imencode(".jpg", shot.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-    return replace(shot, image=np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]))
+    read = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return replace(shot, image=np.ascontiguousarray(read[..., ::-1]))
 
 
 def noisy(shot: Shot, percent: float, rng: np.random.Generator) -> Shot:

@@ -1,4 +1,4 @@
-"""MediaPipe Pose beside our networks, where its package is installed: a rival in benchmarks, no dependency."""
+"""MediaPipe Pose beside our networks, where its package is installed: a rival in benchmarks, never needed."""
 
 from typing import Literal, get_args
 

@@ -12,7 +12,7 @@ from openhmr.errors import InputError
 from openhmr.joints import COCO, MEDIAPIPE33
 from openhmr.lab.evaluation.degradations import BASE_PX, SWEEPS, Shot, Sweep, cropped, shrunk
 from openhmr.lab.evaluation.mediapipe_pose import MediaPipePose
-from openhmr.lab.evaluation.real_frames import cameras_of, pictures_of, read_pack
+from openhmr.lab.evaluation.real_frames import FOR_PICTURES, cameras_of, pictures_of, read_pack
 from openhmr.lab.metrics.errors import kept_errors, mean_distance, root_relative
 from openhmr.pipeline import Picture, Pipeline
 
@@ -113,8 +113,8 @@ def shots(pack: Path, videos: Path, count: int | None) -> Iterator[Shot]:
         raise InputError(f"{pack} has {what}; robustness is measured against the 3D truth of those joints")
     total = len(data["item_ids"])
     rows = np.linspace(0, total - 1, min(count or total, total)).round().astype(int)
-    chosen = {k: v[rows] if len(v) == total else v for k, v in data.items()}
-    places = {str(name): row for name, row in zip(data["item_ids"], range(total), strict=True)}
+    chosen = {k: data[k][rows] for k in ("item_ids", "view", *FOR_PICTURES) if k != "dist"}
+    places = {str(name): row for row, name in enumerate(data["item_ids"])}
     for picture in pictures_of(chosen, videos, cameras_of(data)):
         assert picture.image is not None and picture.camera is not None and picture.boxes is not None
         row, camera = places[str(picture.name)], picture.camera
@@ -128,9 +128,13 @@ def shots(pack: Path, videos: Path, count: int | None) -> Iterator[Shot]:
         yield shrunk(shot, BASE_PX)
 
 
-def scores(guess: Guess, shot: Shot, scored: NDArray[np.bool_], whole: Guess | None) -> tuple[float, ...]:
-    """The numbers of :data:`COLUMNS`; ``whole`` is what the method saw in the whole picture, where that is
-    asked for."""
+def scores(
+    guess: Guess | None, shot: Shot, scored: NDArray[np.bool_], whole: Guess | None = None
+) -> tuple[float, ...] | None:
+    """The numbers of :data:`COLUMNS`, None for nobody; ``whole`` is what the method saw in the whole picture,
+    where that is asked for."""
+    if guess is None:
+        return None
     keep, outside = (scored & shot.valid & part for part in (shot.inside, ~shot.inside))
     root = HIPS if shot.inside[HIPS].all() else SHOULDERS
     errors = [1000 * e for e in kept_errors(guess.joints_m, shot.joints_m, keep, root)]
@@ -162,7 +166,7 @@ def measure(
     }
     for number, shot in enumerate(tqdm(source, total=total, desc="pictures", delay=1)):
         untouched = {name: see(shot) for name, see in methods.items()}
-        clean = {n: g and scores(g, shot, scored, None) for n, g in untouched.items()}
+        clean = {n: scores(g, shot, scored) for n, g in untouched.items()}
         for index, (sweep, s) in enumerate(sweeps.items()):
             if s.untouched:
                 for name in methods:
@@ -172,7 +176,7 @@ def measure(
                 worse = s.degrade(shot, strength, np.random.default_rng([SEED, number, index]))
                 for name, see in methods.items():
                     guess, whole = see(worse), untouched[name] if sweep == "cut" else None
-                    found[sweep, str(strength), name].append(guess and scores(guess, worse, scored, whole))
+                    found[sweep, str(strength), name].append(scores(guess, worse, scored, whole))
     return [
         {"degradation": sweep, "strength": strength, "method": method, **_row(results)}
         for (sweep, strength, method), results in found.items()

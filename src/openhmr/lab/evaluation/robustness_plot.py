@@ -55,7 +55,7 @@ def plot(
             axis.set_ylim(0, None)
             axis.grid(alpha=0.3)
             axis.tick_params(labelsize=8)
-    styles = {
+    styles: dict[str, Any] = {
         "MPJPE; expected error": "-",
         "PA-MPJPE": "--",
         "expected error outside of the picture": ":",
