@@ -113,7 +113,7 @@ def cut_below(shot: Shot, where: str, rng: np.random.Generator | None = None) ->
     the two is lower in the picture; for the chest the middle."""
     heights = shot.camera.project(shot.joints_m[[COCO.names.index(n) for n in CUTS[where]]])[:, 1]
     end = heights.mean() if where == "chest" else heights.max()
-    return cropped(shot, np.zeros(2), np.array([shot.camera.image_size[1], end]))
+    return cropped(shot, np.zeros(2), np.array([shot.camera.image_size[1], np.rint(end) + 1]))
 
 
 def box_moved(shot: Shot, percent: float, rng: np.random.Generator) -> Shot:
