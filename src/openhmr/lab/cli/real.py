@@ -31,6 +31,8 @@ def _reference(args: argparse.Namespace, rival: MediaPipePose | None) -> None:
     from openhmr.io.cameras import read_cameras
     from openhmr.lab.evaluation import real_frames as frames
 
+    if args.frames is not None:
+        raise InputError(f"--frames chooses frames of a clip, but {args.pack} is taken whole; leave it out")
     started = time.perf_counter()
     cameras = None if args.camera is None else read_cameras(args.camera)
     pipeline, videos = frames.pipeline_of(args.system), None if args.system == "lift" else args.videos
@@ -58,10 +60,8 @@ def _print_errors(name: str, errors: np.ndarray, data: dict[str, np.ndarray]) ->
     if not len(known):
         print(f"  {name:<16} nobody found")
         return
-    mpjpe, pa = known.mean(0)
-    print(
-        f"  {name:<16} MPJPE {mpjpe:6.1f}   PA-MPJPE {pa:6.1f}   {len(known)} of {len(data['item_ids'])} items"
-    )
+    (mpjpe, pa), items = known.mean(0), len(data["item_ids"])
+    print(f"  {name:<16} MPJPE {mpjpe:6.1f}   PA-MPJPE {pa:6.1f}   {len(known)} of {items} items")
 
 
 def _clip(args: argparse.Namespace, rival: MediaPipePose | None) -> None:
