@@ -2,6 +2,7 @@
 plot."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -210,3 +211,11 @@ def test_the_plot_and_the_command(pack: Path, tmp_path: Path, capsys: pytest.Cap
     }
     rows = json.loads((tmp_path / "out" / "robustness.json").read_text())
     assert [r["method"] for r in rows] == ["recover", "lift, detected"] * 2
+
+
+@pytest.mark.skipif(find_spec("mediapipe") is not None, reason="MediaPipe is installed")
+def test_a_missing_rival_is_named(pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["lab", "robustness", str(pack), "--videos", str(tmp_path), "--mediapipe", "full"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    assert "MediaPipe is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -48,11 +48,11 @@ def plot(
         error.set_ylabel("error, mm" if first else "")
         sigma.set_ylabel("expected error, mm" if first else "")
         unseen.set_ylabel("1 - visibility" if k % PANELS == PANELS - 1 or k == len(names) - 1 else "")
-        unseen.set_ylim(0, max(0.3, unseen.get_ylim()[1]))
+        unseen.set_ylim(0, max(0.3, 1.1 * _top(unseen)))
         unseen.tick_params(labelsize=7)
         for axis in (error, sigma):
             axis.set_visible(True)
-            axis.set_ylim(0, None)
+            axis.set_ylim(0, 1.1 * max(_top(axis), 1))
             axis.grid(alpha=0.3)
             axis.tick_params(labelsize=8)
     styles: dict[str, Any] = {
@@ -70,8 +70,13 @@ def plot(
     figure.suptitle(title, fontsize=10)
     figure.tight_layout(rect=(0, 0.11 / blocks, 1, 0.99))
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=90, format="png")
+        figure.savefig(temporary, dpi=90, format="png", pil_kwargs={"optimize": True})
     pyplot.close(figure)
+
+
+def _top(axis: Any) -> float:
+    """The largest number that is drawn; 0 where nothing is."""
+    return max((float(max(line.get_ydata(), default=0)) for line in axis.lines), default=0.0)
 
 
 def _line(axis: Any, rows: Sequence[Mapping[str, Any]], column: str, colour: str, style: str) -> None:
