@@ -3,6 +3,8 @@
 import argparse
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -100,6 +102,19 @@ def _print_agreement(name: str, rows: dict[str, tuple[float, ...]], total: int) 
     print(f"  {name:<16} {'   '.join(shown) or 'nobody'}   found in {len(numbers)} of {total}")
 
 
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("openhmr.predict", "openhmr.pipeline")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def robustness(args: argparse.Namespace) -> None:
     """Rows, files and the plot of how errors grow as pictures get worse."""
     import openhmr
@@ -110,9 +125,6 @@ def robustness(args: argparse.Namespace) -> None:
     from openhmr.lab.evaluation.robustness_plot import plot
     from openhmr.pipeline import Pipeline
 
-    # Degraded people are doubtful by intention.
-    for name in ("openhmr.predict", "openhmr.pipeline"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     lifter = openhmr.load("pose2mesh")
     methods = {
         "recover": bench.by_pipeline(Pipeline(openhmr.load("i2l-body"), lifter)),
@@ -126,7 +138,8 @@ def robustness(args: argparse.Namespace) -> None:
     total = len(data["item_ids"]) if args.frames is None else min(args.frames, len(data["item_ids"]))
     source = bench.shots(args.pack, args.videos, args.frames)
     sweeps = {name: SWEEPS[name] for name in args.only or SWEEPS}
-    rows = bench.measure(source, methods, scored, sweeps, total)
+    with _no_warnings():  # degraded people are doubtful by intention
+        rows = bench.measure(source, methods, scored, sweeps, total)
     print(write_table(rows, args.out, "robustness"))
     title = f"{total} pictures of {args.pack.stem}; truth: {kind_of_truth(data)}"
     plot(rows, args.out / "robustness.png", title, sweeps)
