@@ -3,7 +3,7 @@
 import logging
 
 from openhmr.arguments import Parser
-from openhmr.lab.cli import bake, configs, data, evaluate, train, weights
+from openhmr.lab.cli import bake, configs, data, evaluate, real, train, weights
 from openhmr.lab.device import use_cores
 
 EXAMPLES = """examples:
@@ -21,8 +21,9 @@ EXAMPLES = """examples:
   openhmr lab import-detector package/models/movenet-multipose.json --out weights/detector.onnx
   openhmr lab test --motion cmu_30fps.npz --subjects 05,49
   openhmr lab test-recover --images pictures/test
-  openhmr lab real pose2sim_single.npz --out pred.npz              then: python score.py pred.npz
+  openhmr lab real pose2sim_single.npz --out pred.npz
   openhmr lab real pose2sim_single.npz --system lixel --videos videos --sheet sheet.jpg --out pred.npz
+  openhmr lab robustness pose2sim_single.npz --videos videos --frames 20 --out out/robustness
 
 Work is shared by as many threads as there are cores; OMP_NUM_THREADS says otherwise.
 """
@@ -32,7 +33,7 @@ def parser() -> Parser:
     """The parser of every command; ``run`` of what it returns is the command."""
     top = Parser(prog="openhmr lab", description="The laboratory.", epilog=EXAMPLES)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (bake, data, train, configs, weights, evaluate):
+    for group in (bake, data, train, configs, weights, evaluate, real):
         group.add_commands(commands)
     return top
 

@@ -1,18 +1,14 @@
-"""``openhmr lab test``, ``test-recover`` and ``real``: errors on held-out data."""
+"""``openhmr lab test`` and ``test-recover``: errors on held-out data."""
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from openhmr.arguments import positive
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import get_joint_set
 from openhmr.lab.cli.options import add_bodies, add_config, add_data, add_device, sources
-from openhmr.lab.evaluation.real_frames import SYSTEMS
 from openhmr.lab.synth.motion import TEST_SUBJECTS
 from openhmr.models import available
 
@@ -100,25 +96,6 @@ def test_recover(args: argparse.Namespace) -> None:
     print(write_table(rows, args.out, "recover"))
 
 
-def real(args: argparse.Namespace) -> None:
-    from openhmr.io.cameras import read_cameras
-    from openhmr.lab.evaluation.real_frames import pipeline_of, predict_pack
-
-    started = time.perf_counter()
-    cameras = None if args.camera is None else read_cameras(args.camera)
-    pipeline, videos = pipeline_of(args.system), None if args.system == "lift" else args.videos
-    broken = 100 * predict_pack(args.pack, args.out, pipeline, videos, args.sheet, cameras)
-    print(
-        f"wrote {args.out}: {len(broken)} items in {time.perf_counter() - started:.1f} s; score it with the "
-        f"pack's score.py"
-    )
-    if np.isfinite(broken).all():
-        print(
-            f"edges twice as long or half as long as the skinned body's: {broken.mean():.3f} % on average, "
-            f"{broken.max():.2f} % in the worst item"
-        )
-
-
 def add_commands(commands: Any) -> None:
     _add_test(commands)
     one = commands.add_parser("test-recover", help="errors of the image network on synthetic pictures")
@@ -140,26 +117,6 @@ def add_commands(commands: Any) -> None:
     )
     one.add_argument("--out", type=Path, default=Path("out/test"), metavar="DIR")
     one.set_defaults(run=test_recover)
-    one = commands.add_parser("real", help="predictions for a pack of real frames with a 3D reference")
-    one.add_argument("pack", type=Path, metavar="PACK.npz")
-    one.add_argument(
-        "--system",
-        choices=SYSTEMS,
-        default="lift",
-        help="lift: from the pack's detections; others: from --videos",
-    )
-    one.add_argument(
-        "--videos", type=Path, metavar="DIR", help="folder with the pack's videos, and others for the sheet"
-    )
-    one.add_argument(
-        "--camera",
-        type=Path,
-        metavar="FILE",
-        help="calibrated cameras by the names of the pack's groups, in place of the pack's own",
-    )
-    one.add_argument("--sheet", type=Path, metavar="FILE.jpg", help="also write overlays on 48 frames")
-    one.add_argument("--out", type=Path, required=True, metavar="PRED.npz")
-    one.set_defaults(run=real)
 
 
 def _add_test(commands: Any) -> None:

@@ -18,8 +18,9 @@ from openhmr.io.atomic import atomic_path
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
+from openhmr.lab.evaluation.mediapipe_pose import MediaPipePose
 from openhmr.lab.evaluation.sheets import TILES, tile, write_sheet
-from openhmr.lab.metrics.errors import broken_edges
+from openhmr.lab.metrics.errors import broken_edges, kept_errors
 from openhmr.pipeline import Combine, Picture, Pipeline
 
 SYSTEMS = ("lift", "detected", "param", "lixel", "recover-lift", "average")
@@ -72,7 +73,7 @@ def predict_pack(
     if not pictures and pipeline.recoverer is not None:
         raise InputError("this system looks at pictures; give the folder of the pack's videos, too")
     data = read_pack(pack, pictures)
-    source = _pictures(data, videos if pictures else None, _cameras(data, cameras))
+    source = pictures_of(data, videos if pictures else None, cameras_of(data, cameras))
     predictions, shown, broken = {"names": np.array(COCO.names)}, [], list[float]()
     total, pairs = len(data["item_ids"]), edges((pipeline.recoverer or pipeline.lifter).body.faces)  # type: ignore[union-attr]
     for frame in tqdm(pipeline(source), total=total, desc=pack.stem, delay=1):
@@ -99,6 +100,52 @@ def predict_pack(
     return np.array(broken)
 
 
+def kind_of_truth(data: Mapping[str, NDArray]) -> str | None:
+    """What a pack's 3D reference is, in words; None if it has none."""
+    if any(k not in data for k in ("joints_cam_mm", "valid", "eval_joints")):
+        return None
+    if "R" in data and len(data["R"]) > 1:
+        return f"3D joints triangulated from {len(data['R'])} calibrated views"
+    return "the pack's own 3D joints"
+
+
+def reference_errors(
+    data: Mapping[str, NDArray], predictions: Mapping[str, NDArray], names: Sequence[str]
+) -> NDArray[np.float64]:
+    """MPJPE and PA-MPJPE ``(n,2)`` of the items of a pack that have ``predictions``, joints ``(J,3)`` in mm
+    and camera axes by their ``names``, over its valid scored joints and relative to the middle of the
+    hips."""
+    known, scored = list(data["joint_names"]), [str(n) for n in data["eval_joints"]]
+    rows, ours = ([order.index(n) for n in (*scored, "L_Hip", "R_Hip")] for order in (known, list(names)))
+    keep = np.arange(len(rows)) < len(scored)
+    errors = [
+        kept_errors(
+            predictions[item][ours].astype(np.float64),
+            data["joints_cam_mm"][i][rows].astype(np.float64),
+            keep & data["valid"][i][rows].astype(bool),
+            (len(scored), len(scored) + 1),
+        )
+        for i, item in enumerate(map(str, data["item_ids"]))
+        if item in predictions
+    ]
+    return np.array(errors).reshape(-1, 2)
+
+
+def rival_predictions(
+    data: dict[str, NDArray], videos: Path, pose: MediaPipePose, cameras: Sequence[Camera]
+) -> dict[str, NDArray[np.float64]]:
+    """What MediaPipe sees in the whole pictures of a pack, joints ``(35,3)`` in mm by item."""
+    out = {}
+    for picture in tqdm(
+        pictures_of(data, videos, cameras), total=len(data["item_ids"]), desc=pose.name, delay=1
+    ):
+        assert picture.image is not None and picture.camera is not None
+        found = pose(picture.camera.undistort_image(picture.image))
+        if found is not None:
+            out[str(picture.name)] = 1000 * found[0]
+    return out
+
+
 def pipeline_of(system: str) -> Pipeline:
     """The shipped models put together as :data:`SYSTEMS` says; everybody is kept, so that every item has a
     row."""
@@ -107,8 +154,8 @@ def pipeline_of(system: str) -> Pipeline:
     return Pipeline(recoverer, lifter, combine=COMBINED.get(system, "param"), keep_all=True)
 
 
-def _cameras(data: dict[str, NDArray], given: Mapping[str, Camera] | None) -> list[Camera]:
-    """The camera of every view."""
+def cameras_of(data: dict[str, NDArray], given: Mapping[str, Camera] | None = None) -> list[Camera]:
+    """The camera of every view: the pack's own, or the ``given`` ones by the names of its groups."""
     sizes = [(int(height), int(width)) for width, height in data["image_size_wh"]]
     if given is None:
         dist = data.get("dist", [None] * len(sizes))
@@ -126,7 +173,9 @@ def _cameras(data: dict[str, NDArray], given: Mapping[str, Camera] | None) -> li
     return out
 
 
-def _pictures(data: dict[str, NDArray], videos: Path | None, cameras: Sequence[Camera]) -> Iterator[Picture]:
+def pictures_of(
+    data: dict[str, NDArray], videos: Path | None, cameras: Sequence[Camera]
+) -> Iterator[Picture]:
     """Items with their detections, or, with ``videos``, with their pictures and boxes, video by video."""
     if videos is None:
         points = np.concatenate([data["det2d_px"], data["det2d_score"][..., None]], -1)

@@ -1,5 +1,7 @@
 """Errors of poses and meshes as the field reports them. Inputs in millimetres give errors in millimetres."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,17 @@ def pa_mpjpe(predicted: NDArray, truth: NDArray, joint_set: JointSet) -> NDArray
     """MPJPE ``(...)`` after similarity Procrustes alignment of the prediction, on the same joints."""
     p, t = _evaluated(predicted, truth, joint_set)
     return mean_distance(align_similarity(p, t), t)
+
+
+def kept_errors(
+    predicted: NDArray, truth: NDArray, keep: NDArray, root: int | Sequence[int]
+) -> tuple[float, float]:
+    """MPJPE and PA-MPJPE of one pose ``(J, 3)`` over the joints that the mask ``keep (J,)`` names, each
+    relative to (the mean of) its own ``root``; nan where fewer than four are kept."""
+    if keep.sum() < 4:
+        return float("nan"), float("nan")
+    p, t = (root_relative(x, x[np.atleast_1d(root)].mean(0))[keep] for x in (predicted, truth))
+    return float(mean_distance(p, t)), float(mean_distance(align_similarity(p, t), t))
 
 
 def mpvpe(predicted: NDArray, truth: NDArray, root_regressor: NDArray) -> NDArray:
