@@ -31,6 +31,10 @@ class Keypoints:
     scores: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.joint_set, JointSet):
+            raise InputError(
+                f"joint_set is {self.joint_set!r}; a JointSet is needed, such as openhmr.joints.COCO"
+            )
         shape = np.shape(self.points)
         if len(shape) != 3 or shape[1:] != (self.joint_set.size, 3):
             raise InputError(

@@ -128,13 +128,14 @@ def _pictures(paths: list[Path], options: argparse.Namespace, bar: Any) -> "Iter
 
 
 def _pipeline(options: argparse.Namespace) -> "Pipeline":
+    from openhmr.cli.running import another_kind
     from openhmr.models import load
     from openhmr.pipeline import Pipeline
     from openhmr.predict.recover import Recoverer
 
     recoverer = load(options.model or "i2l-body", options.body)
     if not isinstance(recoverer, Recoverer):
-        raise InputError(f"{options.model} takes 2D poses, not photos; use it with `openhmr lift`")
+        raise another_kind(options.model, recoverer)
     return Pipeline(
         recoverer,
         # The lifter that ships also takes over where the image network fails.

@@ -22,7 +22,8 @@ MAX_POSES = 100
 """In one file: as many people are drawn into one picture; for more, pass arrays to the lifter."""
 
 FORMATS = (
-    "JSON of COCO, COCO-WholeBody, OpenPose, AlphaPose, mmpose, MediaPipe, CSV (wide, long, DeepLabCut's)"
+    "JSON of COCO, COCO-WholeBody, OpenPose, AlphaPose, mmpose, MediaPipe, CSV with the "
+    "names of the joints (wide, long, DeepLabCut's)"
 )
 """What text files may hold."""
 
