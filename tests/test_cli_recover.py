@@ -130,6 +130,7 @@ def test_nobody_is_an_error_unless_forced(
         (["--box", "left"], "is not x,y,width,height"),
         (["--focal", "0"], "focal length is 0"),
         (["--lift-model", "x.onnx"], "add --lift"),
+        (["--lixel", "--param"], "add --lift"),
         (["--focal", "-inf"], "focal length is -inf"),
         (["--out", __file__], "is a file"),
     ],
@@ -150,8 +151,8 @@ def test_a_model_of_poses_is_refused(
     assert main(["recover", str(jpeg), *tiny.lift("coco"), "--out", str(tmp_path / "out")]) == 2
     assert "takes 2D poses, not photos" in one_sentence(capsys)
     detector = str(available()["detector"])
-    for command in ("lift", "recover"):
-        assert main([command, str(jpeg), "--model", detector, "--out", str(tmp_path / "out")]) == 2
+    for command in (["lift", "--model"], ["recover", "--model"], ["recover", "--lift", "--lift-model"]):
+        assert main([*command, detector, str(jpeg), "--out", str(tmp_path / "out")]) == 2
         assert "finds people, but makes no meshes" in one_sentence(capsys)
 
 

@@ -203,6 +203,8 @@ def test_wrong_compositions(recoverer: Recoverer, lifter: Lifter) -> None:
         Pipeline(recoverer, combine="average")
     with pytest.raises(InputError, match=r"write Pipeline\(lifter=\.\.\.\)"):
         Pipeline(lifter)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"write Pipeline\(recoverer\)"):
+        Pipeline(lifter=recoverer)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="combine is 'mean'; one of param, lixel, lift, average"):
         Pipeline(recoverer, lifter, combine="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="neither image nor keypoints"):

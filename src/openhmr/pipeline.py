@@ -77,6 +77,8 @@ class Pipeline:
             raise InputError(f"combine is {combine!r}; one of {', '.join(get_args(Combine))} is needed")
         if isinstance(recoverer, Lifter):
             raise InputError("a lifter is given in the place of the recoverer; write Pipeline(lifter=...)")
+        if isinstance(lifter, Recoverer):
+            raise InputError("a recoverer is given in the place of the lifter; write Pipeline(recoverer)")
         if recoverer is None and lifter is None:
             raise InputError("a pipeline needs a recoverer for photos, or a lifter for 2D poses")
         if recoverer is not None and lifter is None and combine in ("lift", "average"):

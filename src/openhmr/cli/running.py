@@ -50,7 +50,7 @@ def another_kind(path: Path, model: object) -> InputError:
         return InputError(f"{path} takes 2D poses, not photos; use it with `openhmr lift`")
     if isinstance(model, Recoverer):
         return InputError(f"{path} takes photos, not 2D poses; use it with `openhmr recover`")
-    return InputError(f"{path} finds people, but makes no meshes; give another --model, or leave it out")
+    return InputError(f"{path} finds people, but makes no meshes; give another model, or leave it out")
 
 
 def folder_for(options: argparse.Namespace, *, several: bool = False, parametric: bool = False) -> Folder:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from openhmr.errors import InputError
 from openhmr.io.poses.arrays import read_array
 from openhmr.io.poses.check import check_pose2d
@@ -54,6 +56,8 @@ def read_poses(
     serves landmarks that are shares of the picture. Raises :class:`InputError`.
     """
     path = Path(path)
+    if np.isnan(min_score):
+        raise InputError("min_score is nan; give a number, such as 0.5")
     wanted = Wanted(joint_set, image, image_id, min_score, image_size)
     if "\0" not in str(path) and path.is_dir():
         path, wanted = _frame(path, image, image_id), Wanted(joint_set, None, None, min_score, image_size)
