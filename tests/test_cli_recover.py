@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from openhmr.cli import main
+from openhmr.models import available
 from openhmr.people import People
 from tests.cli_models import FILES, Models, one_sentence
 from tests.test_recover import BOX, photo
@@ -129,6 +130,7 @@ def test_nobody_is_an_error_unless_forced(
         (["--box", "left"], "is not x,y,width,height"),
         (["--focal", "0"], "focal length is 0"),
         (["--lift-model", "x.onnx"], "add --lift"),
+        (["--lixel", "--param"], "add --lift"),
         (["--focal", "-inf"], "focal length is -inf"),
         (["--out", __file__], "is a file"),
     ],
@@ -148,6 +150,17 @@ def test_a_model_of_poses_is_refused(
 ) -> None:
     assert main(["recover", str(jpeg), *tiny.lift("coco"), "--out", str(tmp_path / "out")]) == 2
     assert "takes 2D poses, not photos" in one_sentence(capsys)
+    detector = str(available()["detector"])
+    for command in (["lift", "--model"], ["recover", "--model"], ["recover", "--lift", "--lift-model"]):
+        assert main([*command, detector, str(jpeg), "--out", str(tmp_path / "out")]) == 2
+        assert "finds people, but makes no meshes" in one_sentence(capsys)
+
+
+def test_lifting_a_photo_of_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    black = tmp_path / "black.png"
+    Image.new("RGB", (320, 240)).save(black)
+    assert main(["lift", str(black), "--out", str(tmp_path / "out")]) == 2
+    assert f"nobody was found in {black}; give another photo" in one_sentence(capsys)
 
 
 def test_boxes_may_begin_with_a_minus(
@@ -160,7 +173,7 @@ def test_boxes_may_begin_with_a_minus(
 
 @pytest.mark.parametrize("size", [(4000, 2), (31, 31), (2000, 100)])
 def test_strips_are_no_photos(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], size: tuple[int, int]
+    jpeg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: tuple[int, int]
 ) -> None:
     Image.new("RGB", size).save(tmp_path / "strip.png")
     assert main(["recover", str(tmp_path / "strip.png"), "--out", str(tmp_path / "out")]) == 2

@@ -192,5 +192,12 @@ def test_keypoints_must_fit_their_joint_set() -> None:
         InputError, match=r"shape \(1, 17, 3\); keypoints of the coco joints have \(N, 19, 3\)"
     ):
         Keypoints(COCO, np.zeros((1, 17, 3), np.float32))
+    with pytest.raises(InputError, match="a JointSet is needed, such as openhmr.joints.COCO"):
+        Keypoints("coco", np.zeros((1, 17, 3), np.float32))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="points are no array of floats"):
+        Keypoints(COCO, np.zeros((1, COCO.size, 3)).tolist())
+    for worst in (-0.5, 87):
+        with pytest.raises(InputError, match=f"confidences from .*{worst}.*needed are 0 to 1"):
+            Keypoints(COCO, np.full((1, COCO.size, 3), worst, np.float32))
     with pytest.raises(InputError, match="not finite; missing joints are 0, 0, 0"):
         Keypoints(COCO, np.full((1, 19, 3), np.nan, np.float32))

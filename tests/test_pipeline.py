@@ -201,6 +201,10 @@ def test_wrong_compositions(recoverer: Recoverer, lifter: Lifter) -> None:
         Pipeline()
     with pytest.raises(InputError, match="'average' needs a lifter"):
         Pipeline(recoverer, combine="average")
+    with pytest.raises(InputError, match=r"write Pipeline\(lifter=\.\.\.\)"):
+        Pipeline(lifter)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"write Pipeline\(recoverer\)"):
+        Pipeline(lifter=recoverer)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="combine is 'mean'; one of param, lixel, lift, average"):
         Pipeline(recoverer, lifter, combine="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="neither image nor keypoints"):
@@ -252,7 +256,7 @@ def test_boxes_find_whom_they_overlap_best() -> None:
 
 
 def test_where_the_photo_network_fails_the_detected_joints_are_lifted(
-    tmp_path: Path, lifter: Lifter, tiny_body: Body
+    tmp_path: Path, lifter: Lifter, tiny_body: Body, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The stand-in's second person is doubtful: a deviation that is as large as the person."""
     file = write_tiny_recoverer(tmp_path / "doubtful.onnx", tiny_body)
@@ -271,6 +275,7 @@ def test_where_the_photo_network_fails_the_detected_joints_are_lifted(
 
     pipeline = Pipeline(Doubtful(file, tiny_body), lifter, lambda image, time_s=None: found(2))
     people = pipeline.one(Picture(photo())).people
+    assert "2D pose" not in caplog.text  # nobody gave one whose order of joints could be wrong
     assert_array_equal(people.vertices[0], plain.vertices[0])
     lifted = with_rig(lifter(found(2)[[1]], plain.camera)).parametric()
     assert_array_equal(people.keypoints.points[1], lifted.keypoints.points[0])

@@ -290,6 +290,8 @@ def test_unsure_people_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert "1 of 2 people are left out" in caplog.text
     with pytest.raises(InputError, match=r"a score of 0\.9"):
         read_poses(path, COCO, min_score=0.9)
+    with pytest.raises(InputError, match="min_score is nan"):
+        read_poses(path, COCO, min_score=np.nan)
 
 
 def test_crowded_files(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """How tall people are: read off posed meshes, and given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -66,7 +68,16 @@ def test_a_given_height_fixes_size_and_distance_but_not_the_picture() -> None:
     assert_allclose(before.with_heights(1.7).heights, 1.7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("heights", [19, [1.7, 1.8], 0, np.nan, [[1.7]]])
+def test_the_mesh_that_the_network_drew_grows_along() -> None:
+    before = people()
+    before = replace(before, lixel_vertices=before.vertices + np.float32(0.01))
+    after, scale = before.with_heights(1.9), 1.9 / before.heights
+    assert_allclose(after.lixel().roots, before.lixel().roots * scale[:, None], rtol=1e-5)
+    rows = [before.camera.project(p.lixel().vertices) for p in (before, after)]
+    assert_allclose(rows[1], rows[0], atol=0.01)
+
+
+@pytest.mark.parametrize("heights", ["tall", None, 1.8j, [1.7, [1.8]], 19, [1.7, 1.8], 0, np.nan, [[1.7]]])
 def test_heights_that_nobody_has_are_refused(heights: object) -> None:
     with pytest.raises(InputError, match=r"heights are .* 0\.3 to 2\.8 metres"):
         people().with_heights(heights)  # type: ignore[arg-type]

@@ -10,6 +10,8 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.joints import JointSet
 
+_ROUNDING = 1e-3
+
 Rows = Any
 """What selects rows of an array: a number, a slice, a mask or a list of numbers."""
 
@@ -21,7 +23,8 @@ class Keypoints:
     ``points (N,J,3)`` float32: x, y in pixels (see :class:`~openhmr.camera.Camera`) and a confidence in [0,
     1], 0 where a joint is missing (then x = y = 0), in the order of ``joint_set``. ``image_size`` (height,
     width) where the source tells it; ``boxes (N,4)`` x, y, width, height in pixels and ``scores (N,)`` where
-    a detector gave them. Raises :class:`InputError` for points of another shape, or that are not finite.
+    a detector gave them. Raises :class:`InputError` for points of another shape, or
+    that are not finite, or with other confidences.
     """
 
     joint_set: JointSet
@@ -31,14 +34,26 @@ class Keypoints:
     scores: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.joint_set, JointSet):
+            raise InputError(
+                f"joint_set is {self.joint_set!r}; a JointSet is needed, such as openhmr.joints.COCO"
+            )
         shape = np.shape(self.points)
         if len(shape) != 3 or shape[1:] != (self.joint_set.size, 3):
             raise InputError(
                 f"points have shape {shape}; keypoints of the {self.joint_set.name} joints have "
                 f"(N, {self.joint_set.size}, 3): x, y and confidence"
             )
+        if not isinstance(self.points, np.ndarray) or self.points.dtype.kind != "f":
+            raise InputError("points are no array of floats; write numpy.array(points, numpy.float32)")
         if not np.isfinite(self.points).all():
             raise InputError("points hold numbers that are not finite; missing joints are 0, 0, 0")
+        confidence = self.points[..., 2]
+        if ((confidence < 0) | (confidence > 1 + _ROUNDING)).any():
+            raise InputError(
+                f"points hold confidences from {confidence.min():.4g} to {confidence.max():.4g}; needed are "
+                f"0 to 1: divide them by the detector's largest"
+            )
 
     def __len__(self) -> int:
         return len(self.points)

@@ -122,10 +122,13 @@ class People:
         centre, and projects onto the same pixels. Raises :class:`InputError` for other shapes and for heights
         that no person has.
         """
-        given = np.asarray(height_m, np.float64)
+        try:
+            given = np.asarray(height_m, np.float64)
+        except (ValueError, TypeError):  # words, complex numbers, lists of different lengths
+            given = np.array(np.nan)
         if given.shape not in ((), (len(self),)) or not np.all((given > 0.3) & (given < 2.8)):
             raise InputError(
-                f"heights are {given.tolist()}; give one from 0.3 to 2.8 metres for all, or one for each of "
+                f"heights are {height_m!r}; give one from 0.3 to 2.8 metres for all, or one for each of "
                 f"the {len(self)} people"
             )
         height = np.broadcast_to(given, len(self))
@@ -140,8 +143,9 @@ class People:
             sigma = Sigma(
                 *(getattr(sigma, f.name) * scale[..., None].astype(np.float32) for f in fields(sigma))
             )
-        vertices = self.vertices * scale[..., None].astype(np.float32)
-        return replace(self, vertices=vertices, rig=rig, sigma=sigma)
+        grown = scale[..., None].astype(np.float32)
+        drawn = None if self.lixel_vertices is None else self.lixel_vertices * grown
+        return replace(self, vertices=self.vertices * grown, rig=rig, sigma=sigma, lixel_vertices=drawn)
 
     def reprojection_px(self) -> NDArray[np.float64]:
         """Median distance ``(N,)`` in pixels between present 2D joints and the mesh's projected joints."""
@@ -190,7 +194,8 @@ class People:
     def _skinned(self) -> "People":
         if self.rig is None:
             raise InputError(
-                "these people have no body parameters (a lift gives none); recover them from a photo"
+                "these people have no body parameters; lift them through a Pipeline, which fits some, or "
+                "recover them from a photo"
             )
         skinned, _ = skin(self.body, self.rig.pose, self.rig.betas)
         moved = skinned + self.rig.translation[:, None].astype(np.float32)

@@ -75,6 +75,10 @@ class Pipeline:
     ) -> None:
         if combine not in get_args(Combine):
             raise InputError(f"combine is {combine!r}; one of {', '.join(get_args(Combine))} is needed")
+        if isinstance(recoverer, Lifter):
+            raise InputError("a lifter is given in the place of the recoverer; write Pipeline(lifter=...)")
+        if isinstance(lifter, Recoverer):
+            raise InputError("a recoverer is given in the place of the lifter; write Pipeline(recoverer)")
         if recoverer is None and lifter is None:
             raise InputError("a pipeline needs a recoverer for photos, or a lifter for 2D poses")
         if recoverer is not None and lifter is None and combine in ("lift", "average"):
@@ -113,7 +117,7 @@ class Pipeline:
 
     def _people(self, picture: Picture) -> People:
         if picture.keypoints is not None:
-            return self._lift(picture.keypoints, picture.camera)
+            return self._lift(picture.keypoints, picture.camera, order_known=False)
         if picture.image is None:
             raise InputError("a picture of the stream has neither image nor keypoints; give one of them")
         if self.recoverer is None:
@@ -144,12 +148,12 @@ class Pipeline:
         whole = replace(lifted, vertices=lifted.parametric().vertices)
         return found.replaced([int(row) for row, _ in rows], whole)
 
-    def _lift(self, keypoints: Keypoints, camera: Camera | None) -> People:
+    def _lift(self, keypoints: Keypoints, camera: Camera | None, order_known: bool = True) -> People:
         if self.lifter is None:
             raise InputError(
                 "a picture of the stream has keypoints, but the pipeline has no lifter; give it one"
             )
-        return with_rig(self.lifter(keypoints, camera))
+        return with_rig(self.lifter(keypoints, camera, order_known=order_known))
 
     def _present(self, people: People) -> People:
         """Those of the recovered people who are there; warns of the others, and of the uncertain."""
@@ -168,7 +172,7 @@ class Pipeline:
             return recovered.lixel()
         if self.lifter is None or self.combine == "param" or not len(recovered):
             return recovered
-        lifted = self.lifter(recovered.keypoints, recovered.camera)
+        lifted = self.lifter(recovered.keypoints, recovered.camera, order_known=True)
         return replace(lifted, rig=recovered.rig) if self.combine == "lift" else average(recovered, lifted)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openhmr.arguments import add_camera, add_height, add_model, add_output
-from openhmr.errors import InputError
+from openhmr.errors import InputError, NothingFound
 
 if TYPE_CHECKING:
     from openhmr.io.images import Photo
@@ -57,7 +57,7 @@ def add_command(commands: Any) -> None:
     lift.add_argument(
         "--image-id",
         metavar="ID",
-        help="which picture's people of a file that holds several': id, file name or frame",
+        help="which picture's people of a file that holds several: id, file name or frame",
     )
     lift.add_argument(
         "--min-score", type=float, default=0.0, metavar="S", help="leave out people whose score is lower"
@@ -82,10 +82,14 @@ def run(options: argparse.Namespace) -> None:
     folder = folder_for(options)
     lifter = _lifter(options)
     picture = _photo(options, lifter) if _is_photo(options) else _given(options, lifter)
-    write_frame(Pipeline(lifter=lifter).one(picture), folder, options, started)
+    frame = Pipeline(lifter=lifter).frame(picture)
+    if not len(frame.people):
+        raise NothingFound(f"nobody was found in {options.pose}; give another photo, or 2D poses")
+    write_frame(frame, folder, options, started)
 
 
 def _lifter(options: argparse.Namespace) -> "Lifter":
+    from openhmr.cli.running import another_kind
     from openhmr.joints import JOINT_SETS, get_joint_set, has_points
     from openhmr.models import load
     from openhmr.predict.lift import Lifter
@@ -102,7 +106,7 @@ def _lifter(options: argparse.Namespace) -> "Lifter":
         return load(f"pose2mesh-{joints}", options.body)  # type: ignore[return-value]
     lifter = load(options.model, options.body)
     if not isinstance(lifter, Lifter):
-        raise InputError(f"{options.model} takes photos, not 2D poses; use it with `openhmr recover`")
+        raise another_kind(options.model, lifter)
     if options.joints is not None:
         lifter = Lifter(options.model, lifter.body, get_joint_set(options.joints))
     return lifter

@@ -80,6 +80,8 @@ def run(options: argparse.Namespace) -> None:
         )
     if options.lift_model and not options.lift:
         raise InputError("--lift-model is used by --lift alone; add --lift, or leave it out")
+    if options.param and not options.lift:
+        raise InputError("--param chooses between the meshes of --lift; add --lift, or leave it out")
     pipeline = _pipeline(options)
     if several:
         _run_folder(pipeline, options, folder)
@@ -128,19 +130,23 @@ def _pictures(paths: list[Path], options: argparse.Namespace, bar: Any) -> "Iter
 
 
 def _pipeline(options: argparse.Namespace) -> "Pipeline":
+    from openhmr.cli.running import another_kind
     from openhmr.models import load
     from openhmr.pipeline import Pipeline
+    from openhmr.predict.lift import Lifter
     from openhmr.predict.recover import Recoverer
 
     recoverer = load(options.model or "i2l-body", options.body)
     if not isinstance(recoverer, Recoverer):
-        raise InputError(f"{options.model} takes 2D poses, not photos; use it with `openhmr lift`")
+        raise another_kind(options.model, recoverer)
+    lifter = None
+    if options.lift or options.body is None:  # the one that ships also takes over where the network fails
+        lifter = load(options.lift_model or "pose2mesh", options.body)
+        if not isinstance(lifter, Lifter):
+            raise another_kind(options.lift_model, lifter)
     return Pipeline(
         recoverer,
-        # The lifter that ships also takes over where the image network fails.
-        load(options.lift_model or "pose2mesh", options.body)
-        if options.lift or options.body is None
-        else None,
+        lifter,
         combine="average" if options.lift else "lixel" if options.lixel else "param",
         keep_all=options.force,
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhmr.camera import Camera
@@ -38,6 +39,18 @@ def camera_for(
     if options.focal is not None and size is not None:
         return Camera.from_focal(options.focal, size)
     return None if photo is None else camera_of(photo)
+
+
+def another_kind(path: Path, model: object) -> InputError:
+    """What to say of a ``model`` that the command has no use for."""
+    from openhmr.predict.lift import Lifter
+    from openhmr.predict.recover import Recoverer
+
+    if isinstance(model, Lifter):
+        return InputError(f"{path} takes 2D poses, not photos; use it with `openhmr lift`")
+    if isinstance(model, Recoverer):
+        return InputError(f"{path} takes photos, not 2D poses; use it with `openhmr recover`")
+    return InputError(f"{path} finds people, but makes no meshes; give another model, or leave it out")
 
 
 def folder_for(options: argparse.Namespace, *, several: bool = False, parametric: bool = False) -> Folder:

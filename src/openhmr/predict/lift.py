@@ -75,13 +75,17 @@ class Lifter:
                 f"joint set"
             )
 
-    def __call__(self, pose2d: ArrayLike | Keypoints, camera: Camera | None = None) -> People:
+    def __call__(
+        self, pose2d: ArrayLike | Keypoints, camera: Camera | None = None, *, order_known: bool = False
+    ) -> People:
         """Lift 2D poses: :class:`Keypoints` of any joint set that this network lifts, or pixels ``(J,2|3)``
         or ``(N,J,2|3)`` of its own :attr:`joint_set` (see :func:`~openhmr.io.poses.check_pose2d`).
 
         Without a ``camera`` the field of view is taken as 52 degrees over the keypoints' picture, or over one
         in whose middle the people stand. Lens distortion of the camera is undone: the people's camera is its
-        :meth:`Camera.straight`. Raises :class:`InputError`.
+        :meth:`Camera.straight`. Meshes that do not fit their 2D pose are warned of, for its joints may have
+        another order, unless ``order_known``, as where our own networks saw them. Raises
+        :class:`InputError`.
         """
         keypoints = self._keypoints(pose2d)
         if camera is None:
@@ -94,7 +98,8 @@ class Lifter:
             return People(self.body, camera, keypoints, np.zeros((0, self.body.num_vertices, 3), np.float32))
         coarse, joints, translation, sigma = self._lifted(keypoints, camera)
         vertices = self._mesh.upsample(coarse) + translation[:, None].astype(np.float32)
-        self._warn_of_bad_fits(joints + translation[:, None], keypoints, camera)
+        if not order_known:
+            self._warn_of_bad_fits(joints + translation[:, None], keypoints, camera)
         return People(self.body, camera, keypoints, vertices, sigma=sigma)
 
     def _lifted(

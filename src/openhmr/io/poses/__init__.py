@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from openhmr.errors import InputError
 from openhmr.io.poses.arrays import read_array
 from openhmr.io.poses.check import check_pose2d
@@ -22,7 +24,8 @@ MAX_POSES = 100
 """In one file: as many people are drawn into one picture; for more, pass arrays to the lifter."""
 
 FORMATS = (
-    "JSON of COCO, COCO-WholeBody, OpenPose, AlphaPose, mmpose, MediaPipe, CSV (wide, long, DeepLabCut's)"
+    "JSON of COCO, COCO-WholeBody, OpenPose, AlphaPose, mmpose, MediaPipe, CSV with the "
+    "names of the joints (wide, long, DeepLabCut's)"
 )
 """What text files may hold."""
 
@@ -53,6 +56,8 @@ def read_poses(
     serves landmarks that are shares of the picture. Raises :class:`InputError`.
     """
     path = Path(path)
+    if np.isnan(min_score):
+        raise InputError("min_score is nan; give a number, such as 0.5")
     wanted = Wanted(joint_set, image, image_id, min_score, image_size)
     if "\0" not in str(path) and path.is_dir():
         path, wanted = _frame(path, image, image_id), Wanted(joint_set, None, None, min_score, image_size)
