@@ -34,6 +34,14 @@ def test_one_frame_fills_the_folder_and_several_a_folder_each(tmp_path: Path, ti
     assert {p.name for p in (tmp_path / "many").iterdir()} == {"left.jpg", "000007"}
 
 
+def test_pictures_of_an_earlier_run_do_not_stay_beside_new_meshes(tmp_path: Path, tiny_body: Body) -> None:
+    Folder(tmp_path, {**DATA, **PICTURES}).append(frame_of(tiny_body))
+    assert (tmp_path / "overlay.png").is_file()
+    (tmp_path / "pose2d.png").write_bytes(b"the user's own")
+    Folder(tmp_path, DATA).append(frame_of(tiny_body))
+    assert set(files(tmp_path)) == {*DATA, "pose2d.png"}
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", "a\\b", "..", "/root"])
 def test_names_stay_in_the_folder(tmp_path: Path, tiny_body: Body, name: str) -> None:
     with (

@@ -284,7 +284,8 @@ def test_plain_arrays_are_cocos_where_nothing_is_said(shipped: Lifter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("true", "given"), [("human36", "coco"), ("openpose18", "coco"), ("coco", "human36")]
+    ("true", "given"),
+    [("human36", "coco"), ("openpose18", "coco"), ("coco", "human36"), ("mpi_inf_3dhp", "coco")],
 )
 def test_the_order_that_fits_better_is_named(
     shipped: Lifter, true: str, given: str, caplog: pytest.LogCaptureFixture

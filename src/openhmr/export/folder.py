@@ -35,9 +35,9 @@ class Folder(Sink):
     folder of its own below ``out``, named as the frame.
 
     ``parametric`` shows the meshes of the body parameters. Files that this package did not write are never
-    replaced without ``overwrite``. Raises :class:`InputError` if the folder cannot be used, or a frame's
-    name is none of a folder or that of another; ``files`` are
-    those written so far.
+    replaced without ``overwrite``; its pictures of an earlier run go where no new ones are written. Raises
+    :class:`InputError` if the folder cannot be used, or a frame's name is none of a folder or that of
+    another; ``files`` are those written so far.
     """
 
     def __init__(
@@ -78,6 +78,9 @@ class Folder(Sink):
                     write(Path(unfinished) / name, frame, shown)
                 for name in self.writers:
                     os.replace(Path(unfinished) / name, folder / name)
+            for name in PICTURES.keys() - self.writers.keys():  # those of an earlier run show other meshes
+                if (folder / name).is_file() and _is_ours(folder / name):
+                    (folder / name).unlink()
         except BaseException as error:
             for path in made:
                 if path.is_dir() and not any(path.iterdir()):

@@ -161,7 +161,7 @@ class Lifter:
 
     def _better_order(self, person: Keypoints, error: float, camera: Camera) -> str:
         """A sentence that names the joint set in whose order the pose of one person fits far better."""
-        given = person.points[:, : len(person.joint_set.base)]
+        given, errors = person.points[:, : len(person.joint_set.base)], dict[str, float]()
         for other in JOINT_SETS.values():
             if other == person.joint_set or not self.lifts(other) or not self.body.has_joint_regressor(other):
                 continue
@@ -170,9 +170,12 @@ class Lifter:
                     continue
                 guess = replace(person, joint_set=other, points=other.complete(points, "present"))
                 _, joints, translation, _ = self._lifted(guess, camera)
-                if _distances(joints + translation[:, None], guess, camera)[0][0] < BETTER * error:
-                    return f" In the order of {other.name} they fit far better."
-        return ""
+                distance = _distances(joints + translation[:, None], guess, camera)[0][0]
+                if distance < BETTER * error:
+                    errors[other.name] = min(distance, errors.get(other.name, error))
+        # The first that none fits far better than: sets that differ in a joint or two fit alike.
+        best = next((name for name, e in errors.items() if BETTER * e <= min(errors.values())), None)
+        return f" In the order of {best} they fit far better." if best else ""
 
 
 def _check_inside(points: NDArray[np.float32], size: tuple[int, int]) -> None:
