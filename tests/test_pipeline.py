@@ -15,11 +15,23 @@ from openhmr.errors import InputError, NothingFound
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
-from openhmr.people import People, Rig
+from openhmr.people import People, Rig, Sigma
 from openhmr.pipeline import Picture, Pipeline, best_overlaps
 from openhmr.predict.average import average, lift_sigma
 from openhmr.predict.body_fit import with_rig
-from openhmr.predict.certainty import MISFIT_MM, NOBODY, SPREAD, UNSURE, doubt, is_nobody, misfit_mm, spread
+from openhmr.predict.certainty import (
+    GUESS_M,
+    MISFIT_MM,
+    NOBODY,
+    PARTS,
+    SPREAD,
+    UNSURE,
+    doubt,
+    guessed_parts,
+    is_nobody,
+    misfit_mm,
+    spread,
+)
 from openhmr.predict.lift import Lifter
 from openhmr.predict.person_crop import squares, virtual_cameras
 from openhmr.predict.recover import Recoverer
@@ -287,3 +299,16 @@ def test_where_the_photo_network_fails_the_detected_joints_are_lifted(
     elsewhere = replace(found(2), boxes=np.array([(600.0, 0, 9, 9), (0.0, 0, 5, 5)]))
     blind = Pipeline(Doubtful(file, tiny_body), lifter, lambda image, time_s=None: elsewhere, keep_all=True)
     assert_array_equal(blind.one(Picture(photo(), boxes=BOXES)).people.vertices, plain.vertices)
+
+
+def test_parts_that_nobody_saw_are_guesses(tiny_body: Body) -> None:
+    people = make_people(tiny_body)
+    points = np.ones_like(people.keypoints.points)
+    points[0, [13, 15], 2], points[1, [13], 2] = 0.1, 0.0
+    people = replace(people, keypoints=replace(people.keypoints, points=points))
+    sure = replace(people, sigma=None)
+    assert guessed_parts(sure)[:2] == [["left leg"], []]
+    wide = Sigma(
+        np.full(people.vertices.shape, GUESS_M, np.float32), np.full(points.shape, GUESS_M, np.float32)
+    )
+    assert guessed_parts(replace(people, sigma=wide))[1] == list(PARTS)

@@ -27,7 +27,16 @@ UNSURE = 1.9
 GUESS_M = 0.25
 """Mean deviation of a part's joints in metres from which it is a guess: half an arm."""
 
-PARTS = {"head": (0,), "left arm": (7, 9), "right arm": (8, 10), "left leg": (13, 15), "right leg": (14, 16)}
+FAINT = 0.15
+"""Confidence up to which a joint was not seen."""
+
+PARTS = {
+    "head": ("Nose", "L_Eye", "R_Eye", "L_Ear", "R_Ear"),
+    "left arm": ("L_Elbow", "L_Wrist"),
+    "right arm": ("R_Elbow", "R_Wrist"),
+    "left leg": ("L_Knee", "L_Ankle"),
+    "right leg": ("R_Knee", "R_Ankle"),
+}
 """Parts of the body by their COCO joints."""
 
 
@@ -76,14 +85,22 @@ def uncertain_mm(people: People) -> NDArray[np.float64]:
 
 
 def guessed_parts(people: People) -> list[list[str]]:
-    """The parts of everybody's body that are guesses: what lies outside of the picture, is hidden, or may as
-    well be elsewhere. Empty where all is sure, or where the method gives no deviations."""
-    if people.sigma is None or not people.body.has_joint_regressor(COCO):
-        return [[] for _ in range(len(people))]
-    share = np.abs(people.body.joint_regressor(COCO))
-    deviation = np.linalg.norm(np.matmul(share, people.sigma.vertices), axis=-1)
-    guessed = {part: deviation[:, list(joints)].mean(1) > GUESS_M for part, joints in PARTS.items()}
+    """The parts of everybody's body that are guesses: none of their joints was seen, being hidden or outside
+    of the picture, or they may as well be elsewhere."""
+    guessed = {part: _unseen(people, names) for part, names in PARTS.items()}
+    if people.sigma is not None and people.body.has_joint_regressor(COCO):
+        share = np.abs(people.body.joint_regressor(COCO))
+        deviation = np.linalg.norm(np.matmul(share, people.sigma.vertices), axis=-1)
+        for part, names in PARTS.items():
+            guessed[part] |= deviation[:, [COCO.names.index(n) for n in names]].mean(1) > GUESS_M
     return [[part for part, rows in guessed.items() if rows[i]] for i in range(len(people))]
+
+
+def _unseen(people: People, names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Of whom ``(N,)`` none of the joints was seen; nobody, where the skeleton has no such joints."""
+    own = people.keypoints.joint_set.names
+    seen = people.keypoints.points[:, [own.index(n) for n in names if n in own], 2] > FAINT
+    return ~seen.any(1) & (seen.shape[1] > 0)
 
 
 def warn_of_uncertain(people: People) -> None:
