@@ -310,6 +310,8 @@ def test_stopped_commands_leave_nothing_half_done(tmp_path: Path, tiny: Models, 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that starts the tests in the background has them ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["name"] == "000.png"

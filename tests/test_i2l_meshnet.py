@@ -177,15 +177,15 @@ def compare_statistics(network: nn.Module, expected: dict, skip: str = "-") -> N
             )
 
 
-def test_recorded_lixel_step(data, case, restore):
-    """Statistics of two samples amplify rounding: on another processor the slow twin's gradients, too, are 5
-    % away."""
-    # Sums in another order move these gradients by more than the tolerance: one thread, one order.
-    torch.set_num_threads(1)
-    kind, body, network, image = case
+def test_recorded_lixel_step(data, case):
+    """Statistics of two samples amplify rounding: in float32 the gradients of one machine are up to 12 %
+    those of another. So ours are in float64, and the tolerance is for the recorded ones."""
+    kind, body, _, image = case
+    network, image = recorded(kind, body, 1.2).double(), image.double()
     expected = json.loads((data / "i2l" / f"train_step_{kind}.json").read_text())["lixel"]
     network.stage = "lixel"
     target = step_targets(data, kind, len(network.joint_regressor), body.num_vertices, 3 * body.num_joints)
+    target = {k: v.double() if v.is_floating_point() else v for k, v in target.items()}
     terms = lixel_losses(network.train()(image), target, torch.tensor(body.faces).long())
     assert {k: list(v.shape) for k, v in terms.items()} == expected["loss_shapes"]
     total = total_loss(terms)
@@ -203,7 +203,7 @@ def test_recorded_lixel_step(data, case, restore):
         return sum(p.grad.double().square().sum().item() for p in parameters if p.grad is not None) ** 0.5
 
     for name, value in expected["grad_norm_by_child"].items():
-        assert norm(getattr(network, name).parameters()) == pytest.approx(value, rel=0.1), name
+        assert norm(getattr(network, name).parameters()) == pytest.approx(value, rel=0.05), name
     chosen = {k: named[k] for k in expected["grad_norm_by_param"] if not k.endswith("conv_y.0.bias")}
     before = {k: p.detach().clone() for k, p in chosen.items()}
     torch.optim.Adam(chosen.values(), 1e-4).step()
