@@ -87,9 +87,9 @@ def test_i2l_meshnet_from_files_to_files(bodies, tmp_path: Path, capsys: pytest.
         f"{metric} from {mesh} mesh" for mesh in ("lixel", "param") for metric in ("MPJPE", "PA MPJPE")
     ]
     with (tmp_path / "test" / "Human36M-param.csv").open() as file:
-        assert [f"{float(r['value']):.2f}" for r in csv.DictReader(file)] == [
-            line.split()[-2] for line in printed
-        ]
+        # Both are rounded to hundredths, from sums in another order.
+        stored = [float(r["value"]) for r in csv.DictReader(file)]
+        assert stored == pytest.approx([float(line.split()[-2]) for line in printed], abs=0.011)
     official, again = tmp_path / "snapshot_1.pth.tar", tmp_path / "again"
     run("export-official", param, *bodies, "--out", official)
     run("import", official, *bodies, "--out", again)
