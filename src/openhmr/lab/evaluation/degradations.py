@@ -20,7 +20,7 @@ average out before any network sees them."""
 class Shot:
     """A picture of one person whose joints are known: ``image (H,W,3)`` RGB uint8 without lens distortion,
     its ``camera``, ``joints_m (19,3)`` in metres and camera axes, COCO joints, of which ``valid (19,)`` are
-    known, and the person's ``box (4,)`` x, y, width, height in pixels, which is told to the networks only if
+    known, and the person's ``box (4,)`` x, y, width, height in pixels, which the networks get only if
     ``box_given``."""
 
     image: NDArray[np.uint8]
