@@ -60,6 +60,7 @@ class Lifter:
         self._check_liftable(self.joint_set)
         self._outputs = [o.name for o in self.session.get_outputs() if o.name in ("vertices", "sigma")]
         self._mesh = CoarseMesh(body)
+        self._shares: dict[str, NDArray[np.float32]] = {}  # by joint set: what each part gives to its joints
         vertices = (len(self._mesh.vertex_ids), 3)
         check_signature(self.session, onnx_path, {"pose2d": (self.layout.size, 3)}, {"vertices": vertices})
 
@@ -120,9 +121,12 @@ class Lifter:
         translation = fit_translation(joints, xy, confidence, camera.K)
         if "sigma" not in found:
             return coarse, joints, translation, None
-        sigma = np.matmul(self.body.weights, found["sigma"])
-        regressor = self.body.joint_regressor(joint_set)
-        return coarse, joints, translation, Sigma(sigma, np.matmul(np.abs(regressor), sigma))
+        if joint_set.name not in self._shares:
+            share = np.abs(self.body.joint_regressor(joint_set)) @ self.body.weights
+            self._shares[joint_set.name] = share
+        parts = found["sigma"]
+        sigma = Sigma(np.matmul(self.body.weights, parts), np.matmul(self._shares[joint_set.name], parts))
+        return coarse, joints, translation, sigma
 
     def _keypoints(self, pose2d: ArrayLike | Keypoints) -> Keypoints:
         if not isinstance(pose2d, Keypoints):

@@ -13,8 +13,8 @@ from torch import Tensor
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import gaze_rotation
-from openhmr.joints import COCO
-from openhmr.lab.synth.pairs import Skeleton
+from openhmr.joints import COCO, point_indices
+from openhmr.lab.synth.pairs import Skeleton, complete
 from openhmr.lab.synth.poses import exp_map
 from openhmr.lab.synth.shards import ARRAYS, pictures, read_shards
 from openhmr.predict.person_crop import DEPTH_M, ENLARGE, LIXELS, PATCH
@@ -199,7 +199,8 @@ class CropSource:
         local, betas = exp_map(pose), tensor(p.betas[ids])
         r, t = self.skeleton.transforms(local, betas)
         t = t + place[:, None]
-        vertices, joints = self.skeleton.vertices(r, t, betas), self.skeleton.joints(COCO, r, t, betas)
+        vertices, (points, pelvis) = self.skeleton.vertices(r, t, betas), self.skeleton.points(r, t, betas)
+        joints = complete(points)[:, point_indices(COCO)]
         K, affine = tensor([c.K for c in crops]), tensor([c.affine for c in crops])
         side = PATCH / affine[:, :, :2].det().sqrt()
         # The middle of the crop, and the virtual camera that looks there, rolled as the crop is.
@@ -210,7 +211,7 @@ class CropSource:
         roll[:, :2, :2] = affine[:, :, :2] * (side / PATCH)[:, None, None]
         turn = roll @ turn
         seen = vertices @ turn.mT
-        human36, root = self.human36 @ seen, self.skeleton.roots(r, t, betas) @ turn.mT
+        human36, root = self.human36 @ seen, pelvis @ turn.mT
         focal = K[:, 0, 0] * (1 + tensor(ray).square().sum(1)).sqrt()
 
         def lixel(points: Tensor) -> Tensor:
