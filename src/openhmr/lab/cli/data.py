@@ -40,6 +40,7 @@ def synth_images(args: argparse.Namespace) -> None:
         args.seed,
         args.size,
         args.first_shard,
+        args.more_motion,
     )
     made = generate(task, args.workers, functools.partial(print, flush=True))
     print(f"{args.out}: {made} pictures, {time.perf_counter() - started:.0f} s")
@@ -80,6 +81,7 @@ def _add_images(synth: Any) -> None:
     one.add_argument(
         "--motion", type=Path, required=True, metavar="PACK", help="motion pack (.npz) or folder of BVH files"
     )
+    one.add_argument("--more-motion", type=Path, metavar="PACK", help="a second one, also trained on")
     one.add_argument(
         "--humans", type=Path, required=True, metavar="DIR", help="skins, garments, hair, eyes, brows"
     )

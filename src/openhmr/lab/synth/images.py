@@ -65,6 +65,13 @@ class Task:
     seed: int
     size: int
     first_shard: int = 0
+    more_motion: Path | None = None
+
+    def load_motion(self) -> Motion:
+        """Of both packs."""
+        body = open_body()
+        first = load_motion(self.motion, body)
+        return first + load_motion(self.more_motion, body) if self.more_motion else first
 
 
 class PoseStream:
@@ -130,7 +137,7 @@ class Studio:
         self.places = read_places(task.backgrounds, task.split)
         self.closet = Closet(wardrobe, texture_names(task.humans), task.split)
         self.poses = PoseStream(
-            load_motion(task.motion, body), task.humans / "poses", task.split, np.random.default_rng(0)
+            task.load_motion(), task.humans / "poses", task.split, np.random.default_rng(0)
         )
         self.renderer = Renderer(task.humans, wardrobe, body, task.size)
         self.figure = self.renderer.figure
@@ -280,9 +287,7 @@ def check_inputs(task: Task) -> None:
     clothes takes."""
     texture_names(task.humans)
     read_places(task.backgrounds, task.split)
-    PoseStream(
-        load_motion(task.motion, open_body()), task.humans / "poses", task.split, np.random.default_rng(0)
-    )
+    PoseStream(task.load_motion(), task.humans / "poses", task.split, np.random.default_rng(0))
 
 
 def generate(task: Task, workers: int, report: Report) -> int:

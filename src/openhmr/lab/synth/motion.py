@@ -73,6 +73,15 @@ class Motion:
         keep = np.isin(self.subjects, subjects) != others
         return Motion(self.rotations[keep], self.subjects[keep], self.clips[keep])
 
+    def __add__(self, other: "Motion") -> "Motion":
+        """The frames of both."""
+        clips = other.clips + (self.clips.max(initial=-1) + 1)
+        return Motion(
+            np.concatenate([self.rotations, other.rotations]),
+            np.concatenate([self.subjects, other.subjects]),
+            np.concatenate([self.clips, clips]),
+        )
+
 
 def quaternion_to_matrix(q: np.ndarray) -> np.ndarray:
     """Quaternions ``(...,4)`` w first, any length but zero, to matrices ``(...,3,3)`` float32."""
