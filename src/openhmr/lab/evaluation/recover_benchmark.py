@@ -67,7 +67,7 @@ def items(shards: list[tuple[Path, dict[str, NDArray]]], body: Body, count: int)
                     image = Image.open(tar.extractfile(member), formats=("JPEG",)).convert("RGB")  # type: ignore[arg-type]
                 except Exception:  # decoders fail on damaged files in every way there is
                     raise InputError(f"{shard}[{member.name}] is damaged; {AGAIN}") from None
-                K, pose, betas, translation, box = (arrays[name][i] for name in ARRAYS)
+                K, pose, betas, translation, box, _ = (arrays[name][i] for name in ARRAYS)
                 inside = _inside(box, image.size)
                 if inside[2:].max() < MIN_PERSON_PX:
                     continue
