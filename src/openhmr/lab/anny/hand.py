@@ -91,7 +91,7 @@ def bake(out: Path) -> Body:
         faces,
         relaxed_pose(turns),
         uv=source.uv[used],
-        face_uv=corners.reshape(-1, 3),
+        face_uv=corners.reshape(-1, 3).astype(np.int32),
         joint_regressors={"mano": points, "root": points[:1]},
         levels=levels,
     )
