@@ -20,7 +20,8 @@ from openhmr.joints import HALPE26
 from openhmr.people import Frame
 
 MARKERS = tuple(
-    {"Head_top": "Head", "Pelvis": "Hip"}.get(name, name.replace("_", "")) for name in HALPE26.names
+    {"Head_top": "Head", "Throat": "Neck", "Pelvis": "Hip"}.get(name, name.replace("_", ""))
+    for name in HALPE26.names
 )
 """Halpe's 26 points under the names of Pose2Sim's markers for OpenSim."""
 

@@ -26,7 +26,7 @@ def euler_yxy(matrix: NDArray) -> NDArray[np.float64]:
     sine = np.hypot(m[..., 1, 0], m[..., 1, 2])
     free = sine > _STRAIGHT
     first = np.where(free, np.arctan2(-m[..., 0, 1], -m[..., 2, 1]), 0.0)
-    third = np.where(free, np.arctan2(-m[..., 1, 0], m[..., 1, 2]), np.arctan2(-m[..., 2, 0], m[..., 0, 0]))
+    third = np.where(free, np.arctan2(-m[..., 1, 0], m[..., 1, 2]), np.arctan2(m[..., 0, 2], m[..., 0, 0]))
     return np.stack([first, -np.arctan2(sine, m[..., 1, 1]), third], -1)
 
 
