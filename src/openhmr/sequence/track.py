@@ -31,7 +31,7 @@ _REMEMBERED = 0.1
 @dataclass(frozen=True, eq=False)
 class Seen:
     """N people in a frame, as tracking sees them: ``roots (N,3)`` and root-relative ``joints (N,J,3)`` in
-    metres, camera axes; ``boxes (N,4)`` x, y, width, height in pixels around the joints; ``heights (N,)``."""
+    metres, camera axes; ``boxes (N,4)`` x, y, width, height in pixels around the mesh; ``heights (N,)``."""
 
     roots: NDArray[np.float64]
     joints: NDArray[np.float64]
@@ -41,7 +41,7 @@ class Seen:
     @classmethod
     def of(cls, people: People) -> "Seen":
         joints = people.joints(people.keypoints.joint_set).astype(np.float64)
-        flat = people.camera.project(joints)
+        flat = people.camera.project(people.vertices)
         low = flat.min(1)
         boxes = np.concatenate([low, flat.max(1) - low], 1)
         return cls(people.roots, joints - people.roots[:, None], boxes, people.heights)
@@ -136,7 +136,7 @@ class Tracker:
         return self.tracks.ids[self.tracks.times < self.time_s]
 
     def predicted_boxes(self, time_s: float, camera: Camera) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Numbers and boxes ``(K,4)`` around the joints, at ``time_s``, of those who were seen in the last
+        """Numbers and boxes ``(K,4)`` around the meshes, at ``time_s``, of those who were seen in the last
         frame."""
         if self.tracks is None:
             return np.zeros(0, np.int64), np.zeros((0, 4))
