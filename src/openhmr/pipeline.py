@@ -41,9 +41,9 @@ class Picture:
     """One item of a stream: ``image (height, width, 3)`` RGB uint8, or the ``keypoints`` of its people, or
     both.
 
-    ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known; ``camera`` where it is
-    known; ``name`` for files; ``time_s`` in a video; ``heights_m`` of the people
-    (:meth:`People.with_heights`).
+    ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known, and their ``scores
+    (N,)`` where a detector gave them; ``camera`` where it is known; ``name`` for files; ``time_s`` in a
+    video; ``heights_m`` of the people (:meth:`People.with_heights`).
     """
 
     image: NDArray[np.uint8] | None = None
@@ -53,6 +53,7 @@ class Picture:
     name: str | None = None
     time_s: float | None = None
     heights_m: ArrayLike | None = None
+    scores: NDArray[np.float64] | None = None
 
 
 class Pipeline:
@@ -128,8 +129,9 @@ class Pipeline:
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
         boxes = picture.boxes if detected is None else detected.boxes
         found = self.recoverer(picture.image, boxes, picture.camera)
-        if detected is not None:
-            found = replace(found, keypoints=replace(found.keypoints, scores=detected.scores))
+        scores = picture.scores if detected is None else detected.scores
+        if scores is not None:
+            found = replace(found, keypoints=replace(found.keypoints, scores=scores))
         doubtful = np.flatnonzero(doubt(found) > UNSURE)
         if self.combine == "param" and self.lifter is not None and len(doubtful):
             detected = detected or self.detector(picture.image, picture.time_s)
