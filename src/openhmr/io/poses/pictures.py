@@ -1,5 +1,7 @@
-"""Which picture of a file of 2D poses is meant: by its name, its id, or the number in its name."""
+"""Which picture of a file of 2D poses is meant, by its name, its id, or the number in its name; and the order
+of pictures."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +41,23 @@ def choose(
             f"or its id, to choose one{_some(ids)}"
         )
     return found[0]
+
+
+def in_order(names: Sequence[str]) -> list[int]:
+    """The places of ``names`` in their order: as numbers if all are some, else as words whose numbers count,
+    ``a2`` before ``a10``."""
+    try:
+        values = [float(name) for name in names]
+    except ValueError:
+        values = [math.nan]
+    if all(map(math.isfinite, values)):
+        return sorted(range(len(names)), key=lambda i: values[i])
+    return sorted(range(len(names)), key=lambda i: natural(names[i]))
+
+
+def natural(name: str) -> list[int | str]:
+    """What to sort a name by, so that the numbers in it count."""
+    return [int(s) if s.isdecimal() else s for s in re.split(r"(\d{1,18})", name)]
 
 
 def _some(ids: Sequence[Id]) -> str:
