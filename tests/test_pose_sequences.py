@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from PIL import Image
 
+from openhmr.cli import main
 from openhmr.errors import InputError
 from openhmr.io.poses import check_pose2d, read_poses, read_sequence
 from openhmr.joints import BODY25, COCO, COCO_FEET, HALPE26, MANO, MEDIAPIPE33, JointSet
+from openhmr.people import People
 from tests import pose_writers as writers
 from tests.pose_writers import SIZE, flat, instance, landmarks, person, write
 
@@ -296,3 +299,42 @@ def test_hands_of_whole_bodies_are_manos_joints(tmp_path: Path) -> None:
     path = dump(tmp_path / "p.json", [ONE])
     with pytest.raises(InputError, match="has no left hand; hands are in files of OpenPose with hands"):
         read_poses(path, part="left_hand")
+
+
+def lift(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[dict], str]:
+    code = main(["lift", *map(str, arguments), "--no-pictures", "--json"])
+    said = capsys.readouterr()
+    return code, [json.loads(line) for line in said.out.splitlines()], said.err
+
+
+def test_the_command_lifts_frame_by_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As each alone, in a folder of its own, all before one camera."""
+    path, out = mmpose_video(tmp_path / "p.json"), tmp_path / "out"
+    code, lines, _ = lift(capsys, path, "--out", out)
+    assert code == 0
+    assert [line["name"] for line in lines] == ["000000", "000002", "000010"]
+    assert [line["people"] for line in lines] == [1, 2, 1]
+    frames = [People.load(out / line["name"] / "result.npz") for line in lines]
+    assert len({(tuple(f.camera.image_size), f.camera.K[0, 0]) for f in frames}) == 1
+    camera = {"K": frames[0].camera.K.tolist(), "image_size": list(frames[0].camera.image_size)}
+    given = ["--camera", dump(tmp_path / "camera.json", camera)]
+    for frame, number in zip(frames, NUMBERS, strict=True):
+        assert lift(capsys, path, "--image-id", number, *given, "--out", tmp_path / "one")[0] == 0
+        alone = People.load(tmp_path / "one" / "result.npz")
+        assert_allclose(frame.vertices, alone.vertices, atol=1e-5)
+    code, _, error = lift(capsys, path, "--height", "1.8,1.6", "--out", out)
+    assert code == 2 and "give one for all" in error
+
+
+def test_the_frames_have_their_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "frames").mkdir()
+    for number in (*NUMBERS, 5):
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / "frames" / f"img_{number:04d}.png")
+    for poses in (alphapose(tmp_path / "a.json"), mediapipe(tmp_path / "m.json"), openpose(tmp_path / "o")):
+        code, lines, _ = lift(capsys, poses, "--image", tmp_path / "frames", "--out", tmp_path / "out")
+        assert code == 0 and [line["image_size"] for line in lines] == [list(SIZE)] * 3
+    (tmp_path / "frames" / "img_0010.png").unlink()
+    code, _, error = lift(capsys, poses, "--image", tmp_path / "frames", "--out", tmp_path / "out")
+    assert code == 2 and "no pictures of the frame 'clip_000000000010'" in error
+    code, _, error = lift(capsys, tmp_path / "frames", "--out", tmp_path / "out")
+    assert code == 2 and "is a folder of photos; `openhmr recover " in error

@@ -72,7 +72,7 @@ def _of_id(image_id: str, ids: Sequence[Id], names: Mapping[str, str]) -> list[I
     named = matching(image_id, [names[i] for i in known if i in names])
     same = [i for i in known if names.get(i) in named] if named else matching(image_id, known)
     if not same and image_id.isdecimal():  # frame 12 of frame_000012
-        same = [i for i in known if i not in names and _number(i) == int(image_id)]
+        same = [i for i in known if i not in names and number_of(i) == int(image_id)]
     return list[Id](same)
 
 
@@ -83,13 +83,13 @@ def _of_image(image: str, ids: Sequence[Id], names: Mapping[str, str]) -> list[I
     if names:
         found = matching(image, list(names.values()))
         return [i for i in known if names.get(i) in found]
-    same, number = matching(image, known), _number(parts(image)[-1])
+    same, number = matching(image, known), number_of(parts(image)[-1])
     if same or number is None:
         return list[Id](same)
     return [i for i in known if i.isdecimal() and int(i) == number]
 
 
-def _number(name: str) -> int | None:
+def number_of(name: str) -> int | None:
     """The number that a file's name ends with."""
     found = re.search(r"(\d{1,18})$", re.sub(r"\.[^.]*$", "", name))
     return None if found is None else int(found.group(1))
