@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,7 @@ from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import COCO, HUMAN36, MANO, SMPL, JointSet, get_joint_set
-from openhmr.keypoints import Keypoints, Rows, several
+from openhmr.keypoints import Keypoints, Part, Rows, several
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,8 +26,6 @@ FORMAT = "openhmr-people-1"
 MAX_ELEMENTS = 200_000_000
 SAVED = (SMPL, HUMAN36, COCO, MANO)
 """Whose joints are saved where the body has them, besides those of the keypoints' own set."""
-
-Part = Literal["body", "left_hand", "right_hand"]
 
 
 @dataclass(frozen=True, eq=False)
