@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from openhmr.errors import InputError
 from openhmr.geometry.cardan import cardan_zxy, euler_yxy, steady_zxy
 from openhmr.geometry.joint_angles import ANGLES, joint_angles, pelvis, upper_arms
-from openhmr.geometry.quaternions import axis_angles, one_hemisphere, quaternions, slerp
+from openhmr.geometry.key_frames import axis_angles, one_hemisphere, quaternions, slerp
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.joints import SMPL
 

@@ -30,7 +30,8 @@ POSE is what a detector wrote: JSON of COCO, COCO-WholeBody, OpenPose (also its 
 --image-id), AlphaPose, mmpose or MediaPipe; CSV; or an array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y
 and an optional confidence (0 = missing) as .npy or .npz; or a photo, in which everybody is found. --joints is
 for arrays and where a file does not tell its skeleton; `openhmr skeletons` lists them. OUT receives mesh.obj,
-mesh.glb (metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png."""
+mesh.glb (metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png, or what --formats
+names (docs/formats.md)."""
 
 
 def add_command(commands: Any) -> None:

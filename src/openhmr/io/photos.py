@@ -52,4 +52,9 @@ def photos_in(folder: Path) -> list[Path]:
     paths = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
     if not paths:
         raise InputError(f"{folder} holds no pictures; files of {', '.join(SUFFIXES)} are taken")
-    return sorted(paths, key=lambda p: [int(s) if s.isdecimal() else s for s in re.split(r"(\d+)", p.name)])
+    return sorted(paths, key=counting)
+
+
+def counting(path: Path) -> list[int | str]:
+    """What to sort files by, so that numbers in their names are counted."""
+    return [int(s) if s.isdecimal() else s for s in re.split(r"(\d+)", path.name)]
