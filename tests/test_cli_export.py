@@ -151,3 +151,10 @@ def test_a_failing_clip_leaves_nothing(tmp_path: Path, tiny_body: Body) -> None:
         clip.append(frames[0])
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
+
+
+def test_the_page_names_every_format() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+    for name, format_ in FORMATS.items():
+        file = format_.file.replace("person", "person_0")
+        assert re.search(rf"^\| `{name}` \| `{re.escape(file)}`", page, re.MULTILINE), name

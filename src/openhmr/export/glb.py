@@ -42,8 +42,9 @@ class GlbSink(Sink):
 
     def append(self, frame: Frame) -> None:
         self._count += 1
-        if self._count == 1 and frame.groups.get("body") is not None and frame.people.rig is None:
-            self._bare = frame.people
+        people = frame.groups.get("body")
+        if self._count == 1 and people is not None and len(people) and people.rig is None:
+            self._bare = people
             return
         if self._bare is not None:
             rig_of(self._bare)
