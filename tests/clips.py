@@ -34,6 +34,8 @@ def moving_people(
         vertices = skin(body, rig.pose, rig.betas)[0] + rig.translation[:, None].astype(np.float32)
         points = Keypoints(COCO, np.ones((len(ids), COCO.size, 3), np.float32), camera.image_size)
         people = People(body, camera, points, vertices.astype(np.float32), rig)
+        if not ids:  # as of a pipeline: where nobody is, nobody has parameters
+            people = replace(people, rig=None)
         if tracked:
             people = replace(people, track_ids=np.array(ids, np.int64))
         frames.append(Frame(index, {"body": people}, time))

@@ -79,7 +79,7 @@ def test_between_frames_the_shorter_way_is_taken(tmp_path: Path, plain_body: Bod
 
 
 def test_who_is_not_seen_is_not_shown(tmp_path: Path, plain_body: Body) -> None:
-    frames = moving_people(plain_body, [[0], [0, 1], [0], [0, 1], []])
+    frames = moving_people(plain_body, [[], [0, 1], [0], [0, 1], []])
     glb = written(tmp_path / "m.glb", frames)
     sizes = [np.ptp(glb.vertices("person_1_mesh", frame.time_s), axis=0).max() for frame in frames]
     assert [size > 0 for size in sizes] == [False, True, False, True, False]

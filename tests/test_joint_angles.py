@@ -1,5 +1,7 @@
 """Joint angles of poses made by hand, against what they are called; decompositions against their products."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -7,7 +9,7 @@ from numpy.testing import assert_allclose
 from openhmr.errors import InputError
 from openhmr.geometry.cardan import cardan_zxy, euler_yxy, steady_zxy
 from openhmr.geometry.joint_angles import ANGLES, joint_angles, pelvis, upper_arms
-from openhmr.geometry.quaternions import axis_angles, one_hemisphere, quaternions, slerp
+from openhmr.geometry.key_frames import axis_angles, one_hemisphere, quaternions, slerp
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.joints import SMPL
 
@@ -159,3 +161,12 @@ def test_slerp_turns_evenly() -> None:
     for sign in (1, -1):
         assert_allclose(axis_angles(slerp(a, sign * b, np.array(0.25))), axis * 0.9, atol=1e-9)
     assert_allclose(slerp(a, a, np.array(0.3)), a, atol=1e-12)
+
+
+def test_the_page_names_every_angle() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+    for angle in ANGLES:
+        name = (
+            angle.name.replace("L_", "*_", 1).replace("R_", "*_", 1) if angle.name[1] == "_" else angle.name
+        )
+        assert f"`{name}`" in page and angle.positive.split(";")[0] in page, angle

@@ -45,7 +45,7 @@ def test_joints_csv(tmp_path: Path, tiny_body: Body) -> None:
 
 
 def test_angles_csv(tmp_path: Path, tiny_body: Body) -> None:
-    frames = [replace(frame, time_s=None) for frame in moving_people(tiny_body, [[0, 3], [3]])]
+    frames = [replace(frame, time_s=None) for frame in moving_people(tiny_body, [[0, 3], [3], []])]
     with angles_csv(tmp_path / "a.csv", 10.0) as sink:
         for frame in frames:
             sink.append(frame)

@@ -35,8 +35,9 @@ POSE is what a detector wrote: JSON of COCO, COCO-WholeBody, OpenPose (also its 
 MediaPipe; TRC of Sports2D; CSV; or an array (J,2|3), (N,J,2|3) or (T,N,J,2|3) of pixels x, y and an optional
 confidence (0 = missing) as .npy or .npz; or a photo, in which everybody is found. --joints is for arrays and
 where a file does not tell its skeleton; `openhmr skeletons` lists them. OUT receives mesh.obj, mesh.glb
-(metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png. Of a sequence each frame gets a
-folder of its own below OUT, in order, unless --image or --image-id chooses one."""
+(metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png, or what --formats names
+(docs/formats.md). Of a sequence each frame gets a folder of its own below OUT, in order, unless --image or
+--image-id chooses one."""
 
 
 def add_command(commands: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from openhmr.camera import Camera
 from openhmr.cli.printing import print_summary, summary
 from openhmr.errors import InputError, NothingFound
-from openhmr.export.folder import DATA, PICTURES, Folder
+from openhmr.export.folder import PICTURES, Folder, writers_of
 from openhmr.people import Frame
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def another_kind(path: Path, model: object) -> InputError:
 
 def folder_for(options: argparse.Namespace, *, several: bool = False, parametric: bool = False) -> Folder:
     """The folder of ``--out``, checked before anything is computed."""
-    writers = DATA if options.no_pictures else {**DATA, **PICTURES}
+    writers = writers_of(options.formats)
+    if not options.no_pictures:
+        writers = {**writers, **PICTURES}
     return Folder(options.out, writers, several=several, parametric=parametric, overwrite=options.overwrite)
 
 

@@ -104,12 +104,12 @@ class ClipFolder(Sink):
     """
 
     def __init__(
-        self, out: Path, formats: Iterable[str], *, rate_hz: float = RATE_HZ, overwrite: bool = False
+        self, out: str | Path, formats: Iterable[str], *, rate_hz: float = RATE_HZ, overwrite: bool = False
     ) -> None:
-        self.out, self.files = out, list[Path]()
+        self.out, self.files = Path(out), list[Path]()
         self._formats, self._rate, self._overwrite = formats_of(formats), rate_hz, overwrite
         self._stack, self._sinks = ExitStack(), list[Sink]()
-        check_place(out, (f.file for f in self._formats.values()), overwrite=overwrite)
+        check_place(self.out, (f.file for f in self._formats.values()), overwrite=overwrite)
 
     def __enter__(self) -> "ClipFolder":
         unfinished, self.files = self._stack.enter_context(placing(self.out, overwrite=self._overwrite))

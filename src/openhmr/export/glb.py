@@ -13,7 +13,7 @@ from openhmr.export.gltf import ARRAY_BUFFER, ELEMENT_BUFFER, Gltf
 from openhmr.export.motion import RATE_HZ, Clip, Motion, MotionSink, rig_of
 from openhmr.export.sink import Sink
 from openhmr.export.world import HALF_TURN, in_world, world_from_camera
-from openhmr.geometry.quaternions import one_hemisphere, quaternions
+from openhmr.geometry.key_frames import one_hemisphere, quaternions
 from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.people import Frame, People
 from openhmr.render.suit import suit_colours, suit_of
@@ -42,8 +42,9 @@ class GlbSink(Sink):
 
     def append(self, frame: Frame) -> None:
         self._count += 1
-        if self._count == 1 and frame.groups.get("body") is not None and frame.people.rig is None:
-            self._bare = frame.people
+        people = frame.groups.get("body")
+        if self._count == 1 and people is not None and len(people) and people.rig is None:
+            self._bare = people
             return
         if self._bare is not None:
             rig_of(self._bare)

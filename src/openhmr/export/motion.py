@@ -14,7 +14,7 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.export.sink import Sink
 from openhmr.export.world import world_from_camera
-from openhmr.geometry.quaternions import axis_angles, quaternions, slerp
+from openhmr.geometry.key_frames import axis_angles, quaternions, slerp
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints.smpl import SMPL, SMPL_PARENTS
 from openhmr.people import Frame, People, Rig

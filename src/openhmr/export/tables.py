@@ -42,7 +42,7 @@ def angles_csv(path: Path, rate_hz: float = RATE_HZ) -> TextSink:
 
     def lines(frame: Frame) -> Iterator[str]:
         people = frame.people
-        angles = np.degrees(joint_angles(rig_of(people).pose))
+        angles = np.degrees(joint_angles(rig_of(people).pose)) if len(people) else ()
         for person, row in zip(person_ids(people), angles, strict=True):
             numbers = ",".join(f"{n:.3f}" for n in row)
             yield f"{frame.index},{time_of(frame, rate_hz):.6f},{person},{numbers}"

@@ -1,4 +1,4 @@
-"""Unit quaternions (x, y, z, w), as files of animations hold them."""
+"""Rotations as key frames of animations hold them: unit quaternions (x, y, z, w)."""
 
 import numpy as np
 from numpy.typing import NDArray
