@@ -1,24 +1,26 @@
 """Reading 2D poses: one file a format, recognised from the content."""
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from openhmr.errors import InputError
-from openhmr.io.poses.arrays import read_array
+from openhmr.errors import InputError, NothingFound
+from openhmr.io.poses.arrays import read_array, read_array_frames
 from openhmr.io.poses.check import check_pose2d
 from openhmr.io.poses.coco import is_coco, read_coco
-from openhmr.io.poses.contents import Contents, Wanted, keypoints_of
+from openhmr.io.poses.contents import Contents, Person, Wanted, keypoints_of
 from openhmr.io.poses.json_text import read_json
 from openhmr.io.poses.mediapipe import is_mediapipe, read_mediapipe
 from openhmr.io.poses.mmpose import is_mmpose, read_mmpose
 from openhmr.io.poses.openpose import is_openpose, read_openpose
-from openhmr.io.poses.pictures import choose
+from openhmr.io.poses.pictures import choose, frame_numbers
 from openhmr.io.poses.tables import is_table, read_table
 from openhmr.joints import JointSet
 from openhmr.keypoints import Keypoints
 
-__all__ = ["FORMATS", "check_pose2d", "read_poses"]
+__all__ = ["FORMATS", "check_pose2d", "read_pose_frames", "read_poses"]
 
 MAX_POSES = 100
 """In one file: as many people are drawn into one picture; for more, pass arrays to the lifter."""
@@ -61,6 +63,43 @@ def read_poses(
     wanted = Wanted(joint_set, image, image_id, min_score, image_size)
     if "\0" not in str(path) and path.is_dir():
         path, wanted = _frame(path, image, image_id), Wanted(joint_set, None, None, min_score, image_size)
+    contents = _contents(path, joint_set)
+    out = read_array(path, wanted) if contents is None else keypoints_of(contents, wanted, path)
+    if len(out) > MAX_POSES:
+        raise InputError(
+            f"{path} holds {len(out)} people; at most {MAX_POSES} are taken from one file: split it"
+        )
+    return out
+
+
+def read_pose_frames(
+    path: str | Path, joint_set: JointSet | None = None, *, image_size: tuple[int, int] | None = None
+) -> dict[int, Keypoints | None]:
+    """The people of every frame of a file that holds several, by the number of the frame, from 0.
+
+    Files are those of :func:`read_poses`; arrays are ``(T,J,2|3)``, a person, or ``(T,N,J,2|3)``. Frames come
+    in the order of the file, or of their numbers where they have some: then missing ones count, too. Frames
+    without anybody are None or left out. Raises :class:`InputError`.
+    """
+    path = Path(path)
+    contents, out = _contents(path, joint_set), dict[int, Keypoints | None]()
+    if contents is None:
+        out = dict(enumerate(read_array_frames(path, Wanted(joint_set))))
+    else:
+        frames = dict[str | None, list[Person]]()
+        for person in contents.people:
+            frames.setdefault(person.picture, []).append(person)
+        wanted = Wanted(joint_set, image_size=image_size)
+        for name, number in frame_numbers(list(frames)).items():
+            with suppress(NothingFound):
+                out[number] = keypoints_of(replace(contents, people=frames[name]), wanted, path)
+    if not any(out.values()):
+        raise NothingFound(f"{path} has nobody in any frame; give another file")
+    return out
+
+
+def _contents(path: Path, joint_set: JointSet | None) -> Contents | None:
+    """Everybody in a file of text; None for arrays."""
     if "\0" in str(path) or not path.is_file():
         raise InputError(
             f"{str(path)!r} is not an existing file; give a .npy, .npz, .json or .csv file with 2D poses"
@@ -68,18 +107,12 @@ def read_poses(
     with path.open("rb") as file:
         head = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith((b"\x93NUMPY", b"PK")):
-        out = read_array(path, wanted)
-    elif head[:1] in (b"{", b"["):
-        out = keypoints_of(_json(path, joint_set), wanted, path)
-    elif is_table(head):
-        out = keypoints_of(read_table(path, joint_set), wanted, path)
-    else:
-        raise InputError(f"{path} holds no 2D poses; known are NumPy arrays, {FORMATS}")
-    if len(out) > MAX_POSES:
-        raise InputError(
-            f"{path} holds {len(out)} people; at most {MAX_POSES} are taken from one file: split it"
-        )
-    return out
+        return None
+    if head[:1] in (b"{", b"["):
+        return _json(path, joint_set)
+    if is_table(head):
+        return read_table(path, joint_set)
+    raise InputError(f"{path} holds no 2D poses; known are NumPy arrays, {FORMATS}")
 
 
 def _json(path: Path, joint_set: JointSet | None) -> Contents:

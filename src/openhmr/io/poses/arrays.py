@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npy, read_npz
-from openhmr.io.poses.check import check_pose2d
+from openhmr.io.poses.check import MIN_JOINTS, check_pose2d
 from openhmr.io.poses.contents import Wanted
 from openhmr.io.poses.skeletons import body_points, by_count
 from openhmr.joints import JOINT_SETS, JointSet, get_joint_set, has_points
 from openhmr.keypoints import Keypoints
 
-MAX_NUMBERS = 1_000_000
+MAX_NUMBERS, MAX_FRAME_NUMBERS = 1_000_000, 50_000_000
 _ARRAYS = ("pose2d", "keypoints", "joints2d")
 
 
@@ -25,11 +25,40 @@ def read_array(path: Path, wanted: Wanted) -> Keypoints:
             f"{path} holds arrays, the people of one picture, which has no id; leave the id "
             f"{wanted.image_id!r} out"
         )
+    return _keypoints(*_read(path, wanted, MAX_NUMBERS))
+
+
+def read_array_frames(path: Path, wanted: Wanted) -> list[Keypoints | None]:
+    """The people of every frame of an array ``(T,J,2|3)``, one person, or ``(T,N,J,2|3)``; None where all
+    joints of all people are missing. Raises :class:`InputError`."""
+    array, joint_set, where, size = _read(path, wanted, MAX_FRAME_NUMBERS)
+    if (
+        array.ndim not in (3, 4)
+        or array.shape[-1] not in (2, 3)
+        or not array.size
+        or array.dtype.kind not in "iuf"
+    ):
+        raise InputError(
+            f"{where} is of {array.dtype} and shape {array.shape}; poses of a sequence are numbers "
+            f"(T, J, 2|3) or (T, N, J, 2|3)"
+        )
+    out: list[Keypoints | None] = []
+    for people in array if array.ndim == 4 else array[:, None]:
+        seen = np.isfinite(people).all(-1) & (people != 0).any(-1) & (people[..., 2:] != 0).all(-1)
+        rows = seen.sum(-1) >= MIN_JOINTS
+        out.append(_keypoints(people[rows], joint_set, where, size) if rows.any() else None)
+    return out
+
+
+def _read(
+    path: Path, wanted: Wanted, most: int
+) -> tuple[NDArray[Any], JointSet | None, str, tuple[int, int] | None]:
+    """The array of a file, with the joint set and the picture's size where they are known."""
     with path.open("rb") as file:
         single = file.read(6) == b"\x93NUMPY"
     if single:
-        return _keypoints(read_npy(path, MAX_NUMBERS), wanted.joint_set, str(path))
-    arrays = read_npz(path, MAX_NUMBERS)
+        return read_npy(path, most), wanted.joint_set, str(path), None
+    arrays = read_npz(path, most)
     name = next((n for n in _ARRAYS if n in arrays), next(iter(arrays)) if len(arrays) == 1 else None)
     if name is None:
         raise InputError(
@@ -39,7 +68,7 @@ def read_array(path: Path, wanted: Wanted) -> Keypoints:
     joint_set = _told(arrays.get("joint_set"), wanted.joint_set, path)
     size = arrays.get("image_size")
     known = None if size is None or size.shape != (2,) else _size(size, path)
-    return _keypoints(arrays[name], joint_set, f"{path}[{name}]", known)
+    return arrays[name], joint_set, f"{path}[{name}]", known
 
 
 def _keypoints(

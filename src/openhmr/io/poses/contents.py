@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.errors import InputError
+from openhmr.errors import InputError, NothingFound
 from openhmr.io.poses.check import MAX_PIXEL, MIN_JOINTS, check_pose2d
 from openhmr.io.poses.pictures import choose
 from openhmr.io.poses.skeletons import reordered
@@ -73,7 +73,7 @@ def keypoints_of(contents: Contents, wanted: Wanted, path: Path) -> Keypoints:
     if not kept:
         few = f"at least {MIN_JOINTS} labelled keypoints"
         few += f" and a score of {wanted.min_score:g}" if wanted.min_score else ""
-        raise InputError(f"{path} has no person with {few}; check its numbers, or give another file")
+        raise NothingFound(f"{path} has no person with {few}; check its numbers, or give another file")
     if len(kept) < len(people):
         gone = len(people) - len(kept)
         log.warning(
