@@ -60,6 +60,7 @@ def add_command(commands: Any) -> None:
         metavar="LIST",
         help=f"which of {','.join(FORMATS)} to write (default: all)",
     )
+    video.add_argument("--joints", metavar="SET", help="joint set of 2D poses, where the files do not tell")
     video.add_argument(
         "--lift-model", type=Path, metavar="FILE", help="Pose2Mesh for 2D poses (default: the shipped one)"
     )
@@ -93,19 +94,24 @@ def formats(text: str) -> tuple[str, ...]:
 
 
 def run(options: argparse.Namespace) -> None:
+    from openhmr.cli.running import camera_for
     from openhmr.follow import Follower
     from openhmr.io.sequences import FPS, open_sequence
     from openhmr.io.video import Span, Webcam
+    from openhmr.joints import get_joint_set
 
     started = time.perf_counter()
     fps = FPS if options.fps is None else options.fps
     span = Span(options.start, options.end, options.every)
-    source = open_sequence(options.source, span, fps=fps)
+    joints = None if options.joints is None else get_joint_set(options.joints)
+    camera = camera_for(options, None, None)
+    size = None if camera is None else camera.image_size
+    source = open_sequence(options.source, span, fps=fps, joint_set=joints, image_size=size)
     if options.resume and isinstance(source, Webcam):
         raise InputError(f"--resume is of no use with webcam {options.source}: what it saw is gone")
     pipeline = _pipeline(options)
     recording = _recording(options, pipeline, source)
-    follower = Follower(pipeline, _camera(options, source))
+    follower = Follower(pipeline, camera or _of_focal(options, source))
     if recording.taken:
         follower.restore(recording.state)
     rest = source if isinstance(source, Webcam) else replace(source, skip=recording.taken)
@@ -133,12 +139,12 @@ def _pipeline(options: argparse.Namespace) -> "Pipeline":
     return Pipeline(recoverer, lifter)
 
 
-def _camera(options: argparse.Namespace, source: "Source") -> "Camera | None":
-    """The camera that was asked for; None where nothing is known of it."""
+def _of_focal(options: argparse.Namespace, source: "Source") -> "Camera | None":
+    """The camera of ``--focal``; None where nothing is known of it."""
     from openhmr.cli.running import camera_for
 
     if options.focal is None:
-        return camera_for(options, None, None)
+        return None
     first = next(iter(source))
     if first.image is None:
         size = None if first.keypoints is None else first.keypoints.image_size
@@ -169,18 +175,22 @@ def _recording(options: argparse.Namespace, pipeline: "Pipeline", source: "Sourc
         "focal": options.focal,
         "openhmr": version("openhmr"),
     }
-    settings |= {n: str(getattr(options, n)) for n in ("camera", "camera_name", "model", "lift_model")}
+    settings |= {
+        n: str(getattr(options, n))
+        for n in ("camera", "camera_name", "joints", "model", "lift_model", "body")
+    }
     assert pipeline.recoverer is not None
     return Recording(frames, pipeline.recoverer.body, settings, resume=options.resume)
 
 
 def _fingerprint(source: "Source") -> str:
     """What tells a source from another one: the first megabyte and the size of a video, names of files."""
+    from openhmr.io.sequences import PoseFile
     from openhmr.io.video import Video, Webcam
 
     if isinstance(source, Webcam):
         return f"webcam {source.index}"
-    if isinstance(source, Video):
+    if isinstance(source, Video | PoseFile):
         with source.path.open("rb") as file:
             digest = hashlib.sha256(file.read(1 << 20)).hexdigest()[:16]
         return f"{digest} {source.path.stat().st_size}"
