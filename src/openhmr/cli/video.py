@@ -158,14 +158,10 @@ def _of_focal(options: argparse.Namespace, source: "Source") -> "Camera | None":
 
 
 def _recording(options: argparse.Namespace, pipeline: "Pipeline", source: "Source") -> "Recording":
-    import shutil
     from importlib.metadata import version
 
-    from openhmr.sequence.recording import Recording
+    from openhmr.sequence.recording import Recording, discard
 
-    frames = options.out / "frames"
-    if options.overwrite and (frames / "clip.json").is_file() and not options.resume:
-        shutil.rmtree(frames)
     settings = {
         "source": _fingerprint(source),
         "start": options.start,
@@ -180,7 +176,10 @@ def _recording(options: argparse.Namespace, pipeline: "Pipeline", source: "Sourc
         for n in ("camera", "camera_name", "joints", "model", "lift_model", "body")
     }
     assert pipeline.recoverer is not None
-    return Recording(frames, pipeline.recoverer.body, settings, resume=options.resume)
+    folder, body = options.out / "frames", pipeline.recoverer.body
+    if options.overwrite and not options.resume:
+        discard(folder)
+    return Recording(folder, body, settings, resume=options.resume)
 
 
 def _fingerprint(source: "Source") -> str:
@@ -209,7 +208,7 @@ def _record(
 
     done, expected = recording.taken, source.expected
     name = printable(Path(options.source).name)
-    with tqdm(total=expected, initial=done, desc=name, unit="frame", delay=0.5) as bar:
+    with tqdm(total=expected, initial=done, desc=name, unit="frame", disable=None) as bar:
         try:
             for shot in source:
                 recording.append(follower.frame(shot), follower.state())
@@ -228,19 +227,22 @@ def _export(
     """Write the results from the recording, and the numbers of a summary."""
     from tqdm import tqdm
 
+    from openhmr.sequence.recording import discard
+
     lengths = dict[int, int]()
     for frame in recording.frames():
         for i in frame.people.track_ids.tolist() if frame.people.track_ids is not None else ():
             lengths[i] = lengths.get(i, 0) + 1
     kept = {i: n for i, n in lengths.items() if n >= min(_SHORTEST, recording.taken)}
     if not kept:
+        discard(recording.folder)
         raise NothingFound(f"nobody was found in {options.source}; give another clip, or another part of it")
     sinks, files = _sinks(options, source)
     with ExitStack() as stack:
         for sink in sinks:
             stack.enter_context(sink)
         shown = _with_pictures(recording, source, camera) if "mp4" in options.formats else recording.frames()
-        for frame in tqdm(shown, total=recording.taken, desc="writing", unit="frame", delay=2):
+        for frame in tqdm(shown, total=recording.taken, desc="writing", unit="frame", disable=None):
             for sink in sinks:
                 sink.append(_of(frame, kept))
     files += [options.out / f"person_{i}.npz" for i in sorted(kept)] if "npz" in options.formats else []

@@ -53,37 +53,33 @@ class Recording:
         self.folder, self.body, self._chunk = folder, body, chunk
         self.taken, self.state = 0, dict[str, Array]()
         self._waiting: list[dict[str, Array]] = []
-        self._open(dict(settings) | {"format": FORMAT, "body": body.content_hash()}, resume)
-
-    def _open(self, settings: dict[str, Any], resume: bool) -> None:
-        known = self.folder / _SETTINGS
-        if known.is_file():
+        self._settings = dict(settings) | {"format": FORMAT, "body": body.content_hash()}
+        if (folder / _SETTINGS).is_file():
             if not resume:
                 raise InputError(
-                    f"{self.folder} holds the frames of an earlier run; resume it, overwrite it, or choose "
+                    f"{folder} holds the frames of an earlier run; resume it, overwrite it, or choose "
                     f"another folder"
                 )
-            _check_settings(_read_settings(known), settings, self.folder)
-            files = self.files()
-            if [f.name for f in files] != [f"frames_{i:06d}.npz" for i in range(len(files))]:
-                raise InputError(
-                    f"{self.folder} lacks a file between {files[0].name} and {files[-1].name}; overwrite it, "
-                    f"or choose another folder"
-                )
-            if files:
-                last = read_npz(files[-1], MAX_NUMBERS)
-                if "taken" not in last:
-                    raise InputError(f"{files[-1]} is no part of a recording; remove it, or overwrite all")
-                self.taken = int(last["taken"])
-                self.state = {k.removeprefix(_STATE): v for k, v in last.items() if k.startswith(_STATE)}
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(known) as temporary:
-            temporary.write_text(json.dumps(settings, indent=1, sort_keys=True), encoding="utf-8")
+            self._go_on()
+
+    def _go_on(self) -> None:
+        _check_settings(_read_settings(self.folder / _SETTINGS), self._settings, self.folder)
+        files = self.files()
+        if [f.name for f in files] != [f"frames_{i:06d}.npz" for i in range(len(files))]:
+            raise InputError(
+                f"{self.folder} lacks a file between {files[0].name} and {files[-1].name}; overwrite it, "
+                f"or choose another folder"
+            )
+        if files:
+            last = read_npz(files[-1], MAX_NUMBERS)
+            if "taken" not in last:
+                raise InputError(f"{files[-1]} is no part of a recording; remove it, or overwrite all")
+            self.taken = int(last["taken"])
+            self.state = {k.removeprefix(_STATE): v for k, v in last.items() if k.startswith(_STATE)}
 
     def files(self) -> list[Path]:
         """The complete files, in the order of their frames."""
-        return sorted(self.folder.glob("frames_*.npz"))
+        return _files(self.folder)
 
     def append(self, frame: Frame | None, state: Mapping[str, Array]) -> None:
         """Keep a frame (None: the source had none that could be used) and, where a file is full, write it
@@ -98,6 +94,10 @@ class Recording:
         """Write the frames that wait for a full file: the clip has ended."""
         if not self._waiting and self.taken % self._chunk:
             return
+        if not (self.folder / _SETTINGS).is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_path(self.folder / _SETTINGS) as temporary:
+                temporary.write_text(json.dumps(self._settings, indent=1, sort_keys=True), encoding="utf-8")
         path = self.folder / f"frames_{(self.taken - 1) // self._chunk:06d}.npz"
         out = {f"{_STATE}{k}": v for k, v in state.items()} | {"taken": np.array(self.taken)}
         if self._waiting:
@@ -111,6 +111,21 @@ class Recording:
         vertices follow from those of the rig's joints."""
         for path in self.files():
             yield from read_frames(path, self.body)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("frames_*.npz"))
+
+
+def discard(folder: Path) -> None:
+    """Remove a recording from its ``folder``, and what is empty then: the folder, and the one it is in."""
+    if not (folder / _SETTINGS).is_file():
+        return
+    for path in (*_files(folder), folder / _SETTINGS):
+        path.unlink(missing_ok=True)
+    for place in (folder, folder.parent):
+        if not any(place.iterdir()):
+            place.rmdir()
 
 
 def frame_columns(frame: Frame) -> dict[str, Array]:
