@@ -51,7 +51,7 @@ class Recording:
         chunk: int = CHUNK,
     ) -> None:
         self.folder, self.body, self._chunk = folder, body, chunk
-        self.taken, self.state = 0, dict[str, Array]()
+        self.taken, self._kept, self.state = 0, 0, dict[str, Array]()
         self._waiting: list[dict[str, Array]] = []
         self._settings = dict(settings) | {"format": FORMAT, "body": body.content_hash()}
         if (folder / _SETTINGS).is_file():
@@ -74,7 +74,7 @@ class Recording:
             last = read_npz(files[-1], MAX_NUMBERS)
             if "taken" not in last:
                 raise InputError(f"{files[-1]} is no part of a recording; remove it, or overwrite all")
-            self.taken = int(last["taken"])
+            self.taken = self._kept = int(last["taken"])
             self.state = {k.removeprefix(_STATE): v for k, v in last.items() if k.startswith(_STATE)}
 
     def files(self) -> list[Path]:
@@ -92,7 +92,7 @@ class Recording:
 
     def flush(self, state: Mapping[str, Array]) -> None:
         """Write the frames that wait for a full file: the clip has ended."""
-        if not self._waiting and self.taken % self._chunk:
+        if self.taken == self._kept:
             return
         if not (self.folder / _SETTINGS).is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class Recording:
             out |= table(self._waiting)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **out)  # type: ignore[arg-type]
-        self._waiting = []
+        self._waiting, self._kept = [], self.taken
 
     def frames(self) -> Iterator[Frame]:
         """All frames that are in files, with the meshes of their parameters, without pictures. Deviations of
