@@ -126,10 +126,7 @@ class Pipeline:
                 seen = seen[[match for match in best_overlaps(picture.boxes, seen) if match is not None]]
             return self._lift(seen, picture.camera)
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
-        boxes = picture.boxes if detected is None else detected.boxes
-        found = self.recoverer(picture.image, boxes, picture.camera)
-        if detected is not None:
-            found = replace(found, keypoints=replace(found.keypoints, scores=detected.scores))
+        found = self.recoverer(picture.image, picture.boxes if detected is None else detected, picture.camera)
         doubtful = np.flatnonzero(doubt(found) > UNSURE)
         if self.combine == "param" and self.lifter is not None and len(doubtful):
             detected = detected or self.detector(picture.image, picture.time_s)
