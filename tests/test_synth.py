@@ -292,7 +292,7 @@ def test_pairs_are_consistent(skeleton, poses, joint_set) -> None:
     batch = source(32, torch.Generator().manual_seed(4))
     again = batch.rotations, batch.translations, batch.betas
     assert skeleton.roots(*again).abs().max() < 1e-5
-    assert (skeleton.joints(HUMAN36, *again) - batch.human36).abs().max() < 1e-5
+    assert (skeleton.joints(HUMAN36, *again) - batch.joints).abs().max() < 1e-5
     assert (skeleton.joints(joint_set, *again) - batch.pose3d).abs().max() < 1e-5
     assert torch.isfinite(batch.pose2d).all() and batch.pose2d.shape == (32, joint_set.size, 3)
     # Standardised: zero mean, unit mean square over both axes.
@@ -303,7 +303,7 @@ def test_pairs_are_consistent(skeleton, poses, joint_set) -> None:
     turned, _ = look_at(pixels, Camera(np.array([[900.0, 0, 500], [0, 900, 500], [0, 0, 1]]), (1000, 1000)))
     assert np.abs(standardise(turned) - batch.pose2d.numpy()).max() < 2e-3
     # Upright people are upright: heads above feet in the picture (y down) in nearly all poses.
-    head, feet = batch.human36[:, 10, 1], batch.human36[:, [3, 6], 1].mean(1)
+    head, feet = batch.joints[:, 10, 1], batch.joints[:, [3, 6], 1].mean(1)
     assert (head < feet).float().mean() > 0.85
 
 

@@ -9,6 +9,7 @@ from openhmr.arguments import add_camera, add_height, add_model, add_output
 from openhmr.errors import InputError, NothingFound
 
 if TYPE_CHECKING:
+    from openhmr.bodies.shipped import Side
     from openhmr.pipeline import Picture
     from openhmr.predict.lift import Lifter
 
@@ -18,8 +19,7 @@ _EXAMPLES = """examples:
   openhmr lift openpose/000012_keypoints.json --image photo.jpg --focal 1150 --out out/photo
   openhmr lift poses.json --camera camera.json --image-id 42 --min-score 0.5 --out out/one
   openhmr lift pose.npy --model official.onnx --body SMPL_NEUTRAL.pkl --out out/official
-  openhmr lift openpose/ --no-pictures --out out/clip
-  openhmr lift alphapose-results.json --image frames/ --out out/clip
+  openhmr lift hand.npy --joints mano --hand left --out out/hand
   openhmr lift photo.jpg --out out/detected
 
 POSE is what a detector wrote: JSON of COCO, COCO-WholeBody, OpenPose (also its folder), AlphaPose, mmpose or
@@ -45,6 +45,9 @@ def add_command(commands: Any) -> None:
         "--joints",
         metavar="SET",
         help="joint set of POSE where it does not tell: coco, human36, body25, halpe26 ...",
+    )
+    lift.add_argument(
+        "--hand", choices=("left", "right"), help="which hand mano joints are of (default: right)"
     )
     lift.add_argument(
         "--image",
@@ -95,13 +98,18 @@ def run(options: argparse.Namespace) -> None:
 
 def _lifter(options: argparse.Namespace) -> "Lifter":
     from openhmr.cli.running import another_kind
-    from openhmr.joints import JOINT_SETS, get_joint_set, has_points
-    from openhmr.models import load
+    from openhmr.joints import JOINT_SETS, MANO, get_joint_set, has_points
+    from openhmr.models import available, load
     from openhmr.predict.lift import Lifter
 
+    hand: Side = options.hand or "right"
+    if options.hand is not None and options.joints not in (None, MANO.name):
+        raise InputError(f"--hand is for the {MANO.name} joints of hands, not {options.joints}; leave it out")
     if options.model is None:
         names = [s.name for s in JOINT_SETS.values() if has_points(s)]
-        joints = options.joints or "coco"
+        joints = options.joints or (MANO.name if options.hand else "coco")
+        if joints == MANO.name and f"pose2mesh-{MANO.name}" in available():
+            return load("pose2mesh-mano", options.body, hand=hand)  # type: ignore[return-value]
         if joints not in names:
             get_joint_set(joints)  # a sentence for names that are no joint set at all
             raise InputError(
@@ -109,10 +117,10 @@ def _lifter(options: argparse.Namespace) -> "Lifter":
                 f"{', '.join(names)}"
             )
         return load(f"pose2mesh-{joints}", options.body)  # type: ignore[return-value]
-    lifter = load(options.model, options.body)
+    lifter = load(options.model, options.body, hand=hand)
     if not isinstance(lifter, Lifter):
         raise another_kind(options.model, lifter)
-    if options.joints is not None:
+    if options.joints not in (None, lifter.joint_set.name):
         lifter = Lifter(options.model, lifter.body, get_joint_set(options.joints))
     return lifter
 

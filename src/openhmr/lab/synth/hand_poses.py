@@ -26,15 +26,15 @@ LIMITS_DEG: dict[str, tuple[float, float]] = {
 }
 """Least and largest angles by the ends of their names.
 
-Fingers: MCP 45 of hyperextension (half of it here: without help) to 90, PIP 0 to 100, DIP 0 to 80, thumb IP -15
-to 80, MCP -10 to 55 (Eaton, e-hand.com, "Normal Range of Motion Reference Values"); abduction 20 (Chatzioglou
-et al. 2024: 17, 14 and 32 degrees between fingers at greatest spread); the thumb's base 53 and 42 degrees in
-all (Cooney et al. 1981), and as far again as half of that, since its zero is a mean pose.
+Fingers: MCP 45 of hyperextension (half of it here: without help) to 90, PIP 0 to 100, DIP 0 to 80, thumb IP
+-15 to 80, MCP -10 to 55 (Eaton, e-hand.com, "Normal Range of Motion Reference Values"); abduction 20
+(Chatzioglou et al. 2024: 17, 14 and 32 degrees between fingers at greatest spread); the thumb's base 53 and
+42 degrees in all (Cooney et al. 1981), and as far again as half of that, since its zero is a mean pose.
 """
 LITTLE_ABD_DEG = (-18.0, 34.0)
 DIP_SHARE, DIP_SLACK_DEG = 2 / 3, (45.0, 35.0)
-"""The last joint of a finger bends by two thirds of what the middle one does, when nothing presses on it (Lin,
-Wu, Huang 2000), and may lie this much below and above."""
+"""The last joint of a finger bends by two thirds of what the middle one does, when nothing presses on it
+(Lin, Wu, Huang 2000), and may lie this much below and above."""
 NARROWER = 0.6
 """Share of the abduction that a knuckle bent by 90 degrees has lost: its collateral ligaments are tight."""
 
