@@ -23,6 +23,7 @@ def frames_of(options: argparse.Namespace, lifter: "Lifter") -> "list[PosedFrame
     """The frames of POSE in which there is somebody; the one that an option chooses."""
     from openhmr.io.photos import SUFFIXES
     from openhmr.io.poses import PosedFrame, read_poses, read_sequence
+    from openhmr.joints import MANO
 
     if options.as_stored and options.image is None:
         raise InputError(
@@ -36,6 +37,8 @@ def frames_of(options: argparse.Namespace, lifter: "Lifter") -> "list[PosedFrame
         )
     joint_set, several = _joint_set(options, lifter), options.image is not None and options.image.is_dir()
     how: Any = {"min_score": options.min_score, "image_size": _known_size(options)}
+    if lifter.joint_set == MANO and options.pose.suffix.lower() not in (".npy", ".npz"):
+        how["part"] = f"{options.hand or 'right'}_hand"
     if options.image_id is None and (options.image is None or several):
         frames = read_sequence(options.pose, joint_set, **how)
     else:

@@ -57,7 +57,9 @@ class Contents:
         if part == "body":
             return self
         hands = [
-            replace(p, joint_set=MANO, points=p.hands[part], hands={}) for p in self.people if part in p.hands
+            p if p.joint_set == MANO else replace(p, joint_set=MANO, points=p.hands[part], hands={})
+            for p in self.people
+            if p.joint_set == MANO or part in p.hands
         ]
         if not hands:
             raise InputError(
