@@ -42,6 +42,13 @@ def check_body(args: argparse.Namespace) -> None:
     print(json.dumps(measure(open_body("render"), rotations[chosen].astype(np.float64)), indent=1))
 
 
+def check_hand(args: argparse.Namespace) -> None:
+    from openhmr.bodies.shipped import open_hand
+    from openhmr.lab.anny.hand_fidelity import measure_hand
+
+    print(json.dumps(measure_hand(open_hand(level="render"), args.poses), indent=1))
+
+
 def add_commands(commands: Any) -> None:
     bake = commands.add_parser("bake", help="build what the package ships").add_subparsers(
         metavar="WHAT", required=True
@@ -62,3 +69,6 @@ def add_commands(commands: Any) -> None:
     one.add_argument("--motion", required=True, metavar="PACK")
     one.add_argument("--poses", type=positive, default=100, help="people and poses (default: 100)")
     one.set_defaults(run=check_body)
+    one = bake.add_parser("check-hand", help="measure the open hand against anny itself")
+    one.add_argument("--poses", type=positive, default=100, help="people and poses (default: 100)")
+    one.set_defaults(run=check_hand)
