@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -155,8 +155,8 @@ class MotionSink(Sink):
         if body.hands_mean is not None:
             pose[:, 1:] += body.hands_mean.reshape(-1, 3)
         pose[:, 0] = matrix_to_axis_angle(world @ axis_angle_to_matrix(pose[:, 0]))
-        shapes = np.einsum("v,vcs->cs", body.J_regressor[0].astype(np.float64), body.shapedirs)
-        root = body.J_regressor[0].astype(np.float64) @ body.v_template + rig.betas @ shapes.T
+        mean, shapes = _root_of(body)
+        root = mean + rig.betas @ shapes.T
         place = (root + rig.translation) @ world.T
         for i, person in enumerate(person_ids(people)):
             name = f"{prefix}_{person}"
@@ -188,6 +188,13 @@ class MotionSink(Sink):
             np.array(frames),
             times[[*frames]],
         )
+
+
+@lru_cache(maxsize=8)
+def _root_of(body: Body) -> tuple[Array, Array]:
+    """Where the root joint of the T-pose is, ``(3,)``, and how it moves with the betas, ``(3,S)``."""
+    weights = body.J_regressor[0].astype(np.float64)
+    return weights @ body.v_template, np.einsum("v,vcs->cs", weights, body.shapedirs)
 
 
 def _by_number(name: str) -> tuple[str, int]:
