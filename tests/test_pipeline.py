@@ -84,6 +84,10 @@ def test_detected_people_are_recovered_or_lifted(recoverer: Recoverer, lifter: L
     picture = Picture(photo(), time_s=1.5)
     frame = Pipeline(recoverer, detector=detector, keep_all=True).one(picture)
     assert_array_equal(frame.people.vertices, recoverer(photo(), BOXES).vertices)
+    scores = found(2).scores
+    for people in (frame.people, recoverer(photo(), found(2))):
+        assert scores is not None and people.keypoints.scores is not None
+        assert_array_equal(people.keypoints.scores, scores)
     frame = Pipeline(lifter=lifter, detector=detector).one(picture)
     assert_array_equal(frame.people.vertices, lifter(found(2)).vertices)
     assert frame.time_s == 1.5

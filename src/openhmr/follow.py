@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.camera import Camera
+from openhmr.camera import Camera, image_size_around
 from openhmr.errors import InputError
 from openhmr.io.video import Shot
 from openhmr.keypoints import Keypoints
@@ -85,9 +85,9 @@ class Follower:
             size = shot.keypoints.image_size
         else:
             return None
-        if self.camera is None and size is not None:
-            self.camera = Camera.assumed(size)
-        if self.camera is not None and size not in (None, self.camera.image_size):
+        if self.camera is None:
+            self.camera = Camera.assumed(size or image_size_around(shot.keypoints.points))  # type: ignore[union-attr]
+        if size not in (None, self.camera.image_size):
             raise InputError(
                 f"frame {shot.number} has (height, width) {size}, but the camera {self.camera.image_size}; "
                 f"the frames of a clip have one size, that of its camera"

@@ -127,11 +127,9 @@ class Pipeline:
                 seen = seen[[match for match in best_overlaps(picture.boxes, seen) if match is not None]]
             return self._lift(seen, picture.camera)
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
-        boxes = picture.boxes if detected is None else detected.boxes
-        found = self.recoverer(picture.image, boxes, picture.camera)
-        scores = picture.scores if detected is None else detected.scores
-        if scores is not None:
-            found = replace(found, keypoints=replace(found.keypoints, scores=scores))
+        found = self.recoverer(picture.image, picture.boxes if detected is None else detected, picture.camera)
+        if detected is None and picture.scores is not None:
+            found = replace(found, keypoints=replace(found.keypoints, scores=picture.scores))
         doubtful = np.flatnonzero(doubt(found) > UNSURE)
         if self.combine == "param" and self.lifter is not None and len(doubtful):
             detected = detected or self.detector(picture.image, picture.time_s)

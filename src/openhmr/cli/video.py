@@ -60,6 +60,7 @@ def add_command(commands: Any) -> None:
         metavar="LIST",
         help=f"which of {','.join(FORMATS)} to write (default: all)",
     )
+    video.add_argument("--joints", metavar="SET", help="joint set of 2D poses, where the files do not tell")
     video.add_argument(
         "--lift-model", type=Path, metavar="FILE", help="Pose2Mesh for 2D poses (default: the shipped one)"
     )
@@ -93,19 +94,24 @@ def formats(text: str) -> tuple[str, ...]:
 
 
 def run(options: argparse.Namespace) -> None:
+    from openhmr.cli.running import camera_for
     from openhmr.follow import Follower
     from openhmr.io.sequences import FPS, open_sequence
     from openhmr.io.video import Span, Webcam
+    from openhmr.joints import get_joint_set
 
     started = time.perf_counter()
     fps = FPS if options.fps is None else options.fps
     span = Span(options.start, options.end, options.every)
-    source = open_sequence(options.source, span, fps=fps)
+    joints = None if options.joints is None else get_joint_set(options.joints)
+    camera = camera_for(options, None, None)
+    size = None if camera is None else camera.image_size
+    source = open_sequence(options.source, span, fps=fps, joint_set=joints, image_size=size)
     if options.resume and isinstance(source, Webcam):
         raise InputError(f"--resume is of no use with webcam {options.source}: what it saw is gone")
     pipeline = _pipeline(options)
     recording = _recording(options, pipeline, source)
-    follower = Follower(pipeline, _camera(options, source))
+    follower = Follower(pipeline, camera or _of_focal(options, source))
     if recording.taken:
         follower.restore(recording.state)
     rest = source if isinstance(source, Webcam) else replace(source, skip=recording.taken)
@@ -133,12 +139,12 @@ def _pipeline(options: argparse.Namespace) -> "Pipeline":
     return Pipeline(recoverer, lifter)
 
 
-def _camera(options: argparse.Namespace, source: "Source") -> "Camera | None":
-    """The camera that was asked for; None where nothing is known of it."""
+def _of_focal(options: argparse.Namespace, source: "Source") -> "Camera | None":
+    """The camera of ``--focal``; None where nothing is known of it."""
     from openhmr.cli.running import camera_for
 
     if options.focal is None:
-        return camera_for(options, None, None)
+        return None
     first = next(iter(source))
     if first.image is None:
         size = None if first.keypoints is None else first.keypoints.image_size
@@ -152,14 +158,10 @@ def _camera(options: argparse.Namespace, source: "Source") -> "Camera | None":
 
 
 def _recording(options: argparse.Namespace, pipeline: "Pipeline", source: "Source") -> "Recording":
-    import shutil
     from importlib.metadata import version
 
-    from openhmr.sequence.recording import Recording
+    from openhmr.sequence.recording import Recording, discard
 
-    frames = options.out / "frames"
-    if options.overwrite and (frames / "clip.json").is_file() and not options.resume:
-        shutil.rmtree(frames)
     settings = {
         "source": _fingerprint(source),
         "start": options.start,
@@ -169,18 +171,25 @@ def _recording(options: argparse.Namespace, pipeline: "Pipeline", source: "Sourc
         "focal": options.focal,
         "openhmr": version("openhmr"),
     }
-    settings |= {n: str(getattr(options, n)) for n in ("camera", "camera_name", "model", "lift_model")}
+    settings |= {
+        n: str(getattr(options, n))
+        for n in ("camera", "camera_name", "joints", "model", "lift_model", "body")
+    }
     assert pipeline.recoverer is not None
-    return Recording(frames, pipeline.recoverer.body, settings, resume=options.resume)
+    folder, body = options.out / "frames", pipeline.recoverer.body
+    if options.overwrite and not options.resume:
+        discard(folder)
+    return Recording(folder, body, settings, resume=options.resume)
 
 
 def _fingerprint(source: "Source") -> str:
     """What tells a source from another one: the first megabyte and the size of a video, names of files."""
+    from openhmr.io.sequences import PoseFile
     from openhmr.io.video import Video, Webcam
 
     if isinstance(source, Webcam):
         return f"webcam {source.index}"
-    if isinstance(source, Video):
+    if isinstance(source, Video | PoseFile):
         with source.path.open("rb") as file:
             digest = hashlib.sha256(file.read(1 << 20)).hexdigest()[:16]
         return f"{digest} {source.path.stat().st_size}"
@@ -199,7 +208,7 @@ def _record(
 
     done, expected = recording.taken, source.expected
     name = printable(Path(options.source).name)
-    with tqdm(total=expected, initial=done, desc=name, unit="frame", delay=0.5) as bar:
+    with tqdm(total=expected, initial=done, desc=name, unit="frame", disable=None) as bar:
         try:
             for shot in source:
                 recording.append(follower.frame(shot), follower.state())
@@ -218,19 +227,22 @@ def _export(
     """Write the results from the recording, and the numbers of a summary."""
     from tqdm import tqdm
 
+    from openhmr.sequence.recording import discard
+
     lengths = dict[int, int]()
     for frame in recording.frames():
         for i in frame.people.track_ids.tolist() if frame.people.track_ids is not None else ():
             lengths[i] = lengths.get(i, 0) + 1
     kept = {i: n for i, n in lengths.items() if n >= min(_SHORTEST, recording.taken)}
     if not kept:
+        discard(recording.folder)
         raise NothingFound(f"nobody was found in {options.source}; give another clip, or another part of it")
     sinks, files = _sinks(options, source)
     with ExitStack() as stack:
         for sink in sinks:
             stack.enter_context(sink)
         shown = _with_pictures(recording, source, camera) if "mp4" in options.formats else recording.frames()
-        for frame in tqdm(shown, total=recording.taken, desc="writing", unit="frame", delay=2):
+        for frame in tqdm(shown, total=recording.taken, desc="writing", unit="frame", disable=None):
             for sink in sinks:
                 sink.append(_of(frame, kept))
     files += [options.out / f"person_{i}.npz" for i in sorted(kept)] if "npz" in options.formats else []

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from openhmr.errors import InputError
 from openhmr.export.sink import Sink
 from openhmr.io.atomic import atomic_path
+from openhmr.io.video import quietly
 from openhmr.people import Frame, People
 from openhmr.render.compose import blank, over, scaling
 from openhmr.render.figure import Figure
@@ -118,7 +119,8 @@ def _label(canvas: NDArray[np.uint8], text: str, at: tuple[float, float]) -> Non
 
 def _writer(path: Path, fps: float, size: tuple[int, int]) -> Any:
     for codec in CODECS:
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size)
+        with quietly():
+            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size)
         if writer.isOpened():
             return writer
         writer.release()

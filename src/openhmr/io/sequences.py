@@ -3,14 +3,16 @@
 import glob
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from openhmr.errors import InputError, NothingFound
 from openhmr.io.images import read_image
 from openhmr.io.photos import SUFFIXES, photos_in
-from openhmr.io.poses import read_poses
+from openhmr.io.poses import PosedFrame, read_poses, read_sequence
+from openhmr.io.poses.pictures import frame_numbers
 from openhmr.io.video import WHOLE, Shot, Span, Video, Webcam
 from openhmr.joints import JointSet
 
@@ -18,7 +20,7 @@ log = logging.getLogger(__name__)
 
 FPS = 30.0
 """Frames a second of pictures and pose files, which do not tell."""
-_POSES = (".json", ".csv", ".npy", ".npz")
+_POSES = (".json", ".csv", ".npy", ".npz", ".trc")
 
 
 @dataclass(frozen=True)
@@ -35,27 +37,17 @@ class Files:
 
     @property
     def expected(self) -> int:
-        """How many frames the span will give at most."""
-        return len(self._chosen())
+        """How many frames the span will give."""
+        return len(_chosen(len(self.paths), self.span, self.fps, self.paths[0].parent))
 
     def __iter__(self) -> Iterator[Shot]:
-        chosen = self._chosen()
-        if not chosen:
-            raise InputError(
-                f"there are {len(self.paths)} files, none of them from {self.span.start_s:g} s on; start "
-                f"earlier"
-            )
-        for number in chosen[self.skip :]:
+        for number in _chosen(len(self.paths), self.span, self.fps, self.paths[0].parent)[self.skip :]:
             path = self.paths[number]
             try:
                 yield self._shot(number, path)
             except InputError as error:
                 log.warning("%s is skipped: %s", path.name, error)
                 yield Shot(number, number / self.fps, name=path.stem)
-
-    def _chosen(self) -> list[int]:
-        inside = [i for i in range(len(self.paths)) if self.span.start_s <= i / self.fps < self.span.end_s]
-        return inside[:: self.span.every]
 
     def _shot(self, number: int, path: Path) -> Shot:
         at = number / self.fps
@@ -68,15 +60,65 @@ class Files:
         return Shot(number, at, keypoints=poses, name=path.stem)
 
 
-Source = Video | Webcam | Files
+@dataclass(frozen=True, eq=False)
+class PoseFile:
+    """The frames of one file of 2D poses that holds several, in the order of their numbers."""
+
+    path: Path
+    span: Span = WHOLE
+    fps: float = FPS
+    skip: int = 0
+    joint_set: JointSet | None = None
+    image_size: tuple[int, int] | None = None
+
+    @cached_property
+    def frames(self) -> Mapping[int, PosedFrame]:
+        """The people of each frame, by its number; frames that the numbers leave out are missing."""
+        found = read_sequence(self.path, self.joint_set, image_size=self.image_size, over_time=True)
+        if len(found) == 1:
+            return {0: found[0]}
+        numbers = frame_numbers([frame.name for frame in found])
+        return {numbers[frame.name]: frame for frame in found}
+
+    @property
+    def expected(self) -> int:
+        """How many frames the span will give."""
+        return len(_chosen(max(self.frames) + 1, self.span, self.fps, self.path))
+
+    def __iter__(self) -> Iterator[Shot]:
+        for number in _chosen(max(self.frames) + 1, self.span, self.fps, self.path)[self.skip :]:
+            frame = self.frames.get(number)
+            yield Shot(
+                number,
+                number / self.fps,
+                keypoints=None if frame is None or not len(frame.keypoints) else frame.keypoints,
+            )
 
 
-def open_sequence(source: str, span: Span = WHOLE, *, fps: float = FPS, skip: int = 0) -> Source:
+Source = Video | Webcam | Files | PoseFile
+
+
+def _chosen(count: int, span: Span, fps: float, path: Path) -> list[int]:
+    """The numbers of ``count`` frames that lie in the ``span``. Raises :class:`InputError` if none does."""
+    inside = [i for i in range(count) if span.start_s <= i / fps < span.end_s]
+    if not inside:
+        raise InputError(f"{path} has {count} frames, none of them from {span.start_s:g} s on; start earlier")
+    return inside[:: span.every]
+
+
+def open_sequence(
+    source: str,
+    span: Span = WHOLE,
+    *,
+    fps: float = FPS,
+    joint_set: JointSet | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> Source:
     """The frames of ``source``: a video file, the number of a webcam, a folder of pictures or of files of 2D
-    poses, or a pattern of their names such as ``walk/*.jpg``.
+    poses, a pattern of their names such as ``walk/*.jpg``, or a file of 2D poses of several frames.
 
-    ``fps`` tells the times of files; ``skip`` leaves out as many frames of the ``span`` as were used before.
-    Raises :class:`InputError`.
+    ``fps`` tells the times of files; ``joint_set`` and ``image_size`` serve 2D poses that do not tell
+    them. Raises :class:`InputError`.
     """
     if not 0.01 <= fps <= 10_000:
         raise InputError(f"{fps:g} frames a second are given; 0.01 to 10,000 are possible")
@@ -86,16 +128,19 @@ def open_sequence(source: str, span: Span = WHOLE, *, fps: float = FPS, skip: in
         raise InputError(f"{source!r} has a NUL character in its name; give a video")
     path = Path(source)
     if path.is_dir():
-        return Files(_in_folder(path), span, fps, skip)
+        return Files(_in_folder(path), span, fps, 0, joint_set, image_size)
     if not path.exists() and re.search(r"[*?\[]", source):
         found = [Path(p) for p in glob.glob(source)]
         known = [p for p in found if p.is_file() and p.suffix.lower() in (*SUFFIXES, *_POSES)]
         if not known:
             raise InputError(f"{source!r} fits no picture and no file of 2D poses; give another pattern")
-        return Files(_one_kind(sorted(known, key=_counted), source), span, fps, skip)
-    if path.suffix.lower() in (*SUFFIXES, *_POSES) and path.is_file():
-        return Files([path], span, fps, skip)
-    return Video(path, span, skip)
+        paths = _one_kind(sorted(known, key=_counted), source)
+        return Files(paths, span, fps, 0, joint_set, image_size)
+    if path.suffix.lower() in _POSES and path.is_file():
+        return PoseFile(path, span, fps, 0, joint_set, image_size)
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        return Files([path], span, fps)
+    return Video(path, span)
 
 
 def _in_folder(folder: Path) -> list[Path]:

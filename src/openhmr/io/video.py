@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,8 +161,8 @@ class Webcam:
     def __iter__(self) -> Iterator[Shot]:
         import cv2
 
-        _silence()
-        capture = cv2.VideoCapture(self.index)
+        with quietly():
+            capture = cv2.VideoCapture(self.index)
         try:
             if not capture.isOpened():
                 raise InputError(f"there is no camera {self.index} that can be opened; give another number")
@@ -179,11 +180,19 @@ class Webcam:
             capture.release()
 
 
-def _silence() -> None:
-    """FFmpeg writes what it thinks of damaged files to the terminal, unless this is set before its first
-    use; what users need to know of them, they are told in a sentence."""
+@contextmanager
+def quietly() -> Iterator[None]:
+    """OpenCV and its FFmpeg do not write to the terminal what they think of files and cameras: what users
+    need to know, they are told in a sentence. FFmpeg takes that from its first use on."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    import cv2
+
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
 
 
 def _open(path: Path) -> Any:
@@ -195,10 +204,10 @@ def _open(path: Path) -> Any:
         raise InputError(
             f"{path} is no video that is read; give an MP4, MOV, MKV, WebM, AVI, FLV, OGG, WMV or MPEG file"
         )
-    _silence()
     import cv2
 
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    with quietly():
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise InputError(
             f"{path} cannot be opened as a video: it is damaged, cut short before its index was written, or "

@@ -76,11 +76,11 @@ class Recoverer:
     def __call__(
         self,
         image: NDArray[np.uint8] | Photo | Image.Image | str | Path,
-        boxes: ArrayLike | None = None,
+        boxes: ArrayLike | Keypoints | None = None,
         camera: Camera | None = None,
     ) -> People:
         """Recover the people in ``boxes (N,4)`` (x, y, width, height in pixels; one row may go without its
-        axis).
+        axis), or in those that a detector found, whose scores are kept.
 
         ``image`` is a file, a PIL image, or an array (height, width, 3) of uint8 in the order **RGB**: OpenCV
         reads BGR, which moves a mesh by centimetres without any error. Without boxes everybody is detected.
@@ -98,9 +98,10 @@ class Recoverer:
                 f"the picture has (height, width) {size}, but its camera {camera.image_size}; calibrate for "
                 f"this size"
             )
+        scores = boxes.scores if isinstance(boxes, Keypoints) else None
+        boxes = boxes.boxes if isinstance(boxes, Keypoints) else boxes
         found = None if boxes is None else camera.undistort_boxes(check_boxes(boxes, size))
         pixels, camera = camera.undistort_image(photo.image), camera.straight()
-        scores = None
         if found is None:
             detected = detect_people(pixels)
             found, scores = detected.boxes, detected.scores

@@ -16,7 +16,7 @@ from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
 from openhmr.joints import get_joint_set
 from openhmr.keypoints import Keypoints
-from openhmr.people import Frame, People, Rig
+from openhmr.people import Frame, People, Rig, Sigma
 
 FORMAT = "openhmr-recording-1"
 CHUNK = 100
@@ -25,7 +25,9 @@ _SETTINGS = "clip.json"
 _STATE = "state_"
 MAX_NUMBERS = 50_000_000
 _CAMERA = ("camera_K", "image_size", "camera_source", "camera_down")
-_ROWS = ("track_ids", "pose", "betas", "translation", "pose2d", "boxes", "scores", "joints_sigma")
+_PEOPLE = ("track_ids", "pose", "betas", "translation", "pose2d", "boxes", "scores")
+_ROWS = (*_PEOPLE, "joints_sigma", "rig_sigma")
+"""Columns with a row a person. The last are deviations of the keypoints' joints and of the rig's."""
 Array = NDArray[Any]
 
 
@@ -36,39 +38,48 @@ class Recording:
 
     ``settings`` are what the frames were made with; a folder that was begun with others is refused, and,
     unless ``resume``, one that was begun at all. ``taken`` is how many frames of the source are in complete
-    files, ``state`` what the last of them holds.
+    files, ``state`` what the last of them holds; a file holds ``chunk`` frames.
     """
 
     def __init__(
-        self, folder: Path, body: Body, settings: Mapping[str, Any], *, resume: bool = False
+        self,
+        folder: Path,
+        body: Body,
+        settings: Mapping[str, Any],
+        *,
+        resume: bool = False,
+        chunk: int = CHUNK,
     ) -> None:
-        self.folder, self.body = folder, body
-        self.taken, self.state = 0, dict[str, Array]()
+        self.folder, self.body, self._chunk = folder, body, chunk
+        self.taken, self._kept, self.state = 0, 0, dict[str, Array]()
         self._waiting: list[dict[str, Array]] = []
-        self._open(dict(settings) | {"format": FORMAT, "body": body.content_hash()}, resume)
-
-    def _open(self, settings: dict[str, Any], resume: bool) -> None:
-        known = self.folder / _SETTINGS
-        if known.is_file():
+        self._settings = dict(settings) | {"format": FORMAT, "body": body.content_hash()}
+        if (folder / _SETTINGS).is_file():
             if not resume:
                 raise InputError(
-                    f"{self.folder} holds the frames of an earlier run; resume it, overwrite it, or choose "
+                    f"{folder} holds the frames of an earlier run; resume it, overwrite it, or choose "
                     f"another folder"
                 )
-            _check_settings(_read_settings(known), settings, self.folder)
-            files = self.files()
-            if files:
-                last = read_npz(files[-1], MAX_NUMBERS)
-                self.taken = int(last["taken"])
-                self.state = {k.removeprefix(_STATE): v for k, v in last.items() if k.startswith(_STATE)}
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(known) as temporary:
-            temporary.write_text(json.dumps(settings, indent=1, sort_keys=True), encoding="utf-8")
+            self._go_on()
+
+    def _go_on(self) -> None:
+        _check_settings(_read_settings(self.folder / _SETTINGS), self._settings, self.folder)
+        files = self.files()
+        if [f.name for f in files] != [f"frames_{i:06d}.npz" for i in range(len(files))]:
+            raise InputError(
+                f"{self.folder} lacks a file between {files[0].name} and {files[-1].name}; overwrite it, "
+                f"or choose another folder"
+            )
+        if files:
+            last = read_npz(files[-1], MAX_NUMBERS)
+            if "taken" not in last:
+                raise InputError(f"{files[-1]} is no part of a recording; remove it, or overwrite all")
+            self.taken = self._kept = int(last["taken"])
+            self.state = {k.removeprefix(_STATE): v for k, v in last.items() if k.startswith(_STATE)}
 
     def files(self) -> list[Path]:
         """The complete files, in the order of their frames."""
-        return sorted(self.folder.glob("frames_*.npz"))
+        return _files(self.folder)
 
     def append(self, frame: Frame | None, state: Mapping[str, Array]) -> None:
         """Keep a frame (None: the source had none that could be used) and, where a file is full, write it
@@ -76,25 +87,45 @@ class Recording:
         self.taken += 1
         if frame is not None:
             self._waiting.append(frame_columns(frame))
-        if self.taken % CHUNK == 0:
+        if self.taken % self._chunk == 0:
             self.flush(state)
 
     def flush(self, state: Mapping[str, Array]) -> None:
         """Write the frames that wait for a full file: the clip has ended."""
-        if not self._waiting and self.taken % CHUNK:
+        if self.taken == self._kept:
             return
-        path = self.folder / f"frames_{(self.taken - 1) // CHUNK:06d}.npz"
+        if not (self.folder / _SETTINGS).is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_path(self.folder / _SETTINGS) as temporary:
+                temporary.write_text(json.dumps(self._settings, indent=1, sort_keys=True), encoding="utf-8")
+        path = self.folder / f"frames_{(self.taken - 1) // self._chunk:06d}.npz"
         out = {f"{_STATE}{k}": v for k, v in state.items()} | {"taken": np.array(self.taken)}
         if self._waiting:
             out |= table(self._waiting)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **out)  # type: ignore[arg-type]
-        self._waiting = []
+        self._waiting, self._kept = [], self.taken
 
     def frames(self) -> Iterator[Frame]:
-        """All frames that are in files, with the meshes of their parameters, without pictures."""
+        """All frames that are in files, with the meshes of their parameters, without pictures. Deviations of
+        vertices follow from those of the rig's joints."""
         for path in self.files():
             yield from read_frames(path, self.body)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("frames_*.npz"))
+
+
+def discard(folder: Path) -> None:
+    """Remove a recording from its ``folder``, and what is empty then: the folder, and the one it is in."""
+    if not (folder / _SETTINGS).is_file():
+        return
+    for path in (*_files(folder), folder / _SETTINGS):
+        path.unlink(missing_ok=True)
+    for place in (folder, folder.parent):
+        if not any(place.iterdir()):
+            place.rmdir()
 
 
 def frame_columns(frame: Frame) -> dict[str, Array]:
@@ -126,8 +157,10 @@ def frame_columns(frame: Frame) -> dict[str, Array]:
             "pose2d": keypoints.points,
             "boxes": keypoints.boxes,
             "scores": keypoints.scores,
-            "joints_sigma": None if people.sigma is None else people.sigma.joints,
         }
+        if people.sigma is not None:
+            share = np.abs(people.body.J_regressor).astype(np.float32)
+            out |= {"joints_sigma": people.sigma.joints, "rig_sigma": np.matmul(share, people.sigma.vertices)}
     return {name: value for name, value in out.items() if value is not None}
 
 
@@ -166,7 +199,10 @@ def _people(data: Mapping[str, Array], rows: slice, body: Body, camera: Camera) 
     rig = Rig(row["pose"], row["betas"], row["translation"])
     skinned, _ = skin(body, rig.pose, rig.betas)
     vertices = skinned + rig.translation[:, None].astype(np.float32)
-    return People(body, camera, keypoints, vertices, rig, None, row["track_ids"])
+    sigma = None
+    if "rig_sigma" in row:  # a vertex is as sure as the joints that move it
+        sigma = Sigma(np.matmul(body.weights.astype(np.float32), row["rig_sigma"]), row["joints_sigma"])
+    return People(body, camera, keypoints, vertices, rig, sigma, row["track_ids"])
 
 
 def _camera(data: Mapping[str, Array]) -> Camera | None:

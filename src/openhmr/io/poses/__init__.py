@@ -57,15 +57,17 @@ def read_sequence(
     min_score: float = 0.0,
     image_size: tuple[int, int] | None = None,
     part: Part = "body",
+    over_time: bool = False,
 ) -> list[PosedFrame]:
     """Every frame of a file, or of a folder of files (one a frame, as OpenPose writes them; or TRC files, one
     a person), in order, as :func:`read_poses` reads one.
 
     Frames are ordered by number, or by name with its numbers counted. Those without people are empty. A file
-    of one picture is one frame. Raises :class:`InputError`, also where people of some frames only tell where
+    of one picture is one frame. An array with three axes is one picture, or, where ``over_time``, one person
+    in several frames. Raises :class:`InputError`, also where people of some frames only tell where
     they are, or where they have different numbers of joints.
     """
-    wanted, path = _wanted(joint_set, min_score, image_size, part), Path(path)
+    wanted, path = _wanted(joint_set, min_score, image_size, part, over_time), Path(path)
     found = read_folder(path, wanted) if is_folder(path) else read_file(path, wanted)
     out = [PosedFrame(None, found)] if isinstance(found, Keypoints) else frames_of(found, wanted, path)
     for frame in out:
@@ -82,8 +84,12 @@ def _check_number(people: Keypoints, path: Path) -> None:
 
 
 def _wanted(
-    joint_set: JointSet | None, min_score: float, image_size: tuple[int, int] | None, part: Part
+    joint_set: JointSet | None,
+    min_score: float,
+    image_size: tuple[int, int] | None,
+    part: Part,
+    over_time: bool = False,
 ) -> Wanted:
     if np.isnan(min_score):
         raise InputError("min_score is nan; give a number, such as 0.5")
-    return Wanted(joint_set, None, None, min_score, image_size, part)
+    return Wanted(joint_set, None, None, min_score, image_size, part, over_time)

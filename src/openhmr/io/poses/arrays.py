@@ -49,6 +49,8 @@ def _poses(
 ) -> Keypoints | Contents:
     if wanted.part != "body":
         raise InputError(f"{path} holds arrays, of which the body is read; give the joints of a hand alone")
+    if array.ndim == 3 and wanted.over_time:
+        array = array[:, None]
     if array.ndim == 4 and array.size and array.shape[-1] in (2, 3) and array.dtype.kind in "iuf":
         return _frames(array, joint_set, f"{path}{name}", size)
     if wanted.image_id is not None:

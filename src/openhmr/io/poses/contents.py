@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.errors import InputError
+from openhmr.errors import InputError, NothingFound
 from openhmr.io.poses.check import MAX_PIXEL, MIN_JOINTS, check_pose2d
 from openhmr.io.poses.pictures import choose
 from openhmr.io.poses.skeletons import reordered
@@ -71,7 +71,8 @@ class Contents:
 class Wanted:
     """Which people of a file are asked for: those of the picture ``image`` (a path) or ``image_id``, with a
     score of at least ``min_score``, as ``joint_set`` if one is given. ``image_size`` (height, width) of the
-    picture where the caller knows it."""
+    picture where the caller knows it; arrays with three axes are several people of a picture, or, where
+    ``over_time``, one in several frames."""
 
     joint_set: JointSet | None = None
     image: str | None = None
@@ -79,6 +80,7 @@ class Wanted:
     min_score: float = 0.0
     image_size: Size | None = None
     part: Part = "body"
+    over_time: bool = False
 
 
 def keypoints_of(contents: Contents, wanted: Wanted, path: Path) -> Keypoints:
@@ -111,11 +113,11 @@ def check_told(contents: Contents, path: Path) -> None:
         )
 
 
-def nobody_there(wanted: Wanted, path: Path) -> InputError:
+def nobody_there(wanted: Wanted, path: Path) -> NothingFound:
     """What to say of a file in which nobody is wanted."""
     few = f"at least {MIN_JOINTS} labelled keypoints"
     few += f" and a score of {wanted.min_score:g}" if wanted.min_score else ""
-    return InputError(f"{path} has no person with {few}; check its numbers, or give another file")
+    return NothingFound(f"{path} has no person with {few}; check its numbers, or give another file")
 
 
 def warn_of_left_out(kept: int, given: int, path: Path) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from openhmr.errors import InputError
 
+MOST_MISSING = 10
+"""Numbers of pictures are those of frames if they span less than so many times their count."""
+
 Id = str | None
 """The id of a picture in a file; None where the file names none."""
 
@@ -111,3 +114,13 @@ def matching(wanted: str, names: Sequence[str]) -> list[str]:
             out = [*out, name] if common == best else [name]
             best = common
     return out
+
+
+def frame_numbers(ids: Sequence[Id]) -> dict[Id, int]:
+    """The number of the frame, from 0, of each of the different ``ids`` of a sequence: by the numbers that
+    they end with, if all have one and few are missing in between, else in their order."""
+    numbers = [None if i is None else number_of(parts(i)[-1]) for i in ids]
+    known = [n for n in numbers if n is not None]
+    if len(set(known)) == len(ids) and max(known) - min(known) < MOST_MISSING * len(ids):
+        return {i: n - min(known) for n, i in sorted(zip(known, ids, strict=True))}
+    return {i: place for place, i in enumerate(ids)}

@@ -18,6 +18,7 @@ from openhmr.joints import HUMAN36, POINTS, JointSet, get_joint_set, point_indic
 from openhmr.lab.skinning import forward_kinematics
 from openhmr.lab.synth.noise2d import Detection, NoiseLevel
 from openhmr.lab.synth.poses import PoseSampler, exp_map
+from openhmr.lab.synth.shapes import random_people
 
 CAMERA_FROM_BODY = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 """Body axes (Y up, facing +Z) seen by a level camera in front: x right, y down, z forward."""
@@ -211,11 +212,9 @@ def camera_turn(turn: Tensor, rotations: Tensor) -> Tensor:
 
 
 def random_betas(n: int, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Shapes ``(n,count)`` of random people: normal, but for the last, which gives half of them breasts."""
-    betas = torch.randn(n, count, generator=generator, device=device).clamp(-3, 3)
-    woman = torch.rand(n, generator=generator, device=device) < 0.5
-    betas[:, -1] = torch.where(woman, (1 + 0.4 * betas[:, -1]).clamp(min=0), torch.zeros_like(betas[:, -1]))
-    return betas
+    """Shapes ``(n,count)`` of random people (:func:`~openhmr.lab.synth.shapes.random_people`)."""
+    normal = torch.randn(n, count, generator=generator, device=device)
+    return random_people(normal, torch.rand(n, generator=generator, device=device))
 
 
 def random_definition(skeleton: Skeleton, r: Tensor, sigma_m: float, generator: torch.Generator) -> Tensor:
