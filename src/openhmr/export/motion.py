@@ -171,7 +171,7 @@ class MotionSink(Sink):
         if self._camera is None:
             raise InputError("the clip has no frames, so nothing can be written; give one at least")
         times = np.array(self._times)
-        period = float(np.median(np.diff(times))) if len(times) > 1 else 1 / self._rate
+        period = period_of(times, self._rate)
         start = float(times[0])
         motions = tuple(self._motion(name, times - start) for name in sorted(self._seen, key=_by_number))
         self._write(self._path, Clip(motions, self._camera, times - start, start, period))
@@ -227,6 +227,13 @@ def person_ids(people: People) -> list[int]:
     if people.track_ids is None:
         return list(range(len(people)))
     return [int(person) for person in people.track_ids]
+
+
+def period_of(times_s: Array | list[float], rate_hz: float) -> float:
+    """Seconds between frames: what half of the ``times_s (F,)`` are at most apart, so that a few frames that
+    are left out do not change it; of a single frame, that of ``rate_hz``."""
+    apart = np.sort(np.diff(times_s))
+    return float(apart[(len(apart) - 1) // 2]) if len(apart) else 1 / rate_hz
 
 
 def time_of(frame: Frame, rate_hz: float) -> float:
