@@ -1,5 +1,8 @@
 """GLB files, read by a reader that was written from the specification: the skinned vertices are ours."""
 
+import os
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,3 +179,28 @@ def test_shapes_of_single_frames_become_one(tmp_path: Path, plain_body: Body) ->
         assert_allclose(root, own * Y_UP, atol=1e-5)
     shown = glb.vertices("person_0_mesh", frames[1].time_s)
     assert_allclose(shown, frames[1].people.vertices[0] * Y_UP, atol=1e-4)
+
+
+VALIDATE = """
+const validator = require("gltf-validator"), fs = require("fs");
+validator.validateBytes(new Uint8Array(fs.readFileSync(process.argv[1])))
+  .then((report) => console.log(JSON.stringify(report.issues.messages)));
+"""
+
+
+def test_khronos_validator_has_no_remark(tmp_path: Path) -> None:
+    """Where node and its package ``gltf-validator`` are at hand."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        pytest.skip("there is no node here")
+    root = subprocess.run([npm, "root", "--global"], capture_output=True, text=True).stdout.strip()
+    found = os.environ | {"NODE_PATH": os.pathsep.join([root, os.environ.get("NODE_PATH", "")])}
+    if subprocess.run([node, "-e", "require('gltf-validator')"], env=found, capture_output=True).returncode:
+        pytest.skip("gltf-validator is not installed")
+    clip = moving_people(open_body(), [[0], [0, 1], [0], [1]])
+    written(tmp_path / "clip.glb", clip)
+    write_glb(tmp_path / "one.glb", clip[1].people)
+    write_glb(tmp_path / "bare.glb", replace(clip[1].people, rig=None))
+    for path in tmp_path.iterdir():
+        done = subprocess.run([node, "-e", VALIDATE, path], env=found, capture_output=True, text=True)
+        assert done.stdout.strip() == "[]", (path.name, done.stdout, done.stderr)

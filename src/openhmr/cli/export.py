@@ -95,17 +95,13 @@ def _frames(paths: list[Path], options: argparse.Namespace) -> "Iterator[Frame]"
 
 
 def _print(numbers: dict[str, Any], options: argparse.Namespace) -> None:
-    from openhmr.cli.printing import printable
+    from openhmr.cli.printing import listed, printable
 
     if options.json:
         print(json.dumps(numbers))
         return
-    files = [Path(file).relative_to(options.out) for file in numbers["files"]]
-    inside = [file.parts[0] for file in files if len(file.parts) > 1]
-    counts = [f"{name}/ ({inside.count(name)} files)" for name in dict.fromkeys(inside)]
-    names = ", ".join([str(file) for file in files if len(file.parts) == 1] + counts)
     frames, people = numbers["frames"], len(numbers["people"])
     print(
         printable(f"{frames} {'frame' if frames == 1 else 'frames'}, {people} people; {numbers['seconds']} s")
     )
-    print(printable(f"wrote to {options.out}: {names}"))
+    print(printable(f"wrote to {options.out}: {listed(numbers['files'], options.out)}"))

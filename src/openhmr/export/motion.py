@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -155,8 +155,8 @@ class MotionSink(Sink):
         if body.hands_mean is not None:
             pose[:, 1:] += body.hands_mean.reshape(-1, 3)
         pose[:, 0] = matrix_to_axis_angle(world @ axis_angle_to_matrix(pose[:, 0]))
-        shapes = np.einsum("v,vcs->cs", body.J_regressor[0].astype(np.float64), body.shapedirs)
-        root = body.J_regressor[0].astype(np.float64) @ body.v_template + rig.betas @ shapes.T
+        mean, shapes = _root_of(body)
+        root = mean + rig.betas @ shapes.T
         place = (root + rig.translation) @ world.T
         for i, person in enumerate(person_ids(people)):
             name = f"{prefix}_{person}"
@@ -171,7 +171,7 @@ class MotionSink(Sink):
         if self._camera is None:
             raise InputError("the clip has no frames, so nothing can be written; give one at least")
         times = np.array(self._times)
-        period = float(np.median(np.diff(times))) if len(times) > 1 else 1 / self._rate
+        period = period_of(times, self._rate)
         start = float(times[0])
         motions = tuple(self._motion(name, times - start) for name in sorted(self._seen, key=_by_number))
         self._write(self._path, Clip(motions, self._camera, times - start, start, period))
@@ -188,6 +188,13 @@ class MotionSink(Sink):
             np.array(frames),
             times[[*frames]],
         )
+
+
+@lru_cache(maxsize=8)
+def _root_of(body: Body) -> tuple[Array, Array]:
+    """Where the root joint of the T-pose is, ``(3,)``, and how it moves with the betas, ``(3,S)``."""
+    weights = body.J_regressor[0].astype(np.float64)
+    return weights @ body.v_template, np.einsum("v,vcs->cs", weights, body.shapedirs)
 
 
 def _by_number(name: str) -> tuple[str, int]:
@@ -220,6 +227,13 @@ def person_ids(people: People) -> list[int]:
     if people.track_ids is None:
         return list(range(len(people)))
     return [int(person) for person in people.track_ids]
+
+
+def period_of(times_s: Array | list[float], rate_hz: float) -> float:
+    """Seconds between frames: what half of the ``times_s (F,)`` are at most apart, so that a few frames that
+    are left out do not change it; of a single frame, that of ``rate_hz``."""
+    apart = np.sort(np.diff(times_s))
+    return float(apart[(len(apart) - 1) // 2]) if len(apart) else 1 / rate_hz
 
 
 def time_of(frame: Frame, rate_hz: float) -> float:

@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.export.motion import RATE_HZ, Clip, Motion, of_person, person_ids, time_of
+from openhmr.export.motion import RATE_HZ, Clip, Motion, of_person, period_of, person_ids, time_of
 from openhmr.export.sink import Sink
 from openhmr.export.world import in_world
 from openhmr.geometry.cardan import cardan_zxy, steady_zxy
@@ -87,7 +87,7 @@ class TrcSink(Sink):
                 temporary.write_text(self._text(path.name, seen), encoding="ascii", newline="\n")
 
     def _text(self, name: str, seen: dict[int, NDArray[np.float32]]) -> str:
-        rate = self._rate if len(self._times) < 2 else 1 / float(np.median(np.diff(self._times)))
+        rate = 1 / period_of(self._times, self._rate)
         first, last = min(seen), max(seen)
         count = last - first + 1
         axes = "\t".join(f"{axis}{i}" for i in range(1, len(MARKERS) + 1) for axis in "XYZ")
