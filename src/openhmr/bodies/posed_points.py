@@ -17,19 +17,21 @@ def regressor_tables(regressor: NDArray, body: Body) -> tuple[NDArray, NDArray]:
 
 
 class PosedPoints:
-    """Points of ``body`` that a ``regressor (K,V)`` takes from its vertices, and its joints, of one shape
-    ``betas (S,)`` in many poses."""
+    """Points of ``body`` that a ``regressor (K,V)`` takes from its vertices, and its joints, in many poses,
+    of one shape ``betas (S,)`` or of one for each pose ``(T,S)``."""
 
     def __init__(self, body: Body, betas: NDArray, regressor: NDArray) -> None:
         table, self._mass = regressor_tables(regressor, body)
-        shape = np.concatenate([[1.0], np.asarray(betas, np.float64)])
-        self._local = table @ shape
+        betas = np.asarray(betas, np.float64)
+        shape = np.concatenate([np.ones((*betas.shape[:-1], 1)), betas], -1)
+        self._local = np.tensordot(shape, table, (-1, -1))
         # Few parts carry a point.
         self._carriers = [np.flatnonzero(np.abs(m) > 1e-7) for m in self._mass]
         self.parents = body.parents
-        vertices = body.v_template + body.shapedirs.astype(np.float64) @ shape[1:]
-        self.rest = body.J_regressor.astype(np.float64) @ vertices
-        """The joints ``(J,3)`` at rest."""
+        regress = body.J_regressor.astype(np.float64)
+        spread = np.tensordot(regress, body.shapedirs.astype(np.float64), 1)
+        self.rest = regress @ body.v_template + np.tensordot(betas, spread, (-1, -1))
+        """The joints ``(J,3)`` or ``(T,J,3)`` at rest."""
 
     def __call__(self, rotations: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         """World rotations ``(T,J,3,3)``, joints ``(T,J,3)`` and points ``(T,K,3)`` of local ``rotations
@@ -44,6 +46,6 @@ class PosedPoints:
         out = np.zeros((len(world), len(self._local), 3))
         for k, carriers in enumerate(self._carriers):
             for b in carriers:
-                arm = self._local[k, b] - self._mass[k, b] * self.rest[b]
-                out[:, k] += world[:, b] @ arm + self._mass[k, b] * joints[:, b]
+                arm = self._local[..., k, b, :] - self._mass[k, b] * self.rest[..., b, :]
+                out[:, k] += (world[:, b] @ arm[..., None])[..., 0] + self._mass[k, b] * joints[:, b]
         return out

@@ -28,9 +28,21 @@ def _bones(body: Body, vertices: NDArray) -> NDArray[np.float64]:
     return (through("coco", _LEGS[0]) + through("coco", _LEGS[1])) / 2 + through("human36", _TRUNK)
 
 
-def betas_of_stature(body: Body, betas: NDArray, height_m: NDArray) -> NDArray[np.float32]:
-    """The ``betas (N,S)`` nearest to the given ones whose T-pose is ``height_m (N,)`` tall."""
+def tpose_heights(body: Body, betas: NDArray) -> NDArray[np.float64]:
+    """Heights ``(...)`` in metres of the T-poses of ``betas (...,S)``."""
+    low, along = _up(body)
+    return low + betas @ along
+
+
+def _up(body: Body) -> tuple[float, NDArray[np.float64]]:
+    """Height of the mean shape's T-pose, and what each beta adds ``(S,)``."""
     top, sole = body.v_template[:, 1].argmax(), body.v_template[:, 1].argmin()
     along = (body.shapedirs[top, 1] - body.shapedirs[sole, 1]).astype(np.float64)
-    now = body.v_template[top, 1] - body.v_template[sole, 1] + betas @ along
+    return float(body.v_template[top, 1] - body.v_template[sole, 1]), along
+
+
+def betas_of_stature(body: Body, betas: NDArray, height_m: NDArray) -> NDArray[np.float32]:
+    """The ``betas (N,S)`` nearest to the given ones whose T-pose is ``height_m (N,)`` tall."""
+    mean, along = _up(body)
+    now = mean + betas @ along
     return (betas + (height_m - now)[:, None] * along / (along @ along)).astype(np.float32)

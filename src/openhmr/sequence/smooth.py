@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.posed_points import PosedPoints
+from openhmr.bodies.stature import tpose_heights
 from openhmr.camera import Camera
 from openhmr.geometry import quaternions
 from openhmr.geometry.camera_fit import fit_translation
@@ -109,7 +110,7 @@ def _placed(path: RigPath, body: Body, turns: Quaternions, betas: Array, sight: 
     spread = np.einsum("v,vcs->cs", body.J_regressor[0].astype(np.float64), body.shapedirs)
     if sight is None or not body.has_joint_regressor(sight.joint_set):
         # Size and distance are seen together: who is taken for taller is taken for further away.
-        tall = _height(body, betas) / _height(body, path.betas)
+        tall = tpose_heights(body, betas) / tpose_heights(body, path.betas)
         return (path.translation + rest + path.betas @ spread.T) * tall[:, None]
     posed = PosedPoints(body, betas, body.joint_regressor(sight.joint_set))
     _, joints, points = posed(axis_angle_to_matrix(quaternions.log(turns)))
@@ -118,13 +119,6 @@ def _placed(path: RigPath, body: Body, turns: Quaternions, betas: Array, sight: 
     shift = fit_translation(points[seen], pixels[..., :2], pixels[..., 2], sight.camera.K)
     out[seen] = joints[seen, 0] + shift
     return out
-
-
-def _height(body: Body, betas: Array) -> Array:
-    """Heights of T-poses."""
-    top, sole = body.v_template[:, 1].argmax(), body.v_template[:, 1].argmin()
-    up = body.v_template[top, 1] - body.v_template[sole, 1]
-    return up + betas @ (body.shapedirs[top, 1] - body.shapedirs[sole, 1]).astype(np.float64)
 
 
 def find_grounds(people: Sequence[Smooth]) -> list[Ground | None]:
