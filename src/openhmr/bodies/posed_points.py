@@ -43,7 +43,7 @@ class PosedPoints:
 
     def points(self, world: NDArray, joints: NDArray) -> NDArray:
         """``(T,K,3)`` of given world rotations ``(T,J,3,3)`` and joints ``(T,J,3)``."""
-        out = np.zeros((len(world), len(self._local), 3))
+        out = np.zeros((len(world), len(self._mass), 3))
         for k, carriers in enumerate(self._carriers):
             for b in carriers:
                 arm = self._local[..., k, b, :] - self._mass[k, b] * self.rest[..., b, :]

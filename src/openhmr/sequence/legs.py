@@ -8,6 +8,9 @@ from openhmr.sequence.penalised import Array
 
 STRETCHED = 0.9995
 """A leg never becomes longer than this share of thigh and shin."""
+SHORTEST_M = 1e-6
+STRAIGHT = 0.1
+"""Share of the thigh from which on the knee's way off the line from hip to ankle has a direction."""
 
 
 def arc(a: Array, b: Array) -> Quaternions:
@@ -29,26 +32,24 @@ def reach(
     The knee keeps the plane that it bends in, turned with the leg; ``sideways (T,3)`` is the axis that a
     stretched knee bends about.
     """
-    thigh, shin, way = knee - hip, ankle - knee, target - hip
-    a, b = np.linalg.norm(thigh, axis=-1), np.linalg.norm(shin, axis=-1)
-    length = np.clip(np.linalg.norm(way, axis=-1), np.abs(a - b) + 1e-6, STRETCHED * (a + b))
-    now = np.linalg.norm(ankle - hip, axis=-1)
-    axis = np.cross(thigh, shin)
-    size = np.linalg.norm(axis, axis=-1, keepdims=True)
-    # The bend of an almost straight knee has no direction of its own.
-    bent = np.clip(size / (0.1 * a * b)[:, None], 0, 1)
-    side = sideways * np.sign((sideways * axis).sum(-1, keepdims=True) + 1e-12)
-    axis = bent * axis / np.maximum(size, 1e-12) + (1 - bent) * side
-    axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
-
-    def corner(p: Array, q: Array, r: Array) -> Array:
-        """Angle between sides p and q of a triangle, opposite of r."""
-        return np.arccos(np.clip((p * p + q * q - r * r) / (2 * p * q), -1, 1))
-
-    at_hip = corner(a, length, b) - corner(a, now, b)
-    at_knee = corner(a, b, length) - corner(a, b, now)
-    turn_thigh = quaternions.exp(-at_hip[:, None] * axis)
-    turn_shin = quaternions.multiply(turn_thigh, quaternions.exp(-at_knee[:, None] * axis))
-    reached = quaternions.rotate(turn_thigh, thigh) + quaternions.rotate(turn_shin, shin)
-    swing = arc(reached, way)
-    return quaternions.multiply(swing, turn_thigh), quaternions.multiply(swing, turn_shin)
+    thigh, shin, line, way = knee - hip, ankle - knee, ankle - hip, target - hip
+    a, b = (np.linalg.norm(bone, axis=-1, keepdims=True) for bone in (thigh, shin))
+    far = np.linalg.norm(way, axis=-1, keepdims=True)
+    far = np.clip(far, np.abs(a - b) + SHORTEST_M, STRETCHED * (a + b))
+    along = line / np.linalg.norm(line, axis=-1, keepdims=True)
+    # Where the knee is off the line from hip to ankle; of an almost straight leg that has no direction.
+    off = thigh - (thigh * along).sum(-1, keepdims=True) * along
+    size = np.linalg.norm(off, axis=-1, keepdims=True)
+    bent = np.clip(size / (STRAIGHT * a), 0, 1)
+    ahead = np.cross(along, sideways)
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-12)
+    ahead *= np.where((ahead * off).sum(-1, keepdims=True) < -0.5 * size, -1, 1)
+    off = bent * off / np.maximum(size, 1e-12) + (1 - bent) * ahead
+    off /= np.linalg.norm(off, axis=-1, keepdims=True)
+    # The triangle of thigh, shin and the new distance, first on the old line.
+    share = (a * a + far * far - b * b) / (2 * far)
+    new_thigh = share * along + np.sqrt(np.maximum(a * a - share * share, 0)) * off
+    swing = arc(along, way)
+    turn_thigh = quaternions.multiply(swing, arc(thigh, new_thigh))
+    turn_shin = quaternions.multiply(swing, arc(shin, far * along - new_thigh))
+    return turn_thigh, turn_shin

@@ -54,7 +54,7 @@ def smooth_places(
     trusted = weights[:, None, None] * shape
     for _ in range(ROUNDS):
         # About the filled path, so that what it is far away costs no digits.
-        off = (path - out)[..., None]
+        off = np.where(weights[:, None] > 0, path - out, 0)[..., None]
         agreement = _agreement((off.swapaxes(-1, -2) @ shape @ off)[:, 0, 0], weights)
         trusted = (weights * agreement)[:, None, None] * shape
         bend = _bend(out, bands)

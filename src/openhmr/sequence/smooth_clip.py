@@ -52,7 +52,7 @@ class SmoothClip:
         self._frames, self.tracks, self.camera = frames, tracks, camera
         self._present: list[dict[Part, list[tuple[int, int]]]] = [{} for _ in frames]
         for part, people in tracks.items():
-            for number, track in people.items():
+            for number, track in sorted(people.items()):
                 for row, place in enumerate(track.frames):
                     self._present[place].setdefault(part, []).append((number, row))
 
