@@ -49,3 +49,16 @@ def grown_betas(
         lacking = height_m - stature(body, skin(body, pose, out.astype(np.float32))[0])
         out = out + lacking[:, None] * way / (higher @ way)
     return out.astype(np.float32)
+
+
+def tpose_heights(body: Body, betas: NDArray) -> NDArray[np.float64]:
+    """Heights ``(...)`` in metres of the T-poses of ``betas (...,S)``."""
+    low, along = _up(body)
+    return low + betas @ along
+
+
+def _up(body: Body) -> tuple[float, NDArray[np.float64]]:
+    """Height of the mean shape's T-pose, and what each beta adds ``(S,)``."""
+    top, sole = body.v_template[:, 1].argmax(), body.v_template[:, 1].argmin()
+    along = (body.shapedirs[top, 1] - body.shapedirs[sole, 1]).astype(np.float64)
+    return float(body.v_template[top, 1] - body.v_template[sole, 1]), along

@@ -3,7 +3,7 @@
 import logging
 
 from openhmr.arguments import Parser
-from openhmr.lab.cli import bake, configs, data, evaluate, real, train, weights
+from openhmr.lab.cli import bake, configs, data, evaluate, motion, real, train, weights
 from openhmr.lab.device import use_cores
 
 EXAMPLES = """examples:
@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   openhmr lab real pose2sim_single.npz --out pred.npz
   openhmr lab real pose2sim_single.npz --system lixel --videos videos --sheet sheet.jpg --out pred.npz
   openhmr lab robustness pose2sim_single.npz --videos videos --frames 20 --out out/robustness
+  openhmr lab motion-error --motion cmu_30fps.npz --out out/motion --plot path.png
 
 Work is shared by as many threads as there are cores; OMP_NUM_THREADS says otherwise.
 """
@@ -34,7 +35,7 @@ def parser() -> Parser:
     """The parser of every command; ``run`` of what it returns is the command."""
     top = Parser(prog="openhmr lab", description="The laboratory.", epilog=EXAMPLES)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (bake, data, train, configs, weights, evaluate, real):
+    for group in (bake, data, train, configs, weights, evaluate, real, motion):
         group.add_commands(commands)
     return top
 

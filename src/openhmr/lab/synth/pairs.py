@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.posed_points import regressor_tables
 from openhmr.joints import HUMAN36, POINTS, JointSet, get_joint_set, point_indices
 from openhmr.lab.skinning import forward_kinematics
 from openhmr.lab.synth.noise2d import Detection, NoiseLevel
@@ -58,15 +59,6 @@ class Cameras:
         x = (2 * uniform() - 1) * self.off_centre[0] * wide
         y = (2 * uniform() - 1) * self.off_centre[1] * wide
         return rotation, torch.stack([x, y, torch.ones_like(x)], -1) * depth[:, None]
-
-
-def regressor_tables(regressor: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
-    """``P (K,24,3,1+S)`` and ``m (K,24)`` such that joint k = sum_b R_b (P[k,b] @ [1, betas]) + m[k,b]
-    t_b."""
-    shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2).astype(np.float64)
-    used = np.nonzero(regressor.any(0))[0]
-    r, w = regressor[:, used].astype(np.float64), body.weights[used].astype(np.float64)
-    return np.einsum("kv,vb,vcs->kbcs", r, w, shape[used], optimize=True), r @ w
 
 
 class Skeleton(torch.nn.Module):
