@@ -176,7 +176,8 @@ class People:
             self.keypoints,
             points=put(self.keypoints.points, others.keypoints.points),
         )
-        drawn = None if self.lixel_vertices is None else put(self.lixel_vertices, others.vertices)
+        theirs = others.vertices if others.lixel_vertices is None else others.lixel_vertices
+        drawn = None if self.lixel_vertices is None else put(self.lixel_vertices, theirs)
         return replace(
             self,
             keypoints=keypoints,

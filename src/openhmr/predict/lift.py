@@ -19,6 +19,7 @@ from openhmr.keypoints import Keypoints
 from openhmr.people import People, Sigma
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.session import check_body, check_signature, open_session, read_metadata
+from openhmr.predict.upright import rolled, rolled_cameras, unrolled_sigma, upright_rolls
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,9 @@ class Lifter:
             points = np.zeros((len(points), self.layout.size, 3), np.float32)
             points[:, point_indices(joint_set)] = keypoints.points
         turned, rotation = look_at(points, camera)
-        found = self._run(standardise(turned))
+        own = turned if joint_set == self.layout else turned[:, point_indices(joint_set)]
+        found, rolls = self._upright(turned, upright_rolls(own, joint_set))
+        rotation = rolled_cameras(rotation, rolls)
         # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
         coarse = np.matmul(found["vertices"], rotation.astype(np.float32))
         joints = self._mesh.joints(coarse, joint_set)
@@ -128,9 +131,33 @@ class Lifter:
         if joint_set.name not in self._shares:
             share = np.abs(self.body.joint_regressor(joint_set)) @ self.body.weights
             self._shares[joint_set.name] = share
-        parts = found["sigma"]
+        parts = unrolled_sigma(found["sigma"], rolls)
         sigma = Sigma(np.matmul(self.body.weights, parts), np.matmul(self._shares[joint_set.name], parts))
         return coarse, joints, translation, sigma
+
+    def _upright(
+        self, poses: NDArray[np.float32], rolls: NDArray
+    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float64]]:
+        """What the network makes of ``poses`` as a virtual camera sees them, and the rolls ``(N,)`` of the
+        cameras in whose axes that is: of turned people the surer of two answers, to them as they are (they
+        may lie, or bend down) and turned upright by ``rolls``."""
+        found, used = self._run(standardise(poses)), np.zeros(len(poses))
+        rows = np.flatnonzero(rolls)
+        if not len(rows):
+            return found, used
+        tilted = poses[rows].copy()
+        tilted[..., :2] = tilted[..., :2] @ rolled(rolls[rows]).swapaxes(-1, -2)
+        again = self._run(standardise(tilted))
+        surer = np.ones(len(rows), bool)
+        if "sigma" in found:
+            before, after = (
+                np.linalg.norm(s, axis=-1).mean(-1) for s in (found["sigma"][rows], again["sigma"])
+            )
+            surer = after < before
+        for name, values in again.items():
+            found[name][rows[surer]] = values[surer]
+        used[rows[surer]] = rolls[rows[surer]]
+        return found, used
 
     def _keypoints(self, pose2d: ArrayLike | Keypoints) -> Keypoints:
         if not isinstance(pose2d, Keypoints):
