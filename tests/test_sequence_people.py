@@ -129,8 +129,8 @@ def test_a_leg_reaches() -> None:
 def test_who_stands_does_not_slide_and_the_ground_is_found() -> None:
     rig = standing_rig(150, noise=0.03)
     smooth = smooth_path(path_of(rig), BODY)
-    (ground,) = find_grounds([smooth])
-    assert ground is not None
+    down, (ground,) = find_grounds([smooth])
+    assert ground is not None and down is not None
     assert np.rad2deg(np.arccos(ground.down @ DOWN)) < 2
     assert np.linalg.det(CAMERA_FROM_WORLD) > 0.999
     assert abs(ground.distance_m - HIGH) < 0.1
@@ -149,8 +149,8 @@ def test_what_is_smooth_stays() -> None:
     smooth = smooth_path(path_of(still), BODY)
     assert_allclose(smooth.rig().pose, still.pose, atol=1e-6)
     assert_allclose(smooth.rig().translation, still.translation, atol=1e-9)
-    (ground,) = find_grounds([smooth])
-    assert ground is not None
+    down, (ground,) = find_grounds([smooth])
+    assert ground is not None and down is not None
     planted, standing = plant(smooth, ground)
     assert standing.all()
     assert_allclose(planted.rig().translation, still.translation, atol=2e-3)

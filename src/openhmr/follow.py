@@ -18,21 +18,20 @@ from openhmr.io.video import Shot
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
 from openhmr.pipeline import Picture, Pipeline
-from openhmr.predict.certainty import UNSURE, doubt
+from openhmr.predict.certainty import SEEN, UNSURE, doubt
 from openhmr.sequence.assign import assign
 from openhmr.sequence.track import Tracker, overlaps
 
 SEARCH_EVERY = 15
 """Frames from one search to the next: one costs as much as recovering somebody twice."""
 SEARCH_LOST = 3
-"""The same while somebody is lost or doubtful."""
+"""The same while somebody is lost, or doubtful to both networks."""
 LONG_S = 0.15
 """People are searched for in every frame where so much time lies between frames: they may be anywhere."""
-SAME_BOX = 0.3
-"""Intersection over union from which a person who was found is one who is followed."""
-DRIFTED = 0.5
-"""Below this the box that was found takes the place of the one that was followed."""
-UNSEEN = 0.5
+SAME_BOX = 0.5
+"""Intersection over union from which a person who was found is one who is followed; others are looked at
+besides, and go if they are the same after all."""
+UNSEEN = 0.8
 """Factor of the score of somebody whom a search did not find."""
 INSIDE = 0.1
 """Whoever has a smaller share of their box inside the picture has left."""
@@ -72,10 +71,10 @@ class Follower:
             picture = self._aimed(picture)
         frame = self.pipeline.frame(picture, shot.number)
         people = frame.people[_distinct(frame.people)]
-        ids = self.tracker(people, shot.time_s)
-        scores = people.keypoints.scores
+        doubts, scores = doubt(people), people.keypoints.scores
+        ids = self.tracker(people, shot.time_s, doubts)
         self._ids, self._scores = ids, np.ones(len(ids)) if scores is None else scores
-        self._doubtful = bool((doubt(people) > UNSURE).any())
+        self._doubtful = bool(((doubts > UNSURE) & (self._scores < SEEN)).any())
         return replace(frame, groups={"body": replace(people, track_ids=ids)})
 
     def _picture(self, shot: Shot) -> Picture | None:
@@ -158,11 +157,9 @@ def _joined(
     seen = np.ones(len(found)) if found.scores is None else found.scores
     common = overlaps(boxes, found.boxes)
     pairs = assign(np.where(common > SAME_BOX, 1 - common, np.inf), 1.0)
-    boxes, out = boxes.copy(), scores * UNSEEN
+    out = scores * UNSEEN
     for row, column in pairs:
         out[row] = seen[column]
-        if common[row, column] < DRIFTED:
-            boxes[row] = found.boxes[column]
     new = np.setdiff1d(np.arange(len(found)), [column for _, column in pairs])
     return np.concatenate([boxes, found.boxes[new]]), np.concatenate([out, seen[new]])
 

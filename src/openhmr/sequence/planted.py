@@ -25,37 +25,46 @@ Marks = NDArray[np.bool_]
 
 
 def plant_root(
-    root: Array, trusted: Array, feet: Array, standing: Marks, ground: Ground, times: Array, cutoff_hz: float
+    root: Array,
+    trusted: Array,
+    feet: Array,
+    standing: Marks,
+    ground: Ground | None,
+    times: Array,
+    cutoff_hz: float,
 ) -> Array:
     """The root's path ``(T,3)`` near to ``root`` by the weights ``trusted (T,3,3)``, of which feet that stand
-    neither move nor leave the ``ground``: ``feet (T,4,3)`` are relative to the root, ``standing (T,4)``.
+    neither move nor leave the ``ground``, where there is one: ``feet (T,4,3)`` are relative to the root,
+    ``standing (T,4)``.
 
     One linear system, because a foot's speed and height are linear in the root's places.
     """
     diagonal, next_, over = penalty(times, stiffness(cutoff_hz, float(np.median(np.diff(times)))))
     held = HELD * (standing[1:] & standing[:-1])
     moved = (held[..., None] * np.diff(feet, axis=0)).sum(1)
-    total, level = held.sum(1), LEVEL * standing.sum(1)
+    total = held.sum(1)
     right = (trusted @ root[..., None])[..., 0]
     right[:-1] += moved
     right[1:] -= moved
     diagonal[:-1] += total
     diagonal[1:] += total
-    low = LEVEL * (standing * (ground.distance_m - feet @ ground.down)).sum(1)
-    right += low[:, None] * ground.down
-    weights = trusted + level[:, None, None] * np.outer(ground.down, ground.down)
-    return solve_path(weights, right[..., None], (diagonal, next_ - total, over))[..., 0]
+    if ground is not None:
+        low = LEVEL * (standing * ground.heights(feet)).sum(1)
+        right += low[:, None] * ground.down
+        level = LEVEL * standing.sum(1)[:, None, None]
+        trusted = trusted + level * np.outer(ground.down, ground.down)
+    return solve_path(trusted, right[..., None], (diagonal, next_ - total, over))[..., 0]
 
 
-def footholds(points: Array, standing: Marks, ground: Ground) -> Array:
-    """Where each point of the feet stands ``(T,4,3)``, on the ground; what does not stand is left where it
-    is."""
+def footholds(points: Array, standing: Marks, ground: Ground | None) -> Array:
+    """Where each point of the feet stands ``(T,4,3)``, on the ground if there is one; what does not stand
+    is left where it is."""
     out = np.array(points)
     for k in range(points.shape[1]):
         for start, end in runs(standing[:, k]):
             for a, b in _resting(points[:, k], start, end):
                 middle = points[a:b, k].mean(0)
-                out[a:b, k] = middle + ground.heights(middle) * ground.down
+                out[a:b, k] = middle if ground is None else middle + ground.heights(middle) * ground.down
     return out
 
 
@@ -77,7 +86,7 @@ def eased(values: Array, given: Marks, times: Array) -> Array:
 
 
 def plant_legs(
-    world: Quaternions, joints: Array, points: Array, standing: Marks, ground: Ground, times: Array
+    world: Quaternions, joints: Array, points: Array, standing: Marks, ground: Ground | None, times: Array
 ) -> Quaternions:
     """World rotations ``(T,J,4)`` of which the feet stand where they shall, and lie nowhere below the ground.
 
@@ -97,9 +106,9 @@ def plant_legs(
         wanted = hold - turned - joints[:, [ankle]]
         share = stands / np.maximum(stands.sum(1, keepdims=True), 1)
         shift = eased((share[..., None] * wanted).sum(1), any_, times)
-        shift -= (
-            _lift(ground.heights(joints[:, [ankle]] + shift[:, None] + turned), times)[:, None] * ground.down
-        )
+        if ground is not None:
+            heights = ground.heights(joints[:, [ankle]] + shift[:, None] + turned)
+            shift -= _lift(heights, times)[:, None] * ground.down
         side_axis = quaternions.rotate(world[:, hip], SIDEWAYS)
         turns = reach(joints[:, hip], joints[:, knee], joints[:, ankle], joints[:, ankle] + shift, side_axis)
         for joint, by in zip((hip, knee, ankle, toe), (*turns, turn, turn), strict=True):

@@ -27,6 +27,10 @@ from openhmr.sequence.turns import smooth_turns
 
 REACH_RAD = 0.8
 """A joint that is turned so far from where it is before and after does not belong to the path."""
+CONTRADICT = np.deg2rad(15)
+"""Angle between the directions that upright people and their feet tell, from which neither is believed."""
+DEEP_M, SELDOM = 0.10, 0.05
+"""A ground of which more of the frames have a foot deeper than this below it is no flat ground."""
 MANY = 0.25
 """From such a share of joints that do not belong, the whole frame does not."""
 
@@ -121,29 +125,47 @@ def _placed(path: RigPath, body: Body, turns: Quaternions, betas: Array, sight: 
     return out
 
 
-def find_grounds(people: Sequence[Smooth]) -> list[Ground | None]:
-    """The ground under each person of a clip, all of one direction; None for who never stands, and for bodies
-    without feet."""
-    found = [p for p in people if has_feet(p.body)]
-    if not found:
-        return [None] * len(people)
-    posed = [p.posed(sole_regressor(p.body)) for p in found]
-    down = np.mean([downwards(joints) for joints, _ in posed], axis=0)
-    down /= np.linalg.norm(down)
-    grounds: list[Ground | None] = [None] * len(found)
+def find_grounds(people: Sequence[Smooth]) -> tuple[Array | None, list[Ground | None]]:
+    """The direction of gravity ``(3,)`` and the ground under each person of a clip, all of one body.
+
+    No direction where upright people and feet that stand contradict each other by :data:`CONTRADICT`, and
+    for bodies without feet; no ground besides for who never stands, and for whose feet are often far below
+    it: it is not flat.
+    """
+    nothing: list[Ground | None] = [None] * len(people)
+    if not people or not has_feet(people[0].body):
+        return None, nothing
+    posed = [p.posed(sole_regressor(p.body)) for p in people]
+    upright = np.mean([downwards(joints) for joints, _ in posed], axis=0)
+    upright /= np.linalg.norm(upright)
+    grounds = nothing
     for _ in range(2):  # first by speed alone, then also by height
         places = [
             stands(points, standing(points, p.times, ground))
-            for p, (_, points), ground in zip(found, posed, grounds, strict=True)
+            for p, (_, points), ground in zip(people, posed, grounds, strict=True)
         ]
-        grounds = fit_grounds(down, places)
-    known = iter(grounds)
-    return [next(known) if has_feet(p.body) else None for p in people]
+        grounds = fit_grounds(upright, places)
+    downs = [ground.down for ground in grounds if ground is not None]
+    if downs and downs[0] @ upright < np.cos(CONTRADICT):
+        return None, nothing
+    flat = [
+        ground if ground is not None and _is_flat(points, ground) else None
+        for (_, points), ground in zip(posed, grounds, strict=True)
+    ]
+    return (downs[0] if downs else upright), flat
 
 
-def plant(person: Smooth, ground: Ground, cutoffs: Cutoffs | None = None) -> tuple[Smooth, NDArray[np.bool_]]:
+def _is_flat(points: Array, ground: Ground) -> bool:
+    """Whether the feet ``(T,4,3)`` are hardly ever far below the ground."""
+    return bool(np.mean(ground.heights(points).min(1) < -DEEP_M) < SELDOM)
+
+
+def plant(
+    person: Smooth, ground: Ground | None, cutoffs: Cutoffs | None = None
+) -> tuple[Smooth, NDArray[np.bool_]]:
     """The person with feet that do not slide while they stand, and which of
-    :data:`~openhmr.sequence.feet.POINTS_OF_FEET` stand in which frames ``(T,4)``."""
+    :data:`~openhmr.sequence.feet.POINTS_OF_FEET` stand in which frames ``(T,4)``: on the ``ground`` where
+    there is one, else wherever they are slow."""
     cutoffs, times = cutoffs or Cutoffs(), person.times
     if len(times) < 3:
         return person, np.zeros((len(times), 4), bool)

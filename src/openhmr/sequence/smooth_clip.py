@@ -13,7 +13,7 @@ from openhmr.errors import InputError
 from openhmr.joints import JointSet
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, Part, People, Rig
-from openhmr.sequence.feet import Ground
+from openhmr.sequence.feet import Ground, has_feet
 from openhmr.sequence.penalised import Array
 from openhmr.sequence.rig_path import RigPath
 from openhmr.sequence.smooth import Cutoffs, Sight, find_grounds, plant, smooth_path
@@ -149,16 +149,15 @@ def _smooth_part(
         path, body, sight = _path(groups, seen, span, times)
         smooth.append(smooth_path(path, body, sight, cutoffs))
         spans.append((span, path.seen))
-    out, grounds = {}, find_grounds(smooth)
+    out, (down, grounds) = dict[int, Track](), find_grounds(smooth)
     for number, person, (span, known), ground in zip(people, smooth, spans, grounds, strict=True):
         still = np.zeros((len(span), 4), bool)
-        if ground is not None:
+        if has_feet(person.body):
             person, still = plant(person, ground, cutoffs)
         kept = _near(known, times[span])
         rig = person.rig()[kept]
         out[number] = Track(span[kept], rig, (person.seen & known)[kept], still[kept], ground)
-    downs = [ground.down for ground in grounds if ground is not None]
-    return out, downs[0] if downs else None
+    return out, down
 
 
 def _near(known: NDArray[np.bool_], times: Array) -> NDArray[np.bool_]:

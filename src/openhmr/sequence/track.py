@@ -24,6 +24,8 @@ OVERLAP, POSE_M, TURN_M, SIZE_M = 0.45, 0.10, 0.30, 0.06
 root-relative joints, and by how much it grows in a second; of the height."""
 MOST = 30.0
 """Cost of somebody who was not found: pairs are no more unlike than this (of a sum of squares of 6)."""
+LEAST_SURE = 4.0
+"""Deviations grow by no more than this with doubt."""
 _REMEMBERED = 0.1
 """Weight of the newest height in the one that is remembered."""
 
@@ -31,20 +33,24 @@ _REMEMBERED = 0.1
 @dataclass(frozen=True, eq=False)
 class Seen:
     """N people in a frame, as tracking sees them: ``roots (N,3)`` and root-relative ``joints (N,J,3)`` in
-    metres, camera axes; ``boxes (N,4)`` x, y, width, height in pixels around the mesh; ``heights (N,)``."""
+    metres, camera axes; ``boxes (N,4)`` x, y, width, height in pixels around the mesh; ``heights (N,)``;
+    ``unsure (N,)``, by what all deviations are larger than usual."""
 
     roots: NDArray[np.float64]
     joints: NDArray[np.float64]
     boxes: NDArray[np.float64]
     heights: NDArray[np.float64]
+    unsure: NDArray[np.float64]
 
     @classmethod
-    def of(cls, people: People) -> "Seen":
+    def of(cls, people: People, unsure: NDArray[np.float64] | None = None) -> "Seen":
         joints = people.joints(people.keypoints.joint_set).astype(np.float64)
         flat = people.camera.project(people.vertices)
         low = flat.min(1)
         boxes = np.concatenate([low, flat.max(1) - low], 1)
-        return cls(people.roots, joints - people.roots[:, None], boxes, people.heights)
+        usual = np.ones(len(people))
+        unsure = usual if unsure is None else np.clip(np.where(np.isnan(unsure), 1, unsure), 1, LEAST_SURE)
+        return cls(people.roots, joints - people.roots[:, None], boxes, people.heights, unsure)
 
     def __len__(self) -> int:
         return len(self.roots)
@@ -99,7 +105,8 @@ class Tracker:
 
     Each frame's people are assigned to those followed so far by how well they agree in 3D position (with a
     constant velocity and its uncertainty), 2D overlap, pose and size. Whoever fits nobody gets a number of
-    their own, from 0 on.
+    their own, from 0 on. ``unsure (N,)``, where it is known, tells how much less certain than usual people
+    are (1; 2: twice the deviations).
     """
 
     def __init__(self) -> None:
@@ -107,8 +114,10 @@ class Tracker:
         self.time_s = -np.inf
         self._next = 0
 
-    def __call__(self, people: People, time_s: float) -> NDArray[np.int64]:
-        return self.update(Seen.of(people), people.camera, time_s)
+    def __call__(
+        self, people: People, time_s: float, unsure: NDArray[np.float64] | None = None
+    ) -> NDArray[np.int64]:
+        return self.update(Seen.of(people, unsure), people.camera, time_s)
 
     def update(self, seen: Seen, camera: Camera, time_s: float) -> NDArray[np.int64]:
         """Numbers ``(N,)`` of the people ``seen`` at ``time_s``."""
@@ -162,7 +171,7 @@ class Tracker:
         """The tracks with what was seen of some of them: Kalman's update, an axis by itself."""
         rows, columns = (np.array([p[i] for p in pairs], int) for i in (0, 1))
         out = {f.name: getattr(tracks, f.name).copy() for f in fields(tracks)}
-        prior, noise = later.spread[rows], _noise(seen.roots[columns])
+        prior, noise = later.spread[rows], _noise(seen)[columns]
         gain = prior[..., 0] / (prior[..., 0, 0] + noise)[..., None]
         error = seen.roots[columns] - later.motion[rows, 0]
         out["motion"][rows] = later.motion[rows] + (gain * error[..., None]).swapaxes(1, 2)
@@ -183,12 +192,12 @@ def costs(tracks: Tracks, later: Tracks, seen: Seen, camera: Camera, time_s: flo
     variances."""
     gap = (time_s - tracks.times)[:, None]
     error = seen.roots[None] - later.motion[:, None, 0]
-    variance = later.spread[:, None, :, 0, 0] + _noise(seen.roots)[None]
+    variance = later.spread[:, None, :, 0, 0] + _noise(seen)[None]
     place = (error**2 / variance).sum(-1)
     common = overlaps(tracks.moved_boxes(later, camera), seen.boxes)
     apart = np.linalg.norm(tracks.joints[:, None] - seen.joints[None], axis=-1).mean(-1)
-    pose = apart / (POSE_M + TURN_M * np.minimum(gap, 1))
-    size = (tracks.heights[:, None] - seen.heights) / SIZE_M
+    pose = apart / (POSE_M * seen.unsure + TURN_M * np.minimum(gap, 1))
+    size = (tracks.heights[:, None] - seen.heights) / (SIZE_M * seen.unsure)
     # Boxes of those who were away say little.
     return np.asarray(place + ((1 - common) / (OVERLAP + gap)) ** 2 + pose**2 + size**2)
 
@@ -202,15 +211,16 @@ def overlaps(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
     return np.asarray(common / np.maximum(either, 1e-9))
 
 
-def _noise(roots: NDArray) -> NDArray[np.float64]:
+def _noise(seen: Seen) -> NDArray[np.float64]:
     """Variances ``(N,3)`` of positions that one frame tells."""
-    deep = DEEP_SHARE * roots[:, 2] + DEEP_M
-    return np.stack([np.full(len(roots), ACROSS_M), np.full(len(roots), ACROSS_M), deep], 1) ** 2
+    across = np.full(len(seen), ACROSS_M)
+    deep = DEEP_SHARE * seen.roots[:, 2] + DEEP_M
+    return (np.stack([across, across, deep], 1) * seen.unsure[:, None]) ** 2
 
 
 def _found(seen: Seen, rows: NDArray, ids: NDArray[np.int64], time_s: float) -> Tracks:
     motion = np.stack([seen.roots[rows], np.zeros((len(rows), 3))], 1)
     spread = np.zeros((len(rows), 3, 2, 2))
-    spread[..., 0, 0], spread[..., 1, 1] = _noise(seen.roots[rows]), PACE**2
+    spread[..., 0, 0], spread[..., 1, 1] = _noise(seen)[rows], PACE**2
     times = np.full(len(rows), time_s)
     return Tracks(ids, times, motion, spread, seen.joints[rows], seen.boxes[rows], seen.heights[rows])
