@@ -141,6 +141,7 @@ def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
         image_id=options.image_id,
         min_score=options.min_score,
         image_size=_known_size(options, photo),
+        hand=options.hand or "right",
     )
     if options.min_score and keypoints.scores is None:
         raise InputError(f"{options.pose} does not have a score for everybody; leave --min-score out")

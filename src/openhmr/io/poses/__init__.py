@@ -1,6 +1,7 @@
 """Reading 2D poses: one file a format, recognised from the content."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -9,13 +10,14 @@ from openhmr.io.poses.arrays import read_array
 from openhmr.io.poses.check import check_pose2d
 from openhmr.io.poses.coco import is_coco, read_coco
 from openhmr.io.poses.contents import Contents, Wanted, keypoints_of
+from openhmr.io.poses.hands import of_hand
 from openhmr.io.poses.json_text import read_json
 from openhmr.io.poses.mediapipe import is_mediapipe, read_mediapipe
 from openhmr.io.poses.mmpose import is_mmpose, read_mmpose
 from openhmr.io.poses.openpose import is_openpose, read_openpose
 from openhmr.io.poses.pictures import choose
 from openhmr.io.poses.tables import is_table, read_table
-from openhmr.joints import JointSet
+from openhmr.joints import MANO, JointSet
 from openhmr.keypoints import Keypoints
 
 __all__ = ["FORMATS", "check_pose2d", "read_poses"]
@@ -45,6 +47,7 @@ def read_poses(
     image_id: str | None = None,
     min_score: float = 0.0,
     image_size: tuple[int, int] | None = None,
+    hand: Literal["left", "right"] = "right",
 ) -> Keypoints:
     """The people of one picture from a file of 2D poses: ``.npy`` or ``.npz`` (``(J,2|3)`` or ``(N,J,2|3)``,
     see :func:`check_pose2d`), JSON of COCO, COCO-WholeBody, OpenPose, AlphaPose, mmpose or MediaPipe, or CSV.
@@ -53,7 +56,8 @@ def read_poses(
     takes the joints of one out of another where a file has more. ``image`` (a path) or ``image_id`` (an id, a
     file name, the number of a frame) selects the people of one picture where a file, or a folder of files
     as OpenPose writes, holds several; people below ``min_score`` are left out. ``image_size`` (height, width)
-    serves landmarks that are shares of the picture. Raises :class:`InputError`.
+    serves landmarks that are shares of the picture. Of the joint set ``mano`` the 21 points of one ``hand``
+    are read, also from files of whole bodies that have them. Raises :class:`InputError`.
     """
     path = Path(path)
     if np.isnan(min_score):
@@ -70,7 +74,7 @@ def read_poses(
     if head.startswith((b"\x93NUMPY", b"PK")):
         out = read_array(path, wanted)
     elif head[:1] in (b"{", b"["):
-        out = keypoints_of(_json(path, joint_set), wanted, path)
+        out = keypoints_of(_json(path, joint_set, hand), wanted, path)
     elif is_table(head):
         out = keypoints_of(read_table(path, joint_set), wanted, path)
     else:
@@ -82,9 +86,11 @@ def read_poses(
     return out
 
 
-def _json(path: Path, joint_set: JointSet | None) -> Contents:
+def _json(path: Path, joint_set: JointSet | None, hand: Literal["left", "right"]) -> Contents:
     content = read_json(path)
     try:
+        if joint_set == MANO:
+            content = of_hand(content, hand)
         for recognised, read in _JSON:
             if recognised(content):
                 return read(content, joint_set, path)

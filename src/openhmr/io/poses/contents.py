@@ -14,7 +14,7 @@ from openhmr.errors import InputError
 from openhmr.io.poses.check import MAX_PIXEL, MIN_JOINTS, check_pose2d
 from openhmr.io.poses.pictures import choose
 from openhmr.io.poses.skeletons import reordered
-from openhmr.joints import MEDIAPIPE33, JointSet
+from openhmr.joints import MANO, MEDIAPIPE33, JointSet
 from openhmr.keypoints import Keypoints
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def keypoints_of(contents: Contents, wanted: Wanted, path: Path) -> Keypoints:
         mixed = " and ".join(f"{count} {name} keypoints" for name, count in kinds[:3])
         raise InputError(f"{path} mixes people with {mixed}; give all the same number")
     points, joint_set = np.stack([p.points for p in kept]), kept[0].joint_set
-    if joint_set == MEDIAPIPE33:
+    if joint_set in (MEDIAPIPE33, MANO):
         points = _in_pixels(points, size or wanted.image_size, path)
     if wanted.joint_set is not None and wanted.joint_set != joint_set:
         points, joint_set = reordered(points, joint_set, wanted.joint_set, path), wanted.joint_set
@@ -119,11 +119,17 @@ def _size(size: tuple[Any, Any] | None, path: Path) -> Size | None:
     return int(size[1]), int(size[0])
 
 
+def _small(points: NDArray[np.float64]) -> bool:
+    """Whether the points are no pixels but shares of a picture, as MediaPipe writes hands."""
+    present = np.isfinite(points).all(-1) & (points[..., 2] > 0)
+    return bool(present.any()) and float(np.median(np.abs(points[present, :2]))) <= _SHARES
+
+
 def _in_pixels(points: NDArray[np.float64], size: Size | None, path: Path) -> NDArray[np.float64]:
     """Landmarks in pixels: shares of the picture, 0 at its edge and 1 at the other one, are scaled."""
-    present = np.isfinite(points).all(-1) & (points[..., 2] > 0)
-    if np.median(np.abs(points[present, :2])) > _SHARES:
+    if not _small(points):
         return points
+    present = np.isfinite(points).all(-1) & (points[..., 2] > 0)
     if size is None:
         raise InputError(
             f"{path} has landmarks as shares of the picture, from 0 to 1, but not its size; give the "
