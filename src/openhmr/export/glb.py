@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from openhmr.bodies.body import Body
 from openhmr.camera import Camera
 from openhmr.export.gltf import ARRAY_BUFFER, ELEMENT_BUFFER, Gltf
-from openhmr.export.motion import RATE_HZ, Clip, Motion, MotionSink, rig_of
+from openhmr.export.motion import RATE_HZ, Clip, Motion, MotionSink, person_ids, rig_of
 from openhmr.export.sink import Sink
 from openhmr.export.world import HALF_TURN, in_world, world_from_camera
 from openhmr.geometry.key_frames import one_hemisphere, quaternions
@@ -60,8 +60,8 @@ class GlbSink(Sink):
 
 
 def write_glb(path: str | Path, people: People) -> None:
-    """Write N people as the nodes ``person_0`` ... of one scene, metres, y up, the camera at the origin, in
-    the colours of a plain suit; atomic.
+    """Write N people as the nodes ``person_0`` ... (by track id) of one scene, metres, y up, the camera at
+    the origin, in the colours of a plain suit; atomic.
 
     With body parameters they are skinned meshes, whose skeletons hold the pose; without any, plain meshes
     whose nodes are where their root joints are, so that viewers can move people singly.
@@ -71,10 +71,11 @@ def write_glb(path: str | Path, people: People) -> None:
             sink.append(Frame(0, {"body": people}))
         return
     gltf, indices, nodes, roots = _begun(), dict[int, int](), [], in_world(people.roots, people.camera)
-    for i, placed in enumerate(in_world(people.vertices, people.camera)):
-        at = roots[i].astype(np.float32)
-        mesh = _mesh(gltf, people.body, f"person_{i}", i, placed - at, indices)
-        nodes.append(gltf.put("nodes", name=f"person_{i}", mesh=mesh, translation=at.tolist()))
+    placed = in_world(people.vertices, people.camera)
+    for person, vertices, root in zip(person_ids(people), placed, roots, strict=True):
+        at, name = root.astype(np.float32), f"person_{person}"
+        mesh = _mesh(gltf, people.body, name, person, vertices - at, indices)
+        nodes.append(gltf.put("nodes", name=name, mesh=mesh, translation=at.tolist()))
     _finish(gltf, people.camera, nodes, path)
 
 
@@ -88,9 +89,11 @@ def write_clip(path: Path, clip: Clip) -> None:
     """
     gltf, indices, nodes = _begun(), dict[int, int](), []
     animation: dict[str, Any] = {"name": "clip", "channels": [], "samplers": []}
-    for i, motion in enumerate(clip.motions):
+    for motion in clip.motions:
         armature, joints = _skeleton(gltf, motion)
-        mesh = _mesh(gltf, motion.body, motion.name, i, motion.rest_vertices, indices, skinned=True)
+        mesh = _mesh(
+            gltf, motion.body, motion.name, motion.person, motion.rest_vertices, indices, skinned=True
+        )
         inverse = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
         inverse[:, 3, :3] = -motion.rest_joints  # columns one after another, so the last row here
         matrices = gltf.array(inverse.reshape(-1, 16))
