@@ -5,7 +5,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +55,9 @@ def add_command(commands: Any) -> None:
     video.add_argument("--every", type=positive, default=1, metavar="N", help="use every Nth frame")
     video.add_argument(
         "--fps", type=float, metavar="N", help="frames a second of pictures and pose files (default: 30)"
+    )
+    video.add_argument(
+        "--raw", action="store_true", help="each frame as it was seen, not made smooth over time"
     )
     video.add_argument("--resume", action="store_true", help="go on with an interrupted run of the same clip")
     video.add_argument(
@@ -240,6 +243,7 @@ def _export(
     from tqdm import tqdm
 
     from openhmr.sequence.recording import discard
+    from openhmr.sequence.smooth_clip import smooth_clip
 
     lengths = dict[int, int]()
     for frame in recording.frames():
@@ -254,12 +258,13 @@ def _export(
     with ExitStack() as stack:
         for sink in sinks:
             stack.enter_context(sink)
-        shown = (
-            _with_pictures(recording, source, camera) if _OVERLAY in options.formats else recording.frames()
-        )
+        shown: Iterable[Frame] = (_of(frame, kept) for frame in recording.frames())
+        shown = shown if options.raw else smooth_clip(shown)
+        if _OVERLAY in options.formats:
+            shown = _with_pictures(shown, source, camera)
         for frame in tqdm(shown, total=recording.taken, desc="writing", unit="frame", disable=None):
             for sink in sinks:
-                sink.append(_of(frame, kept))
+                sink.append(frame)
     files += [options.out / f"person_{i}.npz" for i in sorted(kept)] if _TABLE in options.formats else []
     files += [] if clip is None else clip.files
     return {
@@ -291,12 +296,12 @@ def _of(frame: "Frame", kept: dict[int, int]) -> "Frame":
     return replace(frame, groups={"body": frame.people[np.array(rows, int)]})
 
 
-def _with_pictures(recording: "Recording", source: "Source", camera: "Camera | None") -> "Iterator[Frame]":
-    """The frames of the recording, each with the picture that it was seen in; a webcam's are gone."""
+def _with_pictures(frames: "Iterable[Frame]", source: "Source", camera: "Camera | None") -> "Iterator[Frame]":
+    """The frames, each with the picture that it was seen in; a webcam's are gone."""
     from openhmr.io.video import Webcam
 
     shots = iter(()) if isinstance(source, Webcam) else iter(source)
-    for frame in recording.frames():
+    for frame in frames:
         shot = next((s for s in shots if s.number == frame.index), None)
         image = None if shot is None else shot.image
         if image is not None and camera is not None:
