@@ -13,7 +13,7 @@ from openhmr.export.gltf import ARRAY_BUFFER, ELEMENT_BUFFER, Gltf
 from openhmr.export.motion import RATE_HZ, Clip, Motion, MotionSink, person_ids, rig_of
 from openhmr.export.sink import Sink
 from openhmr.export.world import HALF_TURN, in_world, world_from_camera
-from openhmr.geometry.key_frames import one_hemisphere, quaternions
+from openhmr.geometry.quaternions import exp, one_hemisphere
 from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.people import Frame, People
 from openhmr.render.suit import suit_colours, suit_of
@@ -129,7 +129,7 @@ def _finish(gltf: Gltf, camera: Camera, nodes: list[int], path: str | Path) -> N
         },
     )
     turn = matrix_to_axis_angle(world_from_camera(camera) @ HALF_TURN)
-    nodes.append(gltf.put("nodes", name="camera", camera=lens, rotation=quaternions(turn).tolist()))
+    nodes.append(gltf.put("nodes", name="camera", camera=lens, rotation=_last_real(exp(turn)).tolist()))
     gltf.document |= {"scene": 0, "scenes": [{"nodes": nodes}]}
     gltf.save(path)
 
@@ -180,7 +180,7 @@ def strongest(weights: NDArray) -> tuple[NDArray, NDArray[np.uint16]]:
 
 def _skeleton(gltf: Gltf, motion: Motion) -> tuple[int, list[int]]:
     """The armature's node and those of the joints, in the pose of the first frame."""
-    parents, turns = motion.body.parents.tolist(), quaternions(motion.pose[0])
+    parents, turns = motion.body.parents.tolist(), _last_real(exp(motion.pose[0]))
     places = np.concatenate([motion.root[:1], motion.bones[1:]]).astype(np.float32)
     first = len(gltf.document.get("nodes", ()))
     armature = gltf.put("nodes", name=motion.name, children=[first + 1])
@@ -199,7 +199,7 @@ def _skeleton(gltf: Gltf, motion: Motion) -> tuple[int, list[int]]:
 
 def _animate(gltf: Gltf, animation: dict[str, Any], motion: Motion, joints: list[int]) -> None:
     times = gltf.array(motion.times_s.astype(np.float32), bounds=True)
-    turns = one_hemisphere(quaternions(motion.pose)).astype(np.float32)
+    turns = _last_real(one_hemisphere(exp(motion.pose))).astype(np.float32)
     for j, node in enumerate(joints):
         _channel(animation, node, "rotation", times, gltf.array(turns[:, j]))
     _channel(animation, joints[0], "translation", times, gltf.array(motion.root.astype(np.float32)))
@@ -215,6 +215,11 @@ def _hide(gltf: Gltf, animation: dict[str, Any], motion: Motion, armature: int, 
     times = gltf.array(clip.times_s[keys].astype(np.float32), bounds=True)
     scales = np.repeat(seen[keys, None], 3, 1).astype(np.float32)
     _channel(animation, armature, "scale", times, gltf.array(scales), "STEP")
+
+
+def _last_real(quaternions: NDArray) -> NDArray:
+    """Quaternions ``(...,4)`` as x, y, z, w, which is glTF's order."""
+    return np.roll(quaternions, -1, axis=-1)
 
 
 def _channel(

@@ -14,7 +14,7 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.export.sink import Sink
 from openhmr.export.world import world_from_camera
-from openhmr.geometry.key_frames import axis_angles, quaternions, slerp
+from openhmr.geometry.quaternions import exp, log, slerp
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.joints.mano import MANO_PARENTS, MANO_TREE
 from openhmr.joints.smpl import SMPL, SMPL_PARENTS
@@ -89,8 +89,8 @@ class Motion:
         before = after - 1
         share = (times - self.times_s[before]) / (self.times_s[after] - self.times_s[before])
         share = share.clip(0, 1)
-        turns = quaternions(self.pose)
-        pose = axis_angles(slerp(turns[before], turns[after], share[:, None]))
+        turns = exp(self.pose)
+        pose = log(slerp(turns[before], turns[after], share[:, None]))
         root = self.root[before] + share[:, None] * (self.root[after] - self.root[before])
         nearest = self.frames[np.where(share > 0.5, after, before)]
         return replace(self, pose=pose, root=root, frames=nearest, times_s=times)
