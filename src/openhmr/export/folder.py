@@ -99,8 +99,8 @@ class ClipFolder(Sink):
     files appear together when the clip is complete.
 
     Frames that tell no time follow each other at ``rate_hz``. Files that this package did not write are never
-    replaced without ``overwrite``; its files of an earlier run in these formats go. Raises :class:`InputError` if the folder cannot be used, or the formats'
-    sinks do; ``files`` are those written.
+    replaced without ``overwrite``; its files of an earlier run in these formats go. Raises
+    :class:`InputError` if the folder cannot be used, or the formats' sinks do; ``files`` are those written.
     """
 
     def __init__(
