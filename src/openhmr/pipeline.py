@@ -41,9 +41,9 @@ class Picture:
     """One item of a stream: ``image (height, width, 3)`` RGB uint8, or the ``keypoints`` of its people, or
     both.
 
-    ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known; ``camera`` where it is
-    known; ``name`` for files; ``time_s`` in a video; ``heights_m`` of the people
-    (:meth:`People.with_heights`).
+    ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known, and their ``scores
+    (N,)`` where a detector gave them; ``camera`` where it is known; ``name`` for files; ``time_s`` in a
+    video; ``heights_m`` of the people (:meth:`People.with_heights`).
     """
 
     image: NDArray[np.uint8] | None = None
@@ -53,6 +53,7 @@ class Picture:
     name: str | None = None
     time_s: float | None = None
     heights_m: ArrayLike | None = None
+    scores: NDArray[np.float64] | None = None
 
 
 class Pipeline:
@@ -126,7 +127,8 @@ class Pipeline:
                 seen = seen[[match for match in best_overlaps(picture.boxes, seen) if match is not None]]
             return self._lift(seen, picture.camera)
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
-        found = self.recoverer(picture.image, picture.boxes if detected is None else detected, picture.camera)
+        told = picture if detected is None else detected
+        found = self.recoverer(picture.image, told.boxes, picture.camera, scores=told.scores)
         doubtful = np.flatnonzero(doubt(found) > UNSURE)
         if self.combine == "param" and self.lifter is not None and len(doubtful):
             detected = detected or self.detector(picture.image, picture.time_s)

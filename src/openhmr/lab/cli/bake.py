@@ -19,6 +19,17 @@ def bake_body(args: argparse.Namespace) -> None:
     )
 
 
+def bake_hand(args: argparse.Namespace) -> None:
+    from openhmr.lab.anny.hand import bake
+
+    hand = bake(args.out)
+    sizes = {name: len(hand.level(name).vertex_ids) for name in ("full", "coarse")}
+    print(
+        f"wrote {args.out}: {hand.num_vertices} render, {sizes['full']} full, {sizes['coarse']} coarse "
+        f"vertices"
+    )
+
+
 def check_body(args: argparse.Namespace) -> None:
     import numpy as np
 
@@ -44,6 +55,9 @@ def add_commands(commands: Any) -> None:
         help="whose shapes the betas span",
     )
     one.set_defaults(run=bake_body)
+    one = bake.add_parser("hand", help="the open hand from anny's right one, as MANO's arrays")
+    one.add_argument("out", type=Path, metavar="OUT.npz")
+    one.set_defaults(run=bake_hand)
     one = bake.add_parser("check", help="measure the open body against anny itself")
     one.add_argument("--motion", required=True, metavar="PACK")
     one.add_argument("--poses", type=positive, default=100, help="people and poses (default: 100)")
