@@ -27,6 +27,8 @@ from openhmr.predict.certainty import guessed_parts
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 
+_THREADS = "OMP_NUM_THREADS"
+
 Row = dict[str, Any]
 """A line of the manifest."""
 
@@ -40,13 +42,21 @@ class Models:
     body: str | None = None
 
     def pipeline(self) -> Pipeline:
-        """Raises :class:`InputError` where a model is of another kind."""
-        recoverer, lifter = load(self.recoverer, self.body), load(self.lifter, self.body)
+        """Of one thread: more would sum in another order, and workers do not wait for each other. Raises
+        :class:`InputError` where a model is of another kind."""
+        before = os.environ.get(_THREADS)
+        os.environ[_THREADS] = "1"
+        try:
+            recoverer, lifter = load(self.recoverer, self.body), load(self.lifter, self.body)
+            detector = load("detector")
+        finally:
+            os.environ.pop(_THREADS)
+            os.environ.update({} if before is None else {_THREADS: before})
         if not isinstance(recoverer, Recoverer):
             raise InputError(f"{self.recoverer} takes no photos; give a model that does")
         if not isinstance(lifter, Lifter):
             raise InputError(f"{self.lifter} takes no 2D poses; give a model that does")
-        return Pipeline(recoverer, lifter)
+        return Pipeline(recoverer, lifter, detector)
 
 
 class Worker:
@@ -55,11 +65,10 @@ class Worker:
     For every item the part has ``<key>.json``, its row (how many people, or the error; warnings), and
     ``<key>.npz`` where there is somebody (:meth:`People.save`), as WebDataset has samples. The same items
     give the same bytes. A part appears whole or not at all, so that a run may be killed at any time, and two
-    runs of one part do no harm. One thread computes; more workers use more of the machine.
+    runs of one part do no harm.
     """
 
     def __init__(self, out: Path, models: Models) -> None:
-        os.environ["OMP_NUM_THREADS"] = "1"
         self.out, self.pipeline = out, models.pipeline()
 
     def __call__(self, number: int, items: Sequence[Item]) -> list[Row]:
