@@ -12,6 +12,7 @@ EXAMPLES = """examples:
       --out pictures --sheet sheet.jpg
   openhmr lab data check Human36M data/Human36M --body SMPL_NEUTRAL.pkl
   openhmr lab train compact_pose2mesh --motion cmu_30fps.npz --out runs/lift
+  openhmr lab train compact_pose2mesh_hand --hands hands_poses.npz --out runs/hand
   openhmr lab train compact_i2l --pictures pictures/train --validation pictures/validation \\
       --out runs/compact_i2l --set start_from=i2l-body
   openhmr lab train pose2mesh_human36J_train_human36 --data data --body SMPL_NEUTRAL.pkl \\
