@@ -15,6 +15,7 @@ from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO, JOINT_SETS, POINTS, JointSet, get_joint_set, has_points, point_indices
+from openhmr.joints.mano import REACH
 from openhmr.keypoints import Keypoints
 from openhmr.people import People, Sigma
 from openhmr.predict.coarse_mesh import CoarseMesh
@@ -41,7 +42,8 @@ class Lifter:
     The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the
     body's level ``coarse`` (the whole mesh of a body without one) in metres, camera axes, root at the origin,
     and may return ``sigma (B,P,3)``, standard deviations in metres for each part of the body. Its metadata
-    hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`). A network of the joint set ``points`` lifts
+    hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`), and ``upright`` where it sees hands
+    :func:`rolled_upright`. A network of the joint set ``points`` lifts
     poses of every skeleton whose joints are points of the body; ``joint_set`` says which one plain arrays
     have. Raises :class:`InputError` if the file is missing, is no such model, belongs to another body, or
     does not lift ``joint_set``.
@@ -58,6 +60,7 @@ class Lifter:
         self.layout = get_joint_set(metadata["joint_set"])
         self.joint_set: JointSet = joint_set or (COCO if self.layout == POINTS else self.layout)
         self._check_liftable(self.joint_set)
+        self.upright = metadata.get("upright") == "true"
         self._outputs = [o.name for o in self.session.get_outputs() if o.name in ("vertices", "sigma")]
         self._mesh = CoarseMesh(body)
         self._shares: dict[str, NDArray[np.float32]] = {}  # by joint set: what each part gives to its joints
@@ -113,6 +116,9 @@ class Lifter:
             points = np.zeros((len(points), self.layout.size, 3), np.float32)
             points[:, point_indices(joint_set)] = keypoints.points
         turned, rotation = look_at(points, camera)
+        if self.upright:
+            turned, roll = rolled_upright(turned)
+            rotation = roll @ rotation
         found = self._run(standardise(turned))
         # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
         coarse = np.matmul(found["vertices"], rotation.astype(np.float32))
@@ -230,6 +236,28 @@ def look_at(pose2d: NDArray[np.float32], camera: Camera) -> tuple[NDArray[np.flo
     xy = points[..., :2] / np.maximum(points[..., 2:], 0.05)
     turned = np.where(present[..., None], np.concatenate([xy, pose2d[..., 2:]], -1), 0)
     return turned.astype(np.float32), rotation
+
+
+def rolled_upright(hands: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Poses ``(N,21,3)`` of hands turned about the optical axis such that their fingers point up, and the
+    rotations ``(N,3,3)``.
+
+    Hands are seen every way, and which way is up tells nothing about them: a network that is spared it learns
+    more of the rest (ours). Up is where the joints lie further along the hand, by :data:`REACH`.
+    """
+    present = (hands[..., 2] > 0).astype(np.float64)
+    reach, count = np.array(REACH), present.sum(1, keepdims=True)
+    along = (reach - (present * reach).sum(1, keepdims=True) / count) * present
+    xy = hands[..., :2].astype(np.float64)
+    x, y = np.einsum("nj,njc->cn", along, xy)
+    length = np.hypot(x, y)
+    # Where all points are equally far along the hand, or in one place, up stays up.
+    x, y = np.where(length > 1e-9, (x, y), (np.zeros_like(x), -np.ones_like(y)))
+    length = np.hypot(x, y)
+    cosine, sine, zero, one = -y / length, x / length, np.zeros_like(x), np.ones_like(x)
+    roll = np.stack([cosine, sine, zero, -sine, cosine, zero, zero, zero, one], -1).reshape(-1, 3, 3)
+    turned = np.concatenate([xy @ roll[:, :2, :2].swapaxes(-1, -2), hands[..., 2:]], -1)
+    return turned.astype(np.float32), roll
 
 
 def standardise(pose2d: NDArray[np.float32]) -> NDArray[np.float32]:
