@@ -125,9 +125,8 @@ class Pipeline:
                 seen = seen[[match for match in best_overlaps(picture.boxes, seen) if match is not None]]
             return self._lift(seen, picture.camera)
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
-        found = self.recoverer(picture.image, picture.boxes if detected is None else detected, picture.camera)
-        if detected is None and picture.scores is not None:
-            found = replace(found, keypoints=replace(found.keypoints, scores=picture.scores))
+        told = picture if detected is None else detected
+        found = self.recoverer(picture.image, told.boxes, picture.camera, scores=told.scores)
         if detected is None and (doubt(found) > SUSPECT).any():
             detected = self.detector(picture.image, picture.time_s)
         if detected is not None:

@@ -77,13 +77,14 @@ class Recoverer:
     def __call__(
         self,
         image: NDArray[np.uint8] | Photo | Image.Image | str | Path,
-        boxes: ArrayLike | Keypoints | None = None,
+        boxes: ArrayLike | None = None,
         camera: Camera | None = None,
         *,
         rolls: NDArray | None = None,
+        scores: NDArray[np.float64] | None = None,
     ) -> People:
         """Recover the people in ``boxes (N,4)`` (x, y, width, height in pixels; one row may go without its
-        axis), or in those that a detector found, whose scores are kept.
+        axis), to which a detector gave the ``scores (N,)``.
 
         ``rolls (N,)`` of people who do not stand upright in the picture, where they are known: the angle in
         radians by which the picture is to be turned clockwise until they do
@@ -105,8 +106,6 @@ class Recoverer:
                 f"the picture has (height, width) {size}, but its camera {camera.image_size}; calibrate for "
                 f"this size"
             )
-        scores = boxes.scores if isinstance(boxes, Keypoints) else None
-        boxes = boxes.boxes if isinstance(boxes, Keypoints) else boxes
         found = None if boxes is None else camera.undistort_boxes(check_boxes(boxes, size))
         pixels, camera = camera.undistort_image(photo.image), camera.straight()
         if found is None:

@@ -31,10 +31,10 @@ class OneEuro:
     """Cutoffs in Hz: ``still`` for what rests, ``quick`` more for every unit (radian or metre) a second,
     ``speed`` for the speed itself. ``deep`` is the share of all this that counts along the line of sight."""
 
-    still: float = 1.0
-    quick: float = 1.0
+    still: float = 2.0
+    quick: float = 3.0
     speed: float = 1.0
-    deep: float = 0.2
+    deep: float = 0.1
 
 
 class _Filter:

@@ -16,7 +16,7 @@ DRIFT_M = 0.08
 """A contact whose foot moves further is two: it slides or turns, which people do."""
 FIRM, FREE = 1e4, 0.02
 """Weights of corrections while a foot stands, and of none at all while it does not."""
-EASE_HZ = 3.0
+EASE_HZ = 4.0
 """How quickly corrections come and go."""
 SIDEWAYS = np.array([1.0, 0, 0])
 """The axis that knees bend about, in the axes of the thigh at rest."""
