@@ -22,9 +22,9 @@ from openhmr.predict.certainty import SEEN, UNSURE, doubt
 from openhmr.sequence.assign import assign
 from openhmr.sequence.track import Tracker, overlaps
 
-SEARCH_EVERY = 15
-"""Frames from one search to the next: one costs as much as recovering somebody twice."""
-SEARCH_LOST = 3
+SEARCH_S = 0.5
+"""From one search to the next: it costs as much as recovering somebody twice."""
+SEARCH_LOST_S = 0.1
 """The same while somebody is lost, or doubtful to both networks."""
 LONG_S = 0.15
 """People are searched for in every frame where so much time lies between frames: they may be anywhere."""
@@ -51,7 +51,7 @@ class Follower:
     def __init__(self, pipeline: Pipeline, camera: Camera | None = None) -> None:
         self.pipeline, self.camera, self.tracker = pipeline, camera, Tracker()
         self.searches = 0
-        self._since = SEARCH_EVERY
+        self._searched_s = -math.inf
         self._doubtful = False
         self._ids, self._scores = np.zeros(0, np.int64), np.zeros(0)
 
@@ -72,7 +72,7 @@ class Follower:
         frame = self.pipeline.frame(picture, shot.number)
         people = frame.people[_distinct(frame.people)]
         doubts, scores = doubt(people), people.keypoints.scores
-        ids = self.tracker(people, shot.time_s, doubts)
+        ids = self.tracker(people, shot.time_s, doubts, frame.image)
         self._ids, self._scores = ids, np.ones(len(ids)) if scores is None else scores
         self._doubtful = bool(((doubts > UNSURE) & (self._scores < SEEN)).any())
         return replace(frame, groups={"body": replace(people, track_ids=ids)})
@@ -100,27 +100,28 @@ class Follower:
             straight = picture.camera.straight()
             picture = replace(picture, image=picture.camera.undistort_image(picture.image), camera=straight)
         assert picture.image is not None and picture.camera is not None and picture.time_s is not None
-        step = picture.time_s - self.tracker.time_s
         ids, boxes = self.tracker.predicted_boxes(picture.time_s, picture.camera)
         scores = np.array([self._scores[self._ids == i][0] for i in ids])
         boxes, inside = _clipped(boxes, picture.camera.image_size)
         boxes, scores = boxes[inside], scores[inside]
-        self._since += 1
-        if self._due(len(boxes), step):
+        if self._due(len(boxes), picture.time_s):
             found = self.pipeline.detector(picture.image, picture.time_s)
-            self.searches, self._since = self.searches + 1, 0
+            self.searches, self._searched_s = self.searches + 1, picture.time_s
             boxes, scores = _joined(boxes, scores, found)
         return replace(picture, boxes=boxes, scores=scores)
 
-    def _due(self, followed: int, step: float) -> bool:
+    def _due(self, followed: int, time_s: float) -> bool:
+        """Whether to search the picture at ``time_s``, in which so many are followed."""
+        if not followed or time_s - self.tracker.time_s > LONG_S:
+            return True
         lost = self._doubtful or len(self.tracker.missing()) > 0
-        return not followed or step > LONG_S or self._since >= (SEARCH_LOST if lost else SEARCH_EVERY)
+        return time_s - self._searched_s > (SEARCH_LOST_S if lost else SEARCH_S) - 1e-6
 
     def state(self) -> dict[str, NDArray]:
         """All that later frames depend on, as arrays by name."""
         out: dict[str, NDArray] = {f"track_{name}": value for name, value in self.tracker.state().items()}
         out |= {
-            "since": np.array(self._since),
+            "searched_s": np.array(self._searched_s),
             "doubtful": np.array(self._doubtful),
             "searches": np.array(self.searches),
             "ids": self._ids,
@@ -133,7 +134,7 @@ class Follower:
         self.tracker.restore(
             {k.removeprefix("track_"): v for k, v in state.items() if k.startswith("track_")}
         )
-        self._since, self.searches = int(state["since"]), int(state["searches"])
+        self._searched_s, self.searches = float(state["searched_s"]), int(state["searches"])
         self._doubtful = bool(state["doubtful"])
         self._ids, self._scores = state["ids"], state["scores"]
 
