@@ -40,7 +40,13 @@ def test_video_writes_everything_and_resumes(
     assert numbers["frames"] == COUNT and numbers["people"] == len(numbers["tracks"]) == 1
     assert numbers["tracks"] == [{"id": 0, "frames": COUNT}]
     first = files(out)
-    assert set(first) == {"overlay.mp4", "person_0.npz", "frames/clip.json", "frames/frames_000000.npz"}
+    assert set(first) == {
+        "overlay.mp4",
+        "person_0.npz",
+        "mesh.glb",
+        "frames/clip.json",
+        "frames/frames_000000.npz",
+    }
     with np.load(out / "person_0.npz") as person:
         assert person["pose"].shape == (COUNT, 24, 3) and person["frames"].tolist() == list(range(COUNT))
         np.testing.assert_allclose(person["times_s"], np.arange(COUNT) / 10)
@@ -75,6 +81,10 @@ def test_poses_over_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(capsys.readouterr().out)["tracks"] == [{"id": 0, "frames": 3}]
     with np.load(out / "person_0.npz") as person:
         assert person["frames"].tolist() == [0, 2, 3] and np.isfinite(person["translation"]).all()
+    assert main(["video", str(folder), "--formats", "bvh,trc,angles", "--out", str(out), "--resume"]) == 0
+    assert "angles.csv, person_0.bvh, person_0.trc" in capsys.readouterr().out
+    assert len((out / "angles.csv").read_text().splitlines()) == 1 + 3
+    assert "Frames: 4\n" in (out / "person_0.bvh").read_text()  # one of them interpolated
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,7 @@ def test_poses_over_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         (["--start", "2", "--end", "1"], "the end after the start"),
         (["--start", "soon"], "give seconds"),
         (["--every", "0"], "whole number above 0"),
-        (["--formats", "npz,avi"], "'avi' is none of npz, mp4"),
+        (["--formats", "npz,avi"], "'avi' is no format"),
         (["--fps", "0"], "frames a second"),
         (["--joints", "robot"], "robot"),
         (["--lift-model", "absent.onnx"], "there is no model"),

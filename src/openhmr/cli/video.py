@@ -5,17 +5,18 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhmr.arguments import add_camera, add_model, folder, positive
+from openhmr.arguments import add_camera, add_model, folder, names, positive
 from openhmr.errors import InputError, NothingFound
 
 if TYPE_CHECKING:
     from openhmr.camera import Camera
+    from openhmr.export.folder import ClipFolder
     from openhmr.export.sink import Sink
     from openhmr.follow import Follower
     from openhmr.io.sequences import Source
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMATS = ("npz", "mp4")
+FORMATS = ("npz", "mp4", "glb")
+"""What is written where nobody asks for less or more."""
+_TABLE, _OVERLAY = "npz", "mp4"
+"""Of a video alone; the other formats are those of all commands."""
 _SHORTEST = 3
 """People who were seen in fewer frames are left out of the results."""
 _EXAMPLES = """examples:
@@ -33,13 +37,13 @@ _EXAMPLES = """examples:
   openhmr video dance.mp4 --start 12 --end 20 --every 2 --out out/part
   openhmr video dance.mp4 --resume --out out/dance
   openhmr video 'frames/*.jpg' --fps 25 --formats npz --out out/frames
-  openhmr video openpose_json/ --fps 50 --out out/lifted
+  openhmr video openpose_json/ --fps 50 --formats glb,bvh,angles --out out/lifted
   openhmr video 0 --end 10 --out out/webcam
 
 SOURCE is a video, the number of a webcam, a folder of pictures or of files of 2D poses (a frame each), or a
 pattern of their names in quotes. Everybody keeps a number over the clip. OUT receives person_N.npz for each
-of them (pose, shape, place, joints, times), overlay.mp4, and in frames/ what an interrupted run goes on from
-with --resume."""
+of them (pose, shape, place, joints, times), overlay.mp4, mesh.glb with their skinned and animated meshes, and
+in frames/ what an interrupted run goes on from with --resume. More formats: docs/formats.md."""
 
 
 def add_command(commands: Any) -> None:
@@ -52,13 +56,17 @@ def add_command(commands: Any) -> None:
     video.add_argument(
         "--fps", type=float, metavar="N", help="frames a second of pictures and pose files (default: 30)"
     )
+    video.add_argument(
+        "--raw", action="store_true", help="each frame as it was seen, not made smooth over time"
+    )
     video.add_argument("--resume", action="store_true", help="go on with an interrupted run of the same clip")
     video.add_argument(
         "--formats",
-        type=formats,
+        type=names,
         default=FORMATS,
         metavar="LIST",
-        help=f"which of {','.join(FORMATS)} to write (default: all)",
+        help=f"of npz, mp4, glb, obj, ply, bvh, amass, trc, mot, joints, angles, jsonl (default: "
+        f"{','.join(FORMATS)})",
     )
     video.add_argument("--joints", metavar="SET", help="joint set of 2D poses, where the files do not tell")
     video.add_argument(
@@ -85,14 +93,6 @@ def seconds(text: str) -> float:
     return sum(p * 60**i for i, p in enumerate(reversed(parts)))
 
 
-def formats(text: str) -> tuple[str, ...]:
-    """Names of formats, with commas between them."""
-    names = tuple(text.split(","))
-    if unknown := [n for n in names if n not in FORMATS]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(FORMATS)}")
-    return names
-
-
 def run(options: argparse.Namespace) -> None:
     from openhmr.cli.running import camera_for
     from openhmr.follow import Follower
@@ -107,6 +107,7 @@ def run(options: argparse.Namespace) -> None:
     camera = camera_for(options, None, None)
     size = None if camera is None else camera.image_size
     source = open_sequence(options.source, span, fps=fps, joint_set=joints, image_size=size)
+    clip = _clip(options, source)
     if options.resume and isinstance(source, Webcam):
         raise InputError(f"--resume is of no use with webcam {options.source}: what it saw is gone")
     pipeline = _pipeline(options)
@@ -116,9 +117,19 @@ def run(options: argparse.Namespace) -> None:
         follower.restore(recording.state)
     rest = source if isinstance(source, Webcam) else replace(source, skip=recording.taken)
     numbers = _record(follower, rest, recording, options)
-    numbers |= _export(recording, source, follower.camera, options)
+    numbers |= _export(recording, source, follower.camera, clip, options)
     numbers["seconds"] = round(time.perf_counter() - started, 2)
     _print(numbers, options)
+
+
+def _clip(options: argparse.Namespace, source: "Source") -> "ClipFolder | None":
+    """The sink of all formats that are not a video's alone, checked before anything is computed."""
+    from openhmr.export.folder import ClipFolder
+
+    others = [name for name in options.formats if name not in (_TABLE, _OVERLAY)]
+    if not others:
+        return None
+    return ClipFolder(options.out, others, rate_hz=source.fps, overwrite=options.overwrite)
 
 
 def _pipeline(options: argparse.Namespace) -> "Pipeline":
@@ -222,12 +233,17 @@ def _record(
 
 
 def _export(
-    recording: "Recording", source: "Source", camera: "Camera | None", options: argparse.Namespace
+    recording: "Recording",
+    source: "Source",
+    camera: "Camera | None",
+    clip: "ClipFolder | None",
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     """Write the results from the recording, and the numbers of a summary."""
     from tqdm import tqdm
 
     from openhmr.sequence.recording import discard
+    from openhmr.sequence.smooth_clip import smooth_clip
 
     lengths = dict[int, int]()
     for frame in recording.frames():
@@ -238,14 +254,19 @@ def _export(
         discard(recording.folder)
         raise NothingFound(f"nobody was found in {options.source}; give another clip, or another part of it")
     sinks, files = _sinks(options, source)
+    sinks += [] if clip is None else [clip]
     with ExitStack() as stack:
         for sink in sinks:
             stack.enter_context(sink)
-        shown = _with_pictures(recording, source, camera) if "mp4" in options.formats else recording.frames()
+        shown: Iterable[Frame] = (_of(frame, kept) for frame in recording.frames())
+        shown = shown if options.raw else smooth_clip(shown)
+        if _OVERLAY in options.formats:
+            shown = _with_pictures(shown, source, camera)
         for frame in tqdm(shown, total=recording.taken, desc="writing", unit="frame", disable=None):
             for sink in sinks:
-                sink.append(_of(frame, kept))
-    files += [options.out / f"person_{i}.npz" for i in sorted(kept)] if "npz" in options.formats else []
+                sink.append(frame)
+    files += [options.out / f"person_{i}.npz" for i in sorted(kept)] if _TABLE in options.formats else []
+    files += [] if clip is None else clip.files
     return {
         "people": len(kept),
         "tracks": [{"id": i, "frames": n} for i, n in sorted(kept.items())],
@@ -258,9 +279,9 @@ def _sinks(options: argparse.Namespace, source: "Source") -> "tuple[list[Sink], 
     from openhmr.export.video import OverlaySink
 
     sinks, files = list["Sink"](), list[Path]()
-    if "npz" in options.formats:
+    if _TABLE in options.formats:
         sinks.append(PersonsSink(options.out))
-    if "mp4" in options.formats:
+    if _OVERLAY in options.formats:
         files.append(options.out / "overlay.mp4")
         sinks.append(OverlaySink(files[-1], min(source.fps / source.span.every, 60.0)))
     return sinks, files
@@ -275,12 +296,12 @@ def _of(frame: "Frame", kept: dict[int, int]) -> "Frame":
     return replace(frame, groups={"body": frame.people[np.array(rows, int)]})
 
 
-def _with_pictures(recording: "Recording", source: "Source", camera: "Camera | None") -> "Iterator[Frame]":
-    """The frames of the recording, each with the picture that it was seen in; a webcam's are gone."""
+def _with_pictures(frames: "Iterable[Frame]", source: "Source", camera: "Camera | None") -> "Iterator[Frame]":
+    """The frames, each with the picture that it was seen in; a webcam's are gone."""
     from openhmr.io.video import Webcam
 
     shots = iter(()) if isinstance(source, Webcam) else iter(source)
-    for frame in recording.frames():
+    for frame in frames:
         shot = next((s for s in shots if s.number == frame.index), None)
         image = None if shot is None else shot.image
         if image is not None and camera is not None:
@@ -291,14 +312,14 @@ def _with_pictures(recording: "Recording", source: "Source", camera: "Camera | N
 def _print(numbers: dict[str, Any], options: argparse.Namespace) -> None:
     import json
 
-    from openhmr.cli.printing import printable
+    from openhmr.cli.printing import listed, printable
 
     if options.json:
         print(json.dumps(numbers))
         return
     for track in numbers["tracks"]:
         print(f"person {track['id']}: {track['frames']} frames")
-    files = ", ".join(Path(f).name for f in numbers["files"])
+    files = listed(numbers["files"], options.out)
     print(
         printable(
             f"{numbers['people']} people in {numbers['frames']} frames; {numbers['seconds']} s\n"

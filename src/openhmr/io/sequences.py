@@ -11,16 +11,16 @@ from pathlib import Path
 from openhmr.errors import InputError, NothingFound
 from openhmr.io.images import read_image
 from openhmr.io.photos import SUFFIXES, photos_in
-from openhmr.io.poses import read_pose_frames, read_poses
+from openhmr.io.poses import PosedFrame, read_poses, read_sequence
+from openhmr.io.poses.pictures import frame_numbers
 from openhmr.io.video import WHOLE, Shot, Span, Video, Webcam
 from openhmr.joints import JointSet
-from openhmr.keypoints import Keypoints
 
 log = logging.getLogger(__name__)
 
 FPS = 30.0
 """Frames a second of pictures and pose files, which do not tell."""
-_POSES = (".json", ".csv", ".npy", ".npz")
+_POSES = (".json", ".csv", ".npy", ".npz", ".trc")
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,13 @@ class PoseFile:
     image_size: tuple[int, int] | None = None
 
     @cached_property
-    def frames(self) -> Mapping[int, Keypoints | None]:
-        """The people of each frame."""
-        return read_pose_frames(self.path, self.joint_set, image_size=self.image_size)
+    def frames(self) -> Mapping[int, PosedFrame]:
+        """The people of each frame, by its number; frames that the numbers leave out are missing."""
+        found = read_sequence(self.path, self.joint_set, image_size=self.image_size, over_time=True)
+        if len(found) == 1:
+            return {0: found[0]}
+        numbers = frame_numbers([frame.name for frame in found])
+        return {numbers[frame.name]: frame for frame in found}
 
     @property
     def expected(self) -> int:
@@ -83,7 +87,12 @@ class PoseFile:
 
     def __iter__(self) -> Iterator[Shot]:
         for number in _chosen(max(self.frames) + 1, self.span, self.fps, self.path)[self.skip :]:
-            yield Shot(number, number / self.fps, keypoints=self.frames.get(number))
+            frame = self.frames.get(number)
+            yield Shot(
+                number,
+                number / self.fps,
+                keypoints=None if frame is None or not len(frame.keypoints) else frame.keypoints,
+            )
 
 
 Source = Video | Webcam | Files | PoseFile
