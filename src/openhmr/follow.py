@@ -17,7 +17,7 @@ from openhmr.errors import InputError
 from openhmr.io.video import Shot
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
-from openhmr.pipeline import Picture, Pipeline
+from openhmr.pipeline import Detector, Picture, Pipeline
 from openhmr.predict.certainty import SEEN, UNSURE, doubt
 from openhmr.sequence.assign import assign
 from openhmr.sequence.track import Tracker, overlaps
@@ -40,20 +40,48 @@ SAME_PERSON = 0.1
 box's area) on average."""
 
 
+class _Once:
+    """A detector that looks at each picture once, whoever asks."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector, self.calls = detector, 0
+        self._image: NDArray[np.uint8] | None = None
+        self._seen: Keypoints | None = None
+
+    def __call__(self, image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints:
+        if image is not self._image or self._seen is None:
+            self._image, self._seen = image, self.detector(image, time_s)
+            self.calls += 1
+        return self._seen
+
+
 class Follower:
     """``follower(shots) -> frames`` whose people have ``track_ids``, by a ``pipeline``, in bounded memory.
 
     ``camera`` is that of all frames; None assumes one by the first frame's size, and keeps it.
-    ``searches`` counts the calls of the detector. :meth:`state` and :meth:`restore` let a later process go
+    ``searches`` counts the calls of the detector, those that the pipeline makes for the doubtful among them.
+    :meth:`state` and :meth:`restore` let a later process go
     on. Raises :class:`InputError` for frames of different sizes.
     """
 
     def __init__(self, pipeline: Pipeline, camera: Camera | None = None) -> None:
-        self.pipeline, self.camera, self.tracker = pipeline, camera, Tracker()
-        self.searches = 0
+        self._detector = _Once(pipeline.detector)
+        self.pipeline = Pipeline(
+            pipeline.recoverer,
+            pipeline.lifter,
+            self._detector,
+            combine=pipeline.combine,
+            keep_all=pipeline.keep_all,
+        )
+        self.camera, self.tracker = camera, Tracker()
         self._searched_s = -math.inf
         self._doubtful = False
         self._ids, self._scores = np.zeros(0, np.int64), np.zeros(0)
+
+    @property
+    def searches(self) -> int:
+        """Calls of the detector so far."""
+        return self._detector.calls
 
     def __call__(self, shots: Iterable[Shot]) -> Iterator[Frame]:
         """Frames in the order of ``shots``; shots that hold neither picture nor poses are left out."""
@@ -105,8 +133,8 @@ class Follower:
         boxes, inside = _clipped(boxes, picture.camera.image_size)
         boxes, scores = boxes[inside], scores[inside]
         if self._due(len(boxes), picture.time_s):
-            found = self.pipeline.detector(picture.image, picture.time_s)
-            self.searches, self._searched_s = self.searches + 1, picture.time_s
+            found = self._detector(picture.image, picture.time_s)
+            self._searched_s = picture.time_s
             boxes, scores = _joined(boxes, scores, found)
         return replace(picture, boxes=boxes, scores=scores)
 
@@ -134,7 +162,7 @@ class Follower:
         self.tracker.restore(
             {k.removeprefix("track_"): v for k, v in state.items() if k.startswith("track_")}
         )
-        self._searched_s, self.searches = float(state["searched_s"]), int(state["searches"])
+        self._searched_s, self._detector.calls = float(state["searched_s"]), int(state["searches"])
         self._doubtful = bool(state["doubtful"])
         self._ids, self._scores = state["ids"], state["scores"]
 
