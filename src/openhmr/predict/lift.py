@@ -55,8 +55,8 @@ class Lifter:
     hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`), and ``upright`` where it sees hands with
     their fingers up (:func:`~openhmr.predict.upright.finger_rolls`). A network of the joint set ``points``
     lifts poses of every skeleton whose joints are points of the body; ``joint_set`` says which one plain
-    arrays have. Raises :class:`InputError` if the file is missing, is no such model, belongs to another body, or
-    does not lift ``joint_set``.
+    arrays have. Raises :class:`InputError` if the file is missing, is no such model, belongs to another body,
+    or does not lift ``joint_set``.
     """
 
     def __init__(self, onnx_path: str | Path, body: Body, joint_set: JointSet | None = None) -> None:
