@@ -176,7 +176,8 @@ def test_a_folder_holds_one_batch(tmp_path: Path, source: Path, models: Models) 
         write_manifest(open_batch(out, items, models))
     assert finished(open_batch(out, items, models, overwrite=True)) == files
     with pytest.raises(InputError, match="takes no photos"):
-        Models(models.lifter, models.lifter, models.body).pipeline()
+        Models(str(models.lifter), models.lifter, models.body).pipeline()
+    assert Models(models.recoverer, None, models.body).pipeline().lifter is None
 
 
 def test_a_killed_run_goes_on(tmp_path: Path, source: Path, models: Models) -> None:
@@ -184,7 +185,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, source: Path, models: Models) -> N
     items, out = list_items(source), tmp_path / "out"
     alone = finished(open_batch(tmp_path / "one", items, models, per_part=1))
     command = [sys.executable, "-m", "openhmr", "batch", str(source), "--out", str(out), "--workers", "2"]
-    command += ["--per-part", "1", "--model", models.recoverer, "--lift-model", models.lifter]
+    command += ["--per-part", "1", "--model", models.recoverer, "--lift-model", str(models.lifter)]
     command += ["--body", str(models.body), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while process.poll() is None and not any(out.glob("part-*.tar")):
@@ -203,7 +204,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, source: Path, models: Models) -> N
 def test_the_command(
     tmp_path: Path, source: Path, models: Models, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--model", models.recoverer, "--lift-model", models.lifter, "--body", str(models.body)]
+    options = ["--model", models.recoverer, "--lift-model", str(models.lifter), "--body", str(models.body)]
     options += ["--workers", "1", "--out", str(tmp_path / "out")]
     assert main(["batch", str(source), *options]) == 0
     assert "7 items: 5 people; nobody in 0, 2 errors" in capsys.readouterr().out
