@@ -22,7 +22,7 @@ from openhmr.lab.synth.hand_pairs import CLEAN, FEWEST, NOISY, TRAINING, HandCam
 from openhmr.lab.synth.hand_poses import ABD, AS_STORED, DIP, MCP, PIP, HandPoses, HandWidening, limits
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.models import load
-from openhmr.predict.left_hand import LeftHandLifter
+from openhmr.predict.hand_lift import HandLifter
 from openhmr.predict.lift import look_at, standardise
 from openhmr.predict.upright import finger_rolls, rolled_poses
 
@@ -218,7 +218,7 @@ def test_trains_exports_and_lifts_both_hands(tmp_path: Path, capsys: pytest.Capt
     model = tmp_path / "pose2mesh-mano.onnx"
     main(["export", str(run), "--out", str(model)])
     right, left = load(model), load(model, hand="left")
-    assert isinstance(left, LeftHandLifter) and right.joint_set == MANO  # type: ignore[union-attr]
+    assert isinstance(left, HandLifter) and right.joint_set == MANO  # type: ignore[union-attr]
     points = np.random.default_rng(0).uniform(100, 300, (3, 21, 3)).astype(np.float32)
     points[..., 2] = 1
     points[0, 4] = 0

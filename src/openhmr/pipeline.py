@@ -179,7 +179,8 @@ class Pipeline:
             raise InputError(
                 "a picture of the stream has keypoints, but the pipeline has no lifter; give it one"
             )
-        return with_rig(self.lifter(keypoints, camera, order_known=order_known))
+        lifted = self.lifter(keypoints, camera, order_known=order_known)
+        return lifted if lifted.rig is not None else with_rig(lifted)
 
     def _present(self, people: People) -> People:
         """Those of the recovered people who are there; warns of the others, and of the uncertain."""
