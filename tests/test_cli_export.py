@@ -113,6 +113,22 @@ def test_wrong_results(tmp_path: Path, results: Path, capsys: pytest.CaptureFixt
         assert not (tmp_path / "out").exists()
 
 
+def test_a_shorter_clip_of_fewer_people_leaves_none_of_a_longer_one(tmp_path: Path, tiny_body: Body) -> None:
+    def run(seen: list[list[int]]) -> set[str]:
+        with ClipFolder(tmp_path, ["obj", "bvh", "amass", "jsonl"]) as clip:
+            for frame in moving_people(tiny_body, seen):
+                clip.append(frame)
+        return {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+
+    assert len(run([[0, 1]] * 3)) == 3 + 2 + 2 + 1
+    (tmp_path / "person_1.bvh").write_bytes(b"the user's own")
+    assert run([[0]] * 2) == {
+        *("mesh/000000.obj", "mesh/000001.obj", "people.jsonl"),
+        *("person_0.bvh", "person_0_poses.npz", "person_1.bvh"),
+    }
+    assert run([[0]]) == {"mesh.obj", "people.jsonl", "person_0.bvh", "person_0_poses.npz", "person_1.bvh"}
+
+
 def test_help_names_every_format() -> None:
     parser = Parser(prog="x")
     add_formats(parser, ",".join(DEFAULT))

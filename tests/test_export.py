@@ -30,7 +30,7 @@ def people(tiny_body: Body) -> People:
 def test_obj(tmp_path: Path, people: People) -> None:
     write_obj(tmp_path / "m.obj", people)
     lines = [line.split() for line in (tmp_path / "m.obj").read_text().splitlines()]
-    assert [words[1] for words in lines if words[0] == "o"] == ["person_0", "person_1"]
+    assert [words[1] for words in lines if words[0] == "o"] == ["person_0", "person_10"]
     vertices = np.array([words[1:] for words in lines if words[0] == "v"], float)
     assert_allclose(vertices, people.vertices.reshape(-1, 3) * Y_UP, atol=1e-5)
     faces = np.array([words[1:] for words in lines if words[0] == "f"], int) - 1

@@ -17,6 +17,7 @@ from openhmr.errors import InputError
 from openhmr.export.glb import GlbSink, strongest, write_glb
 from openhmr.export.world import world_from_camera
 from openhmr.joints import SMPL
+from openhmr.joints.mano import MANO_PARENTS
 from openhmr.people import Frame, People
 from openhmr.render.suit import suit_colours
 from tests.clips import moving_people
@@ -114,12 +115,35 @@ def test_without_parameters_meshes_are_plain(tmp_path: Path, tiny_body: Body) ->
     write_glb(tmp_path / "m.glb", people)
     glb = Glb.read(tmp_path / "m.glb")
     for i in range(2):
-        assert_allclose(glb.vertices(f"person_{i}"), people.vertices[i] * Y_UP, atol=1e-5)
-    assert_allclose(glb.node("person_1")["translation"], people.roots[1] * Y_UP, atol=1e-6)
+        assert_allclose(glb.vertices(f"person_{10 * i}"), people.vertices[i] * Y_UP, atol=1e-5)
+    assert_allclose(glb.node("person_10")["translation"], people.roots[1] * Y_UP, atol=1e-6)
     with pytest.raises(InputError, match="no body parameters"), GlbSink(tmp_path / "two.glb") as sink:
         sink.append(Frame(0, {"body": people}))
         sink.append(Frame(1, {"body": people}))
     assert [p.name for p in tmp_path.iterdir()] == ["m.glb"]
+
+
+def test_hands_are_skinned_beside_bodies(tmp_path: Path, plain_body: Body) -> None:
+    """A hand of MANO's tree in another group of the frame, with the names of its joints."""
+    rng = np.random.default_rng(3)
+    rest = rng.normal(size=(40, 3)) * 0.05
+    hand = Body(
+        rest,
+        rng.normal(size=(40, 3, 10)) * 1e-3,
+        np.zeros((40, 3, 0)),
+        rng.dirichlet(np.ones(40), 16),
+        rng.dirichlet(np.ones(16) / 50, 40),
+        np.array(MANO_PARENTS),
+        rng.integers(0, 40, (60, 3)),
+        hands_mean=rng.normal(size=45) * 0.2,
+    )
+    body, other = (moving_people(b, [[0]] * 2, seed=5) for b in (plain_body, hand))
+    groups = [{"body": a.people, "left_hand": b.people} for a, b in zip(body, other, strict=True)]
+    glb = written(tmp_path / "m.glb", [Frame(k, g, k / 25) for k, g in enumerate(groups)])  # type: ignore[arg-type]
+    shown, mine = glb.vertices("left_hand_0_mesh", 1 / 25), groups[1]["left_hand"].vertices[0]
+    largest = np.sort(hand.weights, 1)[:, :-4].sum(1)  # what four influences leave out
+    assert_allclose(shown, mine * Y_UP, atol=1e-4 + 0.5 * largest.max())
+    assert {"Wrist", "Thumb_3", "Pelvis"} <= {node["name"] for node in glb.document["nodes"]}
 
 
 def test_normals_colours_and_camera(tmp_path: Path, plain_body: Body) -> None:

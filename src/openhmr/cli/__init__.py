@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from openhmr.arguments import Parser, VersionAction
-from openhmr.cli import bodies, export, lift, recover, skeletons, video
+from openhmr.cli import batch, bodies, export, lift, recover, skeletons, video
 from openhmr.cli.printing import printable
 from openhmr.errors import InputError
 
@@ -21,6 +21,7 @@ _EXAMPLES = """examples:
   openhmr lift examples/coco_skier.json --out out/skier
   openhmr video dance.mp4 --out out/dance
   openhmr export out/photo --formats glb,bvh,angles --out out/rig
+  openhmr batch photos/ --out out/batch
   openhmr skeletons halpe26 --out halpe26.png
   openhmr bodies convert SMPL_NEUTRAL.pkl smpl.npz
   openhmr lab --help"""
@@ -93,6 +94,7 @@ def _parser() -> Parser:
     lift.add_command(commands)
     video.add_command(commands)
     export.add_command(commands)
+    batch.add_command(commands)
     skeletons.add_command(commands)
     bodies.add_command(commands)
     commands.add_parser("lab", help="train, test and bake (needs the train extra)", add_help=False)

@@ -99,8 +99,8 @@ class ClipFolder(Sink):
     files appear together when the clip is complete.
 
     Frames that tell no time follow each other at ``rate_hz``. Files that this package did not write are never
-    replaced without ``overwrite``. Raises :class:`InputError` if the folder cannot be used, or the formats'
-    sinks do; ``files`` are those written.
+    replaced without ``overwrite``; its files of an earlier run in these formats go. Raises
+    :class:`InputError` if the folder cannot be used, or the formats' sinks do; ``files`` are those written.
     """
 
     def __init__(
@@ -126,3 +126,15 @@ class ClipFolder(Sink):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+        if kind is None:
+            self._discard_older()
+
+    def _discard_older(self) -> None:
+        """Remove files of an earlier run in the same formats, which are of other people or frames."""
+        new = set(self.files)
+        for format_ in self._formats.values():
+            file = Path(format_.file)
+            patterns = file.name.replace("person", "person_*"), f"{file.stem}/[0-9]*{file.suffix}"
+            for path in (path for pattern in patterns for path in self.out.glob(pattern)):
+                if path not in new and path.is_file() and is_ours(path):
+                    path.unlink()

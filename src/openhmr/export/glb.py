@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from openhmr.bodies.body import Body
 from openhmr.camera import Camera
 from openhmr.export.gltf import ARRAY_BUFFER, ELEMENT_BUFFER, Gltf
-from openhmr.export.motion import RATE_HZ, Clip, Motion, MotionSink, rig_of
+from openhmr.export.motion import RATE_HZ, Clip, Motion, MotionSink, person_ids, rig_of
 from openhmr.export.sink import Sink
 from openhmr.export.world import HALF_TURN, in_world, world_from_camera
-from openhmr.geometry.key_frames import one_hemisphere, quaternions
+from openhmr.geometry.quaternions import exp, one_hemisphere
 from openhmr.geometry.rotations import matrix_to_axis_angle
 from openhmr.people import Frame, People
 from openhmr.render.suit import suit_colours, suit_of
@@ -60,8 +60,8 @@ class GlbSink(Sink):
 
 
 def write_glb(path: str | Path, people: People) -> None:
-    """Write N people as the nodes ``person_0`` ... of one scene, metres, y up, the camera at the origin, in
-    the colours of a plain suit; atomic.
+    """Write N people as the nodes ``person_0`` ... (by track id) of one scene, metres, y up, the camera at
+    the origin, in the colours of a plain suit; atomic.
 
     With body parameters they are skinned meshes, whose skeletons hold the pose; without any, plain meshes
     whose nodes are where their root joints are, so that viewers can move people singly.
@@ -71,10 +71,11 @@ def write_glb(path: str | Path, people: People) -> None:
             sink.append(Frame(0, {"body": people}))
         return
     gltf, indices, nodes, roots = _begun(), dict[int, int](), [], in_world(people.roots, people.camera)
-    for i, placed in enumerate(in_world(people.vertices, people.camera)):
-        at = roots[i].astype(np.float32)
-        mesh = _mesh(gltf, people.body, f"person_{i}", i, placed - at, indices)
-        nodes.append(gltf.put("nodes", name=f"person_{i}", mesh=mesh, translation=at.tolist()))
+    placed = in_world(people.vertices, people.camera)
+    for person, vertices, root in zip(person_ids(people), placed, roots, strict=True):
+        at, name = root.astype(np.float32), f"person_{person}"
+        mesh = _mesh(gltf, people.body, name, person, vertices - at, indices)
+        nodes.append(gltf.put("nodes", name=name, mesh=mesh, translation=at.tolist()))
     _finish(gltf, people.camera, nodes, path)
 
 
@@ -88,9 +89,11 @@ def write_clip(path: Path, clip: Clip) -> None:
     """
     gltf, indices, nodes = _begun(), dict[int, int](), []
     animation: dict[str, Any] = {"name": "clip", "channels": [], "samplers": []}
-    for i, motion in enumerate(clip.motions):
+    for motion in clip.motions:
         armature, joints = _skeleton(gltf, motion)
-        mesh = _mesh(gltf, motion.body, motion.name, i, motion.rest_vertices, indices, skinned=True)
+        mesh = _mesh(
+            gltf, motion.body, motion.name, motion.person, motion.rest_vertices, indices, skinned=True
+        )
         inverse = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
         inverse[:, 3, :3] = -motion.rest_joints  # columns one after another, so the last row here
         matrices = gltf.array(inverse.reshape(-1, 16))
@@ -126,7 +129,7 @@ def _finish(gltf: Gltf, camera: Camera, nodes: list[int], path: str | Path) -> N
         },
     )
     turn = matrix_to_axis_angle(world_from_camera(camera) @ HALF_TURN)
-    nodes.append(gltf.put("nodes", name="camera", camera=lens, rotation=quaternions(turn).tolist()))
+    nodes.append(gltf.put("nodes", name="camera", camera=lens, rotation=_last_real(exp(turn)).tolist()))
     gltf.document |= {"scene": 0, "scenes": [{"nodes": nodes}]}
     gltf.save(path)
 
@@ -177,7 +180,7 @@ def strongest(weights: NDArray) -> tuple[NDArray, NDArray[np.uint16]]:
 
 def _skeleton(gltf: Gltf, motion: Motion) -> tuple[int, list[int]]:
     """The armature's node and those of the joints, in the pose of the first frame."""
-    parents, turns = motion.body.parents.tolist(), quaternions(motion.pose[0])
+    parents, turns = motion.body.parents.tolist(), _last_real(exp(motion.pose[0]))
     places = np.concatenate([motion.root[:1], motion.bones[1:]]).astype(np.float32)
     first = len(gltf.document.get("nodes", ()))
     armature = gltf.put("nodes", name=motion.name, children=[first + 1])
@@ -196,7 +199,7 @@ def _skeleton(gltf: Gltf, motion: Motion) -> tuple[int, list[int]]:
 
 def _animate(gltf: Gltf, animation: dict[str, Any], motion: Motion, joints: list[int]) -> None:
     times = gltf.array(motion.times_s.astype(np.float32), bounds=True)
-    turns = one_hemisphere(quaternions(motion.pose)).astype(np.float32)
+    turns = _last_real(one_hemisphere(exp(motion.pose))).astype(np.float32)
     for j, node in enumerate(joints):
         _channel(animation, node, "rotation", times, gltf.array(turns[:, j]))
     _channel(animation, joints[0], "translation", times, gltf.array(motion.root.astype(np.float32)))
@@ -212,6 +215,11 @@ def _hide(gltf: Gltf, animation: dict[str, Any], motion: Motion, armature: int, 
     times = gltf.array(clip.times_s[keys].astype(np.float32), bounds=True)
     scales = np.repeat(seen[keys, None], 3, 1).astype(np.float32)
     _channel(animation, armature, "scale", times, gltf.array(scales), "STEP")
+
+
+def _last_real(quaternions: NDArray) -> NDArray:
+    """Quaternions ``(...,4)`` as x, y, z, w, which is glTF's order."""
+    return np.roll(quaternions, -1, axis=-1)
 
 
 def _channel(

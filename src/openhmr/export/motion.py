@@ -14,8 +14,9 @@ from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.export.sink import Sink
 from openhmr.export.world import world_from_camera
-from openhmr.geometry.key_frames import axis_angles, quaternions, slerp
+from openhmr.geometry.quaternions import exp, log, slerp
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from openhmr.joints.mano import MANO_PARENTS, MANO_TREE
 from openhmr.joints.smpl import SMPL, SMPL_PARENTS
 from openhmr.people import Frame, People, Rig
 
@@ -30,7 +31,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """One person of a clip, on the T frames where it was seen.
+    """One person of a clip, on the T frames where it was seen: the ``name`` ``person_7`` and number.
 
     ``pose (T,J,3)`` axis-angle relative to the parent joint (radians; the root: relative to the files' axes,
     see :func:`~openhmr.export.world.world_from_camera`), ``root (T,3)`` where the root joint is (metres),
@@ -39,6 +40,7 @@ class Motion:
     """
 
     name: str
+    person: int
     body: Body
     pose: Array
     root: Array
@@ -69,8 +71,12 @@ class Motion:
 
     @property
     def joint_names(self) -> tuple[str, ...]:
-        """SMPL's for its tree, else numbers."""
-        return SMPL.names if self.is_body else tuple(f"joint_{j}" for j in range(self.body.num_joints))
+        """SMPL's or MANO's for their trees, else numbers."""
+        if self.is_body:
+            return SMPL.names
+        if tuple(self.body.parents) == MANO_PARENTS:
+            return MANO_TREE
+        return tuple(f"joint_{j}" for j in range(self.body.num_joints))
 
     def evenly(self, period_s: float) -> "Motion":
         """The same motion every ``period_s``: as it is where the frames are that even, else interpolated,
@@ -83,8 +89,8 @@ class Motion:
         before = after - 1
         share = (times - self.times_s[before]) / (self.times_s[after] - self.times_s[before])
         share = share.clip(0, 1)
-        turns = quaternions(self.pose)
-        pose = axis_angles(slerp(turns[before], turns[after], share[:, None]))
+        turns = exp(self.pose)
+        pose = log(slerp(turns[before], turns[after], share[:, None]))
         root = self.root[before] + share[:, None] * (self.root[after] - self.root[before])
         nearest = self.frames[np.where(share > 0.5, after, before)]
         return replace(self, pose=pose, root=root, frames=nearest, times_s=times)
@@ -181,6 +187,7 @@ class MotionSink(Sink):
         shape = np.array(betas, np.float64).mean(0).astype(np.float32)
         return Motion(
             name,
+            _by_number(name)[1],
             self._bodies[name],
             np.array(pose),
             np.array(root),

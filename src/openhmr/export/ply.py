@@ -42,7 +42,7 @@ def write_ply(path: str | Path, people: People) -> None:
     for i, placed in enumerate(in_world(people.vertices, people.camera)):
         vertices[i]["place"] = placed
         vertices[i]["normal"] = suit.shape(placed)[1]
-        vertices[i]["colour"] = np.rint(suit_colours(people.body, i) * 255)
+        vertices[i]["colour"] = np.rint(suit_colours(people.body, ids[i]) * 255)
         vertices[i]["person"] = ids[i]
     faces = np.zeros((total, len(people.faces)), _FACE)
     faces["count"] = 3

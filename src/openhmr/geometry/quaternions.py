@@ -59,3 +59,11 @@ def slerp(a: Quaternions, b: Quaternions, share: ArrayLike) -> Quaternions:
     speed."""
     way = log(multiply(inverse(a), b))
     return multiply(a, exp(np.asarray(share)[..., None] * way))
+
+
+def one_hemisphere(path: Quaternions) -> Quaternions:
+    """``path (T,...,4)`` with signs such that neighbours in time are less than half a turn apart, so that
+    whoever interpolates the numbers takes the shorter way."""
+    dots = np.sum(path[1:] * path[:-1], -1, keepdims=True)
+    flips = np.cumprod(np.where(dots < 0, -1.0, 1.0), axis=0)
+    return np.concatenate([path[:1], path[1:] * flips])

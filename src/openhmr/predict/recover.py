@@ -21,6 +21,7 @@ from openhmr.people import People, Sigma
 from openhmr.predict.body_fit import BodyFit
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.detect.movenet import detect_people
+from openhmr.predict.fuse import HALF_CONFIDENCE_M
 from openhmr.predict.person_crop import (
     DEPTH_M,
     LIXELS,
@@ -37,9 +38,6 @@ from openhmr.predict.upright import unrolled_sigma, upright_rolls
 KIND = "i2l-body"
 CHUNK = 8
 """Crops per network call; bounds the memory of a crowd."""
-HALF_CONFIDENCE_M = 0.10
-"""A 2D joint whose standard deviation is this gets confidence 0.5 (ours; a lift is trained with 0.55 for
-misplaced joints)."""
 
 Outputs = dict[str, NDArray[np.float32]]
 OUTPUTS = (
@@ -77,13 +75,14 @@ class Recoverer:
     def __call__(
         self,
         image: NDArray[np.uint8] | Photo | Image.Image | str | Path,
-        boxes: ArrayLike | Keypoints | None = None,
+        boxes: ArrayLike | None = None,
         camera: Camera | None = None,
         *,
         rolls: NDArray | None = None,
+        scores: NDArray[np.float64] | None = None,
     ) -> People:
         """Recover the people in ``boxes (N,4)`` (x, y, width, height in pixels; one row may go without its
-        axis), or in those that a detector found, whose scores are kept.
+        axis), to which a detector gave the ``scores (N,)``.
 
         ``rolls (N,)`` of people who do not stand upright in the picture, where they are known: the angle in
         radians by which the picture is to be turned clockwise until they do
@@ -105,8 +104,6 @@ class Recoverer:
                 f"the picture has (height, width) {size}, but its camera {camera.image_size}; calibrate for "
                 f"this size"
             )
-        scores = boxes.scores if isinstance(boxes, Keypoints) else None
-        boxes = boxes.boxes if isinstance(boxes, Keypoints) else boxes
         found = None if boxes is None else camera.undistort_boxes(check_boxes(boxes, size))
         pixels, camera = camera.undistort_image(photo.image), camera.straight()
         if found is None:

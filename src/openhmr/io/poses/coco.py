@@ -49,7 +49,7 @@ def _person(record: Record, asked: JointSet | None, names: Sequence[str], path: 
             f"51 for 17 joints"
         )
     points = flat.reshape(-1, 3)
-    hands = hands_of(points)
+    hands = dict(hands_of(points))
     if len(points) == len(names):
         joint_set, points = _by_names(names, points, asked, path)
     else:
@@ -58,8 +58,8 @@ def _person(record: Record, asked: JointSet | None, names: Sequence[str], path: 
     if joint_set == COCO and "foot_kpts" in record:
         feet = _more(record, "foot_kpts", 6, path)
         joint_set, points = COCO_FEET, np.concatenate([points[:17], feet])
-        sides = [side for side in ("left", "right") if record.get(f"{side}hand_kpts") is not None]
-        hands = {f"{s}_hand": h for s in sides if len(h := _more(record, f"{s}hand_kpts", 21, path))}
+    sides = [side for side in ("left", "right") if record.get(f"{side}hand_kpts") is not None]
+    hands |= {f"{s}_hand": h for s in sides if len(h := _more(record, f"{s}hand_kpts", 21, path))}
     picture = str(record["image_id"]) if "image_id" in record else None
     return Person(joint_set, points, picture, score_of(record.get("score")), hands)
 

@@ -140,7 +140,7 @@ def stacked(
         mixed = " and ".join(f"{count} {name} keypoints" for name, count in kinds[:3])
         raise InputError(f"{path} mixes people with {mixed}; give all the same number")
     points, joint_set = np.stack([p.points for p in people]), people[0].joint_set
-    if joint_set == MEDIAPIPE33:
+    if joint_set in (MEDIAPIPE33, MANO):
         for size in dict.fromkeys(sizes):
             rows = [i for i, other in enumerate(sizes) if other == size]
             points[rows] = _in_pixels(points[rows], size or wanted.image_size, path)

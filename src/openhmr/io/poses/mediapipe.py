@@ -1,5 +1,5 @@
-"""Landmarks of MediaPipe as JSON: 33 of ``{"x", "y", "z", "visibility"}`` a person, shares of the picture or
-pixels; TensorFlow.js writes keypoints so, too."""
+"""Landmarks of MediaPipe as JSON: 33 of ``{"x", "y", "z", "visibility"}`` a person, or 21 a hand, shares of
+the picture or pixels; TensorFlow.js writes keypoints so, too."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 from openhmr.errors import InputError
 from openhmr.io.poses.contents import Contents, Person
 from openhmr.io.poses.skeletons import by_count
-from openhmr.joints import JointSet
+from openhmr.joints import MANO, JointSet
 
+Hands = dict[str, NDArray[np.float64]]
+Landmarks = tuple[NDArray[np.float64], str | None, Hands]
 _KEYS = ("pose_landmarks", "poseLandmarks", "landmarks", "landmark", "keypoints")
 """What the interfaces in Python and JavaScript, and messages written as JSON, call the landmarks."""
 _RESULTS = {*_KEYS} - {"landmark", "keypoints"}
 """Keys of a detector's result for one picture; messages and TensorFlow.js have those of one person."""
+_HANDS = {
+    "left_hand": ("left_hand_landmarks", "leftHandLandmarks"),
+    "right_hand": ("right_hand_landmarks", "rightHandLandmarks"),
+}
+"""Those of hands, beside those of the body that they belong to."""
 _FRAMES = ("frames", "results")
 _FRAME = ("image_id", "image", "file_name", "frame", "frame_id", "frame_index", "timestamp_ms")
 _SEEN = ("visibility", "score", "presence")
@@ -37,8 +44,8 @@ def read_mediapipe(content: Any, asked: JointSet | None, path: Path) -> Contents
     """Everybody in a file; landmarks in metres of the world are not taken. Raises :class:`InputError`."""
     content = _numbered(content)
     people = [
-        Person(by_count(len(points), asked, path), points, frame)
-        for points, frame in _people(content, None, path)
+        Person(by_count(len(points), asked, path), points, frame, hands=hands)
+        for points, frame, hands in _people(content, None, path)
     ]
     size = (content.get("width"), content.get("height")) if isinstance(content, dict) else (None, None)
     if isinstance(content, dict) and isinstance(content.get("image_size"), list):
@@ -104,22 +111,31 @@ def _holds(record: dict[str, Any]) -> bool:
     return any(_is_people(record.get(key)) for key in _KEYS)
 
 
-def _people(content: Any, frame: str | None, path: Path) -> Iterator[tuple[NDArray[np.float64], str | None]]:
-    """Landmarks ``(K,3)`` of each person, with the id of the frame."""
+def _people(content: Any, frame: str | None, path: Path, hands: Hands | None = None) -> Iterator[Landmarks]:
+    """Landmarks ``(K,3)`` of each person, with the id of the frame and the hands."""
     if isinstance(content, dict):
         own = _id(content)
         own = frame if own is None else own
         keys = (key for key in (*_KEYS, *_FRAMES) if isinstance(content.get(key), list | dict))
         inner: Any = next((content[key] for key in keys), None)
         if inner is not None or _RESULTS.isdisjoint(content):  # null where nobody was found
-            yield from _people(inner, None if own is None else str(own), path)
+            yield from _people(inner, None if own is None else str(own), path, _hands(content, path))
     elif isinstance(content, list) and content and all(map(_is_landmark, content)):
-        yield _landmarks(content, path), frame
+        yield _landmarks(content, path), frame, hands or {}
     elif isinstance(content, list) and all(isinstance(c, dict | list) for c in content):
         for part in content:
             yield from _people(part, frame, path)
     else:
         raise InputError(f"{path} mixes landmarks with something else; give 33 of them for each person")
+
+
+def _hands(record: dict[str, Any], path: Path) -> Hands:
+    found = ((part, record.get(key)) for part, keys in _HANDS.items() for key in keys)
+    return {
+        part: _landmarks(marks, path)
+        for part, marks in found
+        if isinstance(marks, list) and len(marks) == MANO.size and all(map(_is_landmark, marks))
+    }
 
 
 def _landmarks(landmarks: list[dict[str, Any]], path: Path) -> NDArray[np.float64]:

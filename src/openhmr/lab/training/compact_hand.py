@@ -7,24 +7,22 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_hand
 from openhmr.errors import InputError
 from openhmr.joints import MANO, get_joint_set
 from openhmr.lab.config import at_least
 from openhmr.lab.device import rank_and_world
-from openhmr.lab.evaluation.mesh_errors import ExactMesh
-from openhmr.lab.metrics.errors import mean_distance, pa_mpjpe, pa_mpvpe
+from openhmr.lab.evaluation.hand_errors import HandErrors, held_out
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.precision import Wish, choose_precision
 from openhmr.lab.synth.hand_pack import load_hands
 from openhmr.lab.synth.hand_pairs import CLEAN, NOISY, TRAINING, HandCameras, HandNoise, HandPairs
-from openhmr.lab.synth.hand_poses import AS_STORED, HandPoses, HandWidening
-from openhmr.lab.synth.pairs import Batch, Skeleton
+from openhmr.lab.synth.hand_poses import HandPoses, HandWidening
+from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_pose2mesh import two_stages
 from openhmr.lab.training.recipe import Recipe, initial_weights
 from openhmr.lab.training.schedule import Schedule
-from openhmr.predict.coarse_mesh import CoarseMesh, coarse_regressor
+from openhmr.predict.coarse_mesh import coarse_regressor
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,8 @@ class CompactHandRun:
     noise: HandNoise = TRAINING
     stored: int = 200_000
     """So many hands are sampled before training begins."""
+    upright: bool = True
+    """Hands are seen turned about the line of sight, with their fingers up."""
     definition_mm: float = 4.0
     """Largest standard deviation of where a hand's points lie about their definition; the smallest is 0."""
     cameras: HandCameras = field(default_factory=HandCameras)
@@ -65,27 +65,6 @@ class CompactHandRun:
                 f"config has joint_set {self.joint_set} and model.mirror {self.model.mirror}; a hand's "
                 f"network lifts {MANO.name} joints and knows no mirror images: set model.mirror to false"
             )
-
-
-class HandEvaluator:
-    """Errors in mm of hands on poses of letters and sources that are never trained on, fixed seed; whole mesh
-    and all 21 joints."""
-
-    def __init__(self, network: CompactPose2Mesh, batch: Batch, hand: Body) -> None:
-        self.network, self.batch, self.mesh = network, batch, CoarseMesh(hand)
-        parameters = (x.cpu() for x in (batch.rotations, batch.translations, batch.betas))
-        self.truth = 1000 * ExactMesh(hand)(*parameters).mT.numpy()
-
-    def __call__(self) -> dict[str, float]:
-        chunks = self.batch.pose2d.split(512)
-        coarse = torch.cat([self.network(chunk)[0] for chunk in chunks]).float().cpu().numpy()
-        joints, mesh = 1000 * self.mesh.joints(coarse, MANO), 1000 * self.mesh.upsample(coarse)
-        target = 1000 * self.batch.joints.cpu().numpy()
-        return {
-            "mpvpe": float(mean_distance(mesh, self.truth).mean()),
-            "pa_mpvpe": float(pa_mpvpe(mesh, self.truth).mean()),
-            "pa_mpjpe": float(pa_mpjpe(joints, target, MANO).mean()),
-        }
 
 
 class CompactHandTraining:
@@ -117,22 +96,24 @@ class CompactHandTraining:
             config.cameras,
             stored=config.stored,
             definition_m=config.definition_mm / 1000,
+            upright=config.upright,
         )
 
     @cached_property
-    def evaluators(self) -> dict[str, HandEvaluator]:
+    def evaluators(self) -> dict[str, HandErrors]:
         """Errors on the validation poses, from true and from noisy points."""
-        config, out = self.config, {}
-        held = HandPoses(load_hands(config.hands, validation=True), self.body, AS_STORED, self.device)
-        for name, noise, seed in (("true", CLEAN, 7), ("noisy", NOISY, 8)):
-            pairs = HandPairs(self.skeleton, held, noise, config.cameras, stored=config.evaluation_poses)
-            generator = torch.Generator(device=self.device).manual_seed(seed)
-            batch = pairs(config.evaluation_poses, generator)
-            out[name] = HandEvaluator(self.network, batch, self.body)
-        return out
+        config = self.config
+        draw = held_out(config.hands, self.body, self.device, config.evaluation_poses, config.upright)
+        cases = (("true", CLEAN, 7), ("noisy", NOISY, 8))
+        return {name: HandErrors(draw(noise, seed), self.body) for name, noise, seed in cases}
 
     def evaluate(self) -> dict[str, float]:
-        return {f"{name}_{k}": v for name, e in self.evaluators.items() for k, v in e().items()}
+        out: dict[str, float] = {}
+        for name, errors in self.evaluators.items():
+            chunks = errors.batch.pose2d.split(512)
+            coarse = torch.cat([self.network(chunk)[0] for chunk in chunks]).float().cpu().numpy()
+            out |= {f"{name}_{k}": v for k, v in errors(coarse).items()}
+        return out
 
 
 def stages(config: CompactHandRun, sources: object, device: torch.device) -> Iterator[tuple[str, Recipe]]:
