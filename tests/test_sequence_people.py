@@ -21,6 +21,7 @@ from openhmr.joints.smpl import SMPL_NAMES
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People, Rig, Sigma
 from openhmr.sequence.feet import LEGS, sole_regressor
+from openhmr.sequence.ground import centre_of_mass
 from openhmr.sequence.legs import reach
 from openhmr.sequence.live import LiveSmoother
 from openhmr.sequence.rig_path import RigPath
@@ -158,6 +159,18 @@ def test_nobody_sinks_into_the_ground() -> None:
     planted, _ = plant(sunk, ground)
     joints, points = planted.posed(sole_regressor(BODY))
     assert ground.heights(joints).min() > -1e-3 and ground.heights(points).min() > -1e-3
+
+
+def test_the_centre_of_mass_lies_in_the_trunk() -> None:
+    rest = (BODY.J_regressor @ BODY.v_template).astype(np.float64)[None]
+    centre = centre_of_mass(rest)[0]
+    # Standing people have it at 55 % of their height, in the middle.
+    low, high = BODY.v_template[:, 1].min(), BODY.v_template[:, 1].max()
+    assert 0.53 < (centre[1] - low) / (high - low) < 0.62 and abs(centre[0]) < 0.01
+    turn = quaternions.exp([1.0, 2, -1])
+    assert_allclose(
+        centre_of_mass(quaternions.rotate(turn, rest) + 3)[0], quaternions.rotate(turn, centre) + 3
+    )
 
 
 def test_feet_that_nobody_sees_do_not_stand() -> None:

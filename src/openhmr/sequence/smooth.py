@@ -156,14 +156,14 @@ def find_grounds(people: Sequence[Smooth]) -> tuple[Array | None, list[Ground | 
         return None, nothing
     posed = [p.posed(sole_regressor(p.body)) for p in people]
     # Legs that nobody saw are guesses.
-    whole = [
-        joints[seen]
-        for p, (joints, _) in zip(people, posed, strict=True)
+    told = [
+        downwards(joints[seen], points[seen], p.standing(points, None)[seen])
+        for p, (joints, points) in zip(people, posed, strict=True)
         if (seen := p.feet_seen.any(1)).any()
     ]
-    if not whole:
+    if not told:
         return None, nothing
-    upright = np.mean([downwards(joints) for joints in whole], axis=0)
+    upright = np.mean(told, axis=0)
     upright /= np.linalg.norm(upright)
     grounds = nothing
     for _ in range(2):  # first by speed alone, then also by height
