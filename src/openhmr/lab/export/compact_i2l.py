@@ -136,7 +136,9 @@ class Mirrored(nn.Module):
             return torch.cat([last - x[..., :1], x[..., 1:]], -1)
 
         mesh, other = plain["vertices_lixel"], back(mirror["vertices_lixel"][:, self.across["vertices"]])
-        apart = (self.network.coco(mesh) - self.network.coco(other)).norm(dim=-1).mean(1) > self.apart
+        apart = (self.network.regressed(mesh) - self.network.regressed(other)).norm(dim=-1).mean(
+            1
+        ) > self.apart
         surer = plain["vertices_sigma"].mean((1, 2)) <= mirror["vertices_sigma"].mean((1, 2))
         share = 0.5 + apart.to(mesh.dtype) * (surer.to(mesh.dtype) - 0.5)
 

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import gaze_rotation
-from openhmr.joints import COCO, point_indices
+from openhmr.joints import COCO, JointSet, point_indices
 from openhmr.lab.synth.augment import Augmentation, cut_off, degrade
 from openhmr.lab.synth.pairs import Skeleton, complete
 from openhmr.lab.synth.poses import exp_map
@@ -29,8 +30,10 @@ class Pictures:
     """The pictures of a folder of shards in memory (as JPEG) with their arrays: ``image(i) -> (H,W,3) uint8
     RGB``."""
 
-    def __init__(self, folder: str | Path) -> None:
-        shards = read_shards(Path(folder), open_body())
+    smallest_px = SMALLEST_PX
+
+    def __init__(self, folder: str | Path, body: Body | None = None, joint_set: JointSet = COCO) -> None:
+        shards = read_shards(Path(folder), body or open_body(), joint_set=joint_set)
         self.jpegs: list[bytes] = []
         for shard, _ in shards:
             with tarfile.open(shard) as tar:
@@ -40,10 +43,11 @@ class Pictures:
         )
         self.K, self.pose, self.betas, self.translation, self.box, self.joints_px = columns
         # A person of a few pixels teaches nothing.
-        self.usable = np.nonzero(self.box[:, 2:].max(1) >= SMALLEST_PX)[0]
+        self.usable = np.nonzero(self.box[:, 2:].max(1) >= self.smallest_px)[0]
         if not len(self.usable):
             raise InputError(
-                f"nobody in the pictures of {folder} is {SMALLEST_PX} pixels large; make larger ones, or more"
+                f"nobody in the pictures of {folder} is {self.smallest_px} pixels large; make larger ones, "
+                f"or more"
             )
 
     def image(self, i: int) -> np.ndarray:
@@ -101,8 +105,9 @@ def cut(pictures: Pictures, i: int, a: Augmentation, rng: np.random.Generator) -
 class CropBatch:
     """``image (B,3,256,256)`` in [0,1] and targets: ``joints (B,19,3)`` and ``vertices (B,Vc,3)`` lixels,
     ``scale_m (B,)``, ``rotations (B,24,3,3)`` local with the root in the rolled virtual camera, ``betas
-    (B,S)``, ``points_m (B,Vc,3)`` there, relative to the body's root joint, ``human36_m (B,17,3)`` to their
-    pelvis; ``virtual (B,3,3)``, ``K`` and ``affine`` lead back to the picture."""
+    (B,S)``, ``points_m (B,Vc,3)`` there, relative to the body's root joint, ``measured_m (B,K,3)`` to the
+    first of them (of bodies Human3.6M's 17 joints); ``virtual (B,3,3)``, ``K`` and ``affine`` lead back to
+    the picture."""
 
     image: Tensor
     joints: Tensor
@@ -111,7 +116,7 @@ class CropBatch:
     rotations: Tensor
     betas: Tensor
     points_m: Tensor
-    human36_m: Tensor
+    measured_m: Tensor
     virtual: Tensor
     K: Tensor
     affine: Tensor
@@ -122,6 +127,9 @@ MIRROR = torch.tensor([1.0, -1.0, -1.0])
 
 class CropSource:
     """Draws :class:`CropBatch` es; the batch of a seed and step is always the same."""
+
+    depth_m = DEPTH_M
+    """What the lixels of depth span."""
 
     def __init__(
         self,
@@ -139,10 +147,18 @@ class CropSource:
         )
         self.flip = torch.as_tensor(flip)
 
+    def crop(self, i: int, rng: np.random.Generator) -> Crop:
+        """An augmented crop of picture ``i``."""
+        return cut(self.pictures, i, self.augmentation, rng)
+
+    def joints(self, points: Tensor) -> Tensor:
+        """The joints ``(B,J,3)`` whose lixels are learned, of the skeleton's ``points (B,P,3)``."""
+        return complete(points)[:, point_indices(COCO)]
+
     def draw(self, n: int, seed: int, step: int) -> CropBatch:
         rng = np.random.default_rng((seed, step))
         ids = rng.choice(self.pictures.usable, n)
-        return self.targets(ids, [cut(self.pictures, int(i), self.augmentation, rng) for i in ids])
+        return self.targets(ids, [self.crop(int(i), rng) for i in ids])
 
     def targets(self, ids: np.ndarray, crops: list[Crop]) -> CropBatch:
         """Targets of ``crops`` cut from the pictures ``ids``."""
@@ -155,7 +171,7 @@ class CropSource:
         r, t = self.skeleton.transforms(local, betas)
         t = t + place[:, None]
         vertices, (points, pelvis) = self.skeleton.vertices(r, t, betas), self.skeleton.points(r, t, betas)
-        joints = complete(points)[:, point_indices(COCO)]
+        joints = self.joints(points)
         K, affine = tensor([c.K for c in crops]), tensor([c.affine for c in crops])
         side = PATCH / affine[:, :, :2].det().sqrt()
         # The middle of the crop, and the virtual camera that looks there, rolled as the crop is.
@@ -173,7 +189,7 @@ class CropSource:
             pixel = points @ K.mT
             xy = pixel[..., :2] / pixel[..., 2:].clamp(min=0.1) @ affine[:, :, :2].mT + affine[:, None, :, 2]
             z = (points @ turn.mT - root)[..., 2:]
-            return torch.cat([xy * (LIXELS / PATCH), (z / DEPTH_M + 0.5) * LIXELS], -1)
+            return torch.cat([xy * (LIXELS / PATCH), (z / self.depth_m + 0.5) * LIXELS], -1)
 
         image = torch.as_tensor(np.stack([c.image for c in crops])).permute(0, 3, 1, 2).float().div_(255)
         rotations = torch.cat([turn[:, None] @ local[:, :1], local[:, 1:]], 1)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
-from openhmr.joints import COCO
+from openhmr.lab.models.i2l_meshnet.subject import BODY, Subject
 from openhmr.lab.synth.crops import CropBatch
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.predict.coarse_mesh import coarse_regressor
@@ -34,7 +34,7 @@ class LossWeights:
     betas: float = 0.1
 
 
-def restore(lixel: Tensor, scale_m: Tensor, batch: CropBatch) -> Tensor:
+def restore(lixel: Tensor, scale_m: Tensor, batch: CropBatch, depth_m: float = DEPTH_M) -> Tensor:
     """Lixels ``(B,N,3)`` as metres in the rolled virtual camera ``(B,N,3)``: the ray of each pixel at its
     depth."""
     affine, K = batch.affine, batch.K
@@ -48,28 +48,29 @@ def restore(lixel: Tensor, scale_m: Tensor, batch: CropBatch) -> Tensor:
     rays = torch.cat([plane, torch.ones_like(plane[..., :1])], -1) @ batch.virtual.mT
     focal = K[:, 0, 0] * (1 + normalised(centre[:, None])[:, 0].square().sum(1)).sqrt()
     side = PATCH / affine[:, :, :2].det().sqrt()
-    depth = (scale_m * focal * LIXELS / side)[:, None, None] + (lixel[..., 2:] / LIXELS - 0.5) * DEPTH_M
+    depth = (scale_m * focal * LIXELS / side)[:, None, None] + (lixel[..., 2:] / LIXELS - 0.5) * depth_m
     return rays / rays[..., 2:].clamp(min=0.05) * depth
 
 
 class CompactI2LLosses(nn.Module):
     """``losses(output of the network, batch)`` -> the named terms, on the coarse level of ``body``.
 
-    ``human36 (17,Vc)`` and ``regressor (36,Vc)`` lead from vertices to Human3.6M's joints, and to those and
-    COCO's.
+    ``measured (K,Vc)`` and ``regressor (K+J,Vc)`` lead from vertices to the joints that errors are measured
+    on, and to those and the subject's.
     """
 
-    human36: Tensor
+    measured: Tensor
     regressor: Tensor
     edges: Tensor
 
-    def __init__(self, body: Body, weights: LossWeights) -> None:
+    def __init__(self, body: Body, weights: LossWeights, subject: Subject = BODY) -> None:
         super().__init__()
-        self.weights, self.skeleton = weights, Skeleton(body)
-        human36 = coarse_regressor(body, body.joint_regressor("human36"))
-        coco = coarse_regressor(body, body.joint_regressor(COCO))
-        self.register_buffer("human36", torch.tensor(human36, dtype=torch.float32))
-        both = np.concatenate([human36, coco])
+        self.weights, self.subject = weights, subject
+        self.skeleton = Skeleton(body, subject.joint_set)
+        measured = coarse_regressor(body, body.joint_regressor(subject.measured))
+        joints = coarse_regressor(body, body.joint_regressor(subject.joint_set))
+        self.register_buffer("measured", torch.tensor(measured, dtype=torch.float32))
+        both = np.concatenate([measured, joints])
         self.register_buffer("regressor", torch.tensor(both, dtype=torch.float32))
         self.register_buffer("edges", torch.as_tensor(_edges(body.level("coarse").faces)))
 
@@ -98,13 +99,14 @@ class CompactI2LLosses(nn.Module):
 
     def metric_losses(self, out: dict[str, Tensor], batch: CropBatch) -> dict[str, Tensor]:
         """In metres (as lixels of depth), of the restored joints, the scale, and the parametric mesh."""
-        w, per_metre = self.weights, LIXELS / DEPTH_M
-        restored = self.human36 @ restore(out["vertices_lixel"], out["scale_m"], batch)
+        w, depth_m = self.weights, self.subject.depth_m
+        per_metre = LIXELS / depth_m
+        restored = self.measured @ restore(out["vertices_lixel"], out["scale_m"], batch, depth_m)
         whole = (near(batch.vertices).mean((1, 2)) > 0.95)[:, None, None].float()
         r, t = self.skeleton.transforms(out["rotations"], out["betas"])
         skinned = self.skeleton.vertices(r, t, out["betas"])
         skinned = skinned - self.skeleton.roots(r, t, out["betas"])
-        metric = _mean((restored - restored[:, :1] - batch.human36_m).abs(), whole)
+        metric = _mean((restored - restored[:, :1] - batch.measured_m).abs(), whole)
         return {
             "joint3d": w.joint3d * per_metre * metric,
             "scale": w.scale * (out["scale_m"].log() - batch.scale_m.log()).abs().mean(),

@@ -20,6 +20,7 @@ from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
 from openhmr.predict.detect.heads import HEADS, KIND, decode
+from openhmr.predict.detect.windows import inside, parts
 from openhmr.predict.person_crop import MAX_BOXES, PATCH, cut
 from openhmr.predict.session import image_threads, open_session, read_metadata
 from openhmr.predict.upright import rolled, upright_rolls
@@ -42,8 +43,6 @@ SMALL = 0.3
 """Parts of the picture are looked at if nobody in it is larger than this share of it."""
 LEVELS = 2
 """How often parts are halved, where the picture has the pixels."""
-STEP = 2 / 3
-"""From one part to the next, in sides: nobody who is small in them is cut by all."""
 EDGE_PX = 4
 """Who reaches so near to the edge of a part, in the network's pixels, may be cut off there."""
 SAME_BOX = 0.3
@@ -128,9 +127,10 @@ class MoveNet:
             if side < 2 * PATCH or largest > SMALL * side:
                 break
             side /= 2
-            parts = _parts(image, side)
-            for part, find in zip(parts, self.look(image, parts), strict=True):
-                finds.append(_rows(find, _inside(find[1], part, image) & (find[2] > FOUND)))
+            squares = parts(image, side)
+            for part, find in zip(squares, self.look(image, squares), strict=True):
+                whole = inside(find[1], part, EDGE_PX * part[2] / PATCH, image)
+                finds.append(_rows(find, whole & (find[2] > FOUND)))
                 largest = max(largest, _largest(finds[-1]))
         if not largest:
             turned = self.look(image, np.repeat(window, len(TURNS), 0), TURNS)
@@ -227,25 +227,6 @@ def _turned_back(points: NDArray, boxes: NDArray, window: NDArray, roll: float) 
     corners = boxes[:, None, :2] + boxes[:, None, 2:] * np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
     corners = window[:2] + (corners - window[:2]) @ turn
     return points, np.concatenate([corners.min(1), np.ptp(corners, axis=1)], 1)
-
-
-def _parts(image: NDArray[np.uint8], side: float) -> NDArray[np.float64]:
-    """Squares ``(N,3)`` of ``side`` that overlap and cover the picture."""
-    axes = []
-    for length in (image.shape[1], image.shape[0]):
-        count = 1 + int(np.ceil(max(length - side, 0) / (STEP * side)))
-        ends = (side, length - side) if length > side else (length, 0)
-        axes.append((ends[0] / 2 + np.linspace(0, ends[1], count)) - 0.5)
-    return np.array([(x, y, side) for y in axes[1] for x in axes[0]])
-
-
-def _inside(boxes: NDArray, part: NDArray, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which ``boxes (K,4)`` are not cut off by an edge of the square ``part`` within the picture."""
-    edge, size = EDGE_PX * part[2] / PATCH, np.array([image.shape[1], image.shape[0]])
-    low, high = part[:2] - part[2] / 2, part[:2] + part[2] / 2
-    cut_low = (boxes[:, :2] < low + edge) & (low > edge)
-    cut_high = (boxes[:, :2] + boxes[:, 2:] > high - edge) & (high < size - edge)
-    return ~(cut_low | cut_high).any(1)
 
 
 def alike(points: NDArray, box: NDArray, other: NDArray) -> float:
