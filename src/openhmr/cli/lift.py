@@ -76,13 +76,16 @@ def add_command(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from openhmr.cli.running import folder_for, write_frame
+    from openhmr.models import load
     from openhmr.pipeline import Pipeline
 
     started = time.perf_counter()
     folder = folder_for(options)
     lifter = _lifter(options)
-    picture = _photo(options, lifter) if _is_photo(options) else _given(options, lifter)
-    frame = Pipeline(lifter=lifter).frame(picture)
+    photo = _is_photo(options)
+    picture = _photo(options, lifter) if photo else _given(options, lifter)
+    check = load("i2l-body") if photo else None
+    frame = Pipeline(lifter=lifter, check=check).frame(picture)  # type: ignore[arg-type]
     if not len(frame.people):
         raise NothingFound(f"nobody was found in {options.pose}; give another photo, or 2D poses")
     write_frame(frame, folder, options, started)
