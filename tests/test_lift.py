@@ -16,7 +16,7 @@ from openhmr.errors import InputError
 from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.io.poses import check_pose2d
-from openhmr.joints import COCO, HUMAN36, JOINT_SETS, MANO, POINTS, JointSet
+from openhmr.joints import AIC, COCO, CROWDPOSE, HUMAN36, JOINT_SETS, MANO, POINTS, JointSet
 from openhmr.keypoints import Keypoints
 from openhmr.predict.lift import CHUNK, Lifter, look_at, standardise
 from tests.tiny_lifter import base_vertices, weights, write_tiny_model
@@ -294,12 +294,15 @@ def test_plain_arrays_are_cocos_where_nothing_is_said(shipped: Lifter) -> None:
 
 @pytest.mark.parametrize(
     ("true", "given"),
-    [("human36", "coco"), ("openpose18", "coco"), ("coco", "human36"), ("mpi_inf_3dhp", "coco")],
+    [
+        *(("human36", "coco"), ("openpose18", "coco"), ("coco", "human36"), ("mpi_inf_3dhp", "coco")),
+        *(("crowdpose", "aic"), ("aic", "crowdpose")),
+    ],
 )
 def test_the_order_that_fits_better_is_named(
     shipped: Lifter, true: str, given: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pixels = seen(shipped, JOINT_SETS[true])[:17]
+    pixels = seen(shipped, JOINT_SETS[true])[: len(JOINT_SETS[given].base)]
     lifter = Lifter(openhmr.available()["pose2mesh"], shipped.body, JOINT_SETS[given])
     lifter(pixels, CAMERA)
     assert f"in the order of {given}?" in caplog.text
@@ -307,7 +310,7 @@ def test_the_order_that_fits_better_is_named(
 
 
 def test_a_pose_in_its_own_order_is_not_warned_of(shipped: Lifter, caplog: pytest.LogCaptureFixture) -> None:
-    for joint_set in (COCO, HUMAN36):
+    for joint_set in (COCO, HUMAN36, AIC, CROWDPOSE):
         shipped(Keypoints(joint_set, check_pose2d(seen(shipped, joint_set), joint_set)), CAMERA)
     assert caplog.text == ""
 

@@ -8,6 +8,7 @@ from openhmr.errors import InputError
 
 if TYPE_CHECKING:
     from openhmr.bodies.body import Body
+    from openhmr.bodies.shipped import Side
     from openhmr.joints import JointSet
     from openhmr.predict.detect.movenet import MoveNet
     from openhmr.predict.lift import Lifter
@@ -29,16 +30,26 @@ def load(
     name: "Literal['pose2mesh', 'pose2mesh-coco', 'pose2mesh-human36']", body: "Body | None" = None
 ) -> "Lifter": ...
 @overload
-def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer | MoveNet": ...
-def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer | MoveNet":
+def load(
+    name: Literal["pose2mesh-mano"], body: "Body | None" = None, *, hand: "Side" = "right"
+) -> "Lifter": ...
+@overload
+def load(
+    name: str | Path, body: "Body | str | Path | None" = None, *, hand: "Side" = "right"
+) -> "Lifter | Recoverer | MoveNet": ...
+def load(
+    name: str | Path, body: "Body | str | Path | None" = None, *, hand: "Side" = "right"
+) -> "Lifter | Recoverer | MoveNet":
     """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab
     export`.
 
     ``pose2mesh`` lifts poses of every skeleton of the body; ``pose2mesh-<joint set>`` is the same model,
-    which takes plain arrays in that set's order, else in COCO's.
+    which takes plain arrays in that set's order, else in COCO's. ``pose2mesh-mano`` lifts right hands, and
+    left ones where ``hand`` says so (:class:`~openhmr.predict.hand_lift.HandLifter`).
     ``body`` is the body that the model was trained on, as :class:`~openhmr.bodies.Body` or as a file of it
-    (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body. A model that takes photos
-    comes as a :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
+    (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body, for
+    hands the open hand. A model that takes photos comes as a
+    :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
     :class:`~openhmr.predict.lift.Lifter`; ``detector``, which belongs to no body, as a
     :class:`~openhmr.predict.detect.movenet.MoveNet`. Raises :class:`InputError` for other names and files,
     and where model and body do not belong together.
@@ -55,24 +66,35 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
             )
     from openhmr.bodies.body import Body
     from openhmr.bodies.readers import read_body
-    from openhmr.bodies.shipped import open_body
+    from openhmr.bodies.shipped import open_body, open_hand
+    from openhmr.joints import MANO
     from openhmr.predict.session import read_metadata
 
-    kind = read_metadata(path).get("kind")
+    metadata = read_metadata(path)
+    kind = metadata.get("kind")
     if kind == "detector":
         from openhmr.predict.detect.movenet import MoveNet
 
         if body is not None:
             raise InputError(f"{path} finds people in pictures and belongs to no body; leave the body out")
         return MoveNet(path)
+    of_hands = metadata.get("joint_set") == MANO.name
+    if hand != "right" and (hand != "left" or not of_hands):
+        raise InputError(
+            f"hand is {hand!r} for {path}; it is left or right for models of {MANO.name} joints: leave it out"
+        )
     if body is None:
-        body = open_body()
+        body = open_hand() if of_hands else open_body()
     elif not isinstance(body, Body):
         body = read_body(body)
     if kind is not None:
         from openhmr.predict.recover import Recoverer
 
         return Recoverer(path, body)
+    if of_hands:
+        from openhmr.predict.hand_lift import HandLifter
+
+        return HandLifter(path, body, joints, hand)
     from openhmr.predict.lift import Lifter
 
     return Lifter(path, body, joints)

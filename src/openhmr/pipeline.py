@@ -40,9 +40,9 @@ class Picture:
     """One item of a stream: ``image (height, width, 3)`` RGB uint8, or the ``keypoints`` of its people, or
     both.
 
-    ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known; ``camera`` where it is
-    known; ``name`` for files; ``time_s`` in a video; ``heights_m`` of the people
-    (:meth:`People.with_heights`).
+    ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known, and their ``scores
+    (N,)`` where a detector gave them; ``camera`` where it is known; ``name`` for files; ``time_s`` in a
+    video; ``heights_m`` of the people (:meth:`People.with_heights`).
     """
 
     image: NDArray[np.uint8] | None = None
@@ -52,6 +52,7 @@ class Picture:
     name: str | None = None
     time_s: float | None = None
     heights_m: ArrayLike | None = None
+    scores: NDArray[np.float64] | None = None
 
 
 class Pipeline:
@@ -129,16 +130,13 @@ class Pipeline:
                 seen = self._checked(picture, seen, self.check)
             return self._lift(seen, picture.camera)
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
-        boxes = picture.boxes if detected is None else detected.boxes
-        found = self.recoverer(picture.image, boxes, picture.camera)
+        told = picture if detected is None else detected
+        found = self.recoverer(picture.image, told.boxes, picture.camera, scores=told.scores)
         needed = self.combine in ("lift", "average") or (doubt(found) > SUSPECT).any()
         if detected is None and needed:
             detected = self.detector(picture.image, picture.time_s)
         if detected is not None:
             found = self._upright(picture, found, detected)
-        if picture.boxes is None:
-            assert detected is not None
-            found = replace(found, keypoints=replace(found.keypoints, scores=detected.scores))
         doubtful = np.flatnonzero(doubt(found) > UNSURE)
         if self.combine == "param" and self.lifter is not None and len(doubtful):
             assert detected is not None
@@ -195,7 +193,8 @@ class Pipeline:
             raise InputError(
                 "a picture of the stream has keypoints, but the pipeline has no lifter; give it one"
             )
-        return with_rig(self.lifter(keypoints, camera, order_known=order_known))
+        lifted = self.lifter(keypoints, camera, order_known=order_known)
+        return lifted if lifted.rig is not None else with_rig(lifted)
 
     def _present(self, people: People) -> People:
         """Those of the recovered people who are there; warns of the others, and of the uncertain."""

@@ -79,9 +79,10 @@ class Recoverer:
         camera: Camera | None = None,
         *,
         rolls: NDArray | None = None,
+        scores: NDArray[np.float64] | None = None,
     ) -> People:
         """Recover the people in ``boxes (N,4)`` (x, y, width, height in pixels; one row may go without its
-        axis).
+        axis), to which a detector gave the ``scores (N,)``.
 
         ``rolls (N,)`` of people who do not stand upright in the picture, where they are known: the angle in
         radians by which the picture is to be turned clockwise until they do
@@ -105,7 +106,6 @@ class Recoverer:
             )
         found = None if boxes is None else camera.undistort_boxes(check_boxes(boxes, size))
         pixels, camera = camera.undistort_image(photo.image), camera.straight()
-        scores = None
         if found is None:
             detected = detect_people(pixels)
             found, scores = detected.boxes, detected.scores
