@@ -323,3 +323,31 @@ def test_parts_that_nobody_saw_are_guesses(tiny_body: Body) -> None:
         np.full(people.vertices.shape, GUESS_M, np.float32), np.full(points.shape, GUESS_M, np.float32)
     )
     assert guessed_parts(replace(people, sigma=wide))[1] == list(PARTS)
+
+
+def test_unsure_detections_are_checked(recoverer: Recoverer, lifter: Lifter) -> None:
+    """Of whom the detector is unsure the image network says whether they are there; others are not asked."""
+
+    class Doubting(Recoverer):
+        """Sees monsters everywhere."""
+
+        def __init__(self) -> None:
+            self.asked = list[np.ndarray]()
+
+        def __call__(self, image: np.ndarray, boxes: np.ndarray, *_: object) -> People:  # type: ignore[override]
+            self.asked.append(boxes)
+            people = bent(boxed(recoverer.body)[: len(boxes)], 20 * MISFIT_MM)
+            return replace(people, keypoints=replace(people.keypoints, scores=None))
+
+    def pipeline(scores: list[float], check: Recoverer | None, keep_all: bool = False) -> Pipeline:
+        seen = replace(found(2), scores=np.array(scores))
+        return Pipeline(
+            lifter=lifter, detector=lambda image, time_s=None: seen, check=check, keep_all=keep_all
+        )
+
+    for scores, left in (([0.9, 0.9], 2), ([0.9, 0.2], 1), ([0.2, 0.2], 0)):
+        check = Doubting()
+        assert len(pipeline(scores, check).frame(Picture(photo())).people) == left
+        assert len(check.asked) == (left < 2) and all(len(boxes) == 2 - left for boxes in check.asked)
+        assert len(pipeline(scores, check, keep_all=True).frame(Picture(photo())).people) == 2
+        assert len(pipeline(scores, None).frame(Picture(photo())).people) == 2

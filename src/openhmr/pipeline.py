@@ -14,7 +14,7 @@ from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
 from openhmr.predict.average import average
 from openhmr.predict.body_fit import refitted, with_rig
-from openhmr.predict.certainty import SUSPECT, UNSURE, doubt, is_nobody, warn_of_uncertain
+from openhmr.predict.certainty import SEEN, SUSPECT, UNSURE, doubt, is_nobody, warn_of_uncertain
 from openhmr.predict.detect.movenet import SAME_BOX, detect_people, overlap
 from openhmr.predict.fuse import fused
 from openhmr.predict.lift import Lifter
@@ -61,7 +61,8 @@ class Pipeline:
     Pictures with keypoints are lifted. In others ``detector`` finds the people, unless they have boxes; with
     a ``recoverer`` they are recovered, else what was detected is lifted. ``combine`` says what of recoverer
     and lifter is returned. People who are not there (see :func:`~openhmr.predict.certainty.is_nobody`) are
-    left out unless ``keep_all``.
+    left out unless ``keep_all``; where detected people are lifted, the image network ``check`` looks at those
+    of whom the detector is unsure.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Pipeline:
         *,
         combine: Combine = "param",
         keep_all: bool = False,
+        check: Recoverer | None = None,
     ) -> None:
         if combine not in get_args(Combine):
             raise InputError(f"combine is {combine!r}; one of {', '.join(get_args(Combine))} is needed")
@@ -84,7 +86,7 @@ class Pipeline:
         if recoverer is not None and lifter is None and combine in ("lift", "average"):
             raise InputError(f"combining by {combine!r} needs a lifter beside the recoverer; give both")
         self.recoverer, self.lifter, self.detector = recoverer, lifter, detector
-        self.combine, self.keep_all = combine, keep_all
+        self.combine, self.keep_all, self.check = combine, keep_all, check
 
     def __call__(self, source: Iterable[Picture]) -> Iterator[Frame]:
         """Frames of ``source`` in its order, each as soon as it is asked for; frames without anybody are
@@ -124,6 +126,8 @@ class Pipeline:
             seen = self.detector(picture.image, picture.time_s)
             if picture.boxes is not None:
                 seen = seen[[match for match in best_overlaps(picture.boxes, seen) if match is not None]]
+            elif self.check is not None and not self.keep_all:
+                seen = self._checked(picture, seen, self.check)
             return self._lift(seen, picture.camera)
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
         told = picture if detected is None else detected
@@ -138,6 +142,16 @@ class Pipeline:
             assert detected is not None
             found = self._second_look(found, doubtful, detected)
         return self._combined(self._present(found), detected)
+
+    def _checked(self, picture: Picture, seen: Keypoints, check: Recoverer) -> Keypoints:
+        """The detected people without those who are not there by what the image network says of them."""
+        assert picture.image is not None
+        if seen.scores is None or seen.boxes is None:
+            return seen
+        there = seen.scores >= SEEN
+        if not there.all():
+            there[~there] = ~is_nobody(check(picture.image, seen.boxes[~there], picture.camera))
+        return seen[there]
 
     def _upright(self, picture: Picture, found: People, detected: Keypoints) -> People:
         """The people ``found``; those who do not stand upright where the detector sees

@@ -79,12 +79,16 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     from openhmr.cli.posed import frames_of, picture_of, pictures_of
     from openhmr.cli.running import folder_for, write_frame, write_frames
+    from openhmr.models import load
     from openhmr.pipeline import Pipeline
 
     started = time.perf_counter()
     folder = folder_for(options)
     lifter = _lifter(options)
-    pipeline, frames = Pipeline(lifter=lifter), [] if _is_photo(options) else frames_of(options, lifter)
+    photo = _is_photo(options)
+    check = load("i2l-body") if photo else None
+    pipeline = Pipeline(lifter=lifter, check=check)  # type: ignore[arg-type]
+    frames = [] if photo else frames_of(options, lifter)
     if len(frames) > 1:
         folder = folder_for(options, several=True)
         write_frames(pipeline(pictures_of(options, frames)), folder, options)
