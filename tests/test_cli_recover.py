@@ -98,7 +98,7 @@ def test_a_folder_of_photos(
     assert "broken.jpg is skipped" in caplog.text and "nobody.png: nobody was found" in caplog.text
     assert main([a for a in arguments if a != "--json"]) == 0
     words = capsys.readouterr().out
-    assert "2.png:\nperson 0" in words and f"wrote to {out / '10.png'}: mesh.obj" in words
+    assert "2.png:\nperson 0" in words and f"wrote to {out / '10.png'}: mesh." in words
     assert main([*arguments, *BOXES]) == 2
     assert "belongs to one photo" in one_sentence(capsys)
     (tmp_path / "empty").mkdir()
