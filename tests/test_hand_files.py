@@ -66,7 +66,7 @@ def holistic() -> Any:
 def test_hands_of_whole_bodies(tmp_path: Path, write: Any, side: str) -> None:
     file = tmp_path / "pose.json"
     file.write_text(json.dumps(write()))
-    found = read_poses(file, MANO, hand=side)  # type: ignore[arg-type]
+    found = read_poses(file, part=f"{side}_hand")  # type: ignore[arg-type]
     assert found.joint_set == MANO and len(found) == 1
     assert_allclose(found.points[0], HANDS[side], atol=0.01)
 
@@ -79,7 +79,8 @@ def test_hands_alone(tmp_path: Path, suffix: str) -> None:
     else:
         content = {"landmarks": landmarks(HANDS["right"]), "width": 640, "height": 480}
         file.write_text(json.dumps(content))
-    assert_allclose(read_poses(file, MANO).points[0], HANDS["right"], atol=0.01)
+    part = "body" if suffix == "npy" else "right_hand"
+    assert_allclose(read_poses(file, MANO, part=part).points[0], HANDS["right"], atol=0.01)
 
 
 def test_bodies_without_hands_are_named(tmp_path: Path) -> None:
@@ -88,5 +89,5 @@ def test_bodies_without_hands_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="body25 joints, not mano"):
         read_poses(file, MANO)
     file.write_text(json.dumps({"people": [{"pose_keypoints_2d": flat(BODY), "hand_left_keypoints_2d": []}]}))
-    with pytest.raises(InputError, match="has no person"):
-        read_poses(file, MANO, hand="left")
+    with pytest.raises(InputError, match="has no left hand"):
+        read_poses(file, part="left_hand")

@@ -13,9 +13,10 @@ from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.lab.cli import main
-from openhmr.lab.synth.images import Task, generate
+from openhmr.lab.synth.images import Task
 from openhmr.lab.synth.light import read_places
 from openhmr.lab.synth.outfits import Closet, Outfit
+from openhmr.lab.synth.production import generate
 from openhmr.lab.synth.renderer import SAMPLES, SUIT_BIAS_M, Renderer
 from openhmr.lab.synth.scene import Person, frame_person, stand
 from openhmr.lab.synth.textures import texture_names

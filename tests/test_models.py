@@ -41,7 +41,8 @@ def test_shipped_models_by_name() -> None:
 
 def test_wrong_names_files_and_bodies(tmp_path: Path, tiny_body: Body) -> None:
     with pytest.raises(
-        InputError, match="no model 'pose2mesh-dog'; load one of detector, i2l-body, pose2mesh,"
+        InputError,
+        match="no model 'pose2mesh-dog'; load one of detector, hand_detector, i2l-body, pose2mesh,",
     ):
         openhmr.load("pose2mesh-dog")
     with pytest.raises(InputError, match="a model is given as NoneType; give its name"):

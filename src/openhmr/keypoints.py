@@ -1,7 +1,7 @@
 """2D poses as detectors and files give them."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from openhmr.errors import InputError
 from openhmr.joints import JointSet
 
 _ROUNDING = 1e-3
+
+Part = Literal["body", "left_hand", "right_hand"]
+"""Of a person, what a network sees at once."""
 
 Rows = Any
 """What selects rows of an array: a number, a slice, a mask or a list of numbers."""
@@ -23,8 +26,9 @@ class Keypoints:
     ``points (N,J,3)`` float32: x, y in pixels (see :class:`~openhmr.camera.Camera`) and a confidence in [0,
     1], 0 where a joint is missing (then x = y = 0), in the order of ``joint_set``. ``image_size`` (height,
     width) where the source tells it; ``boxes (N,4)`` x, y, width, height in pixels and ``scores (N,)`` where
-    a detector gave them. Raises :class:`InputError` for points of another shape, or
-    that are not finite, or with other confidences.
+    a detector gave them; ``right_hand (N,)``, where the points are of hands, the probability that it is a
+    right one. Raises :class:`InputError` for points of another shape, or that are not finite, or with other
+    confidences.
     """
 
     joint_set: JointSet
@@ -32,6 +36,7 @@ class Keypoints:
     image_size: tuple[int, int] | None = None
     boxes: NDArray[np.float64] | None = None
     scores: NDArray[np.float64] | None = None
+    right_hand: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.joint_set, JointSet):
@@ -60,9 +65,8 @@ class Keypoints:
 
     def __getitem__(self, rows: Rows) -> "Keypoints":
         picked = several(rows)
-        optional: Any = {
-            k: v if v is None else v[picked] for k, v in (("boxes", self.boxes), ("scores", self.scores))
-        }
+        values = {k: getattr(self, k) for k in ("boxes", "scores", "right_hand")}
+        optional: Any = {k: v if v is None else v[picked] for k, v in values.items()}
         return replace(self, points=self.points[picked], **optional)
 
     @classmethod

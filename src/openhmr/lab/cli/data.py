@@ -26,7 +26,8 @@ def data_check(args: argparse.Namespace) -> int:
 
 
 def synth_images(args: argparse.Namespace) -> None:
-    from openhmr.lab.synth.images import Task, contact_sheet, generate
+    from openhmr.lab.synth.images import Task
+    from openhmr.lab.synth.production import contact_sheet, generate
 
     started = time.perf_counter()
     task = Task(
@@ -62,6 +63,28 @@ def synth_hands(args: argparse.Namespace) -> None:
     rotations = poses(args.count, torch.Generator().manual_seed(args.seed))
     hand_sheet(hand, rotations.numpy(), args.sheet, upright=args.upright)
     print(f"wrote {args.sheet}: {args.count} hands")
+
+
+def synth_hand_images(args: argparse.Namespace) -> None:
+    from openhmr.lab.synth.hands import HandTask
+    from openhmr.lab.synth.production import contact_sheet, generate
+
+    started = time.perf_counter()
+    task = HandTask(
+        args.hands,
+        args.humans,
+        args.backgrounds,
+        args.out,
+        args.count,
+        args.split,
+        args.seed,
+        args.size,
+        args.first_shard,
+    )
+    made = generate(task, args.workers, functools.partial(print, flush=True))
+    print(f"{args.out}: {made} pictures, {time.perf_counter() - started:.0f} s")
+    if args.sheet:
+        contact_sheet(args.out, args.sheet)
 
 
 def add_commands(commands: Any) -> None:
@@ -106,12 +129,7 @@ def _add_images(synth: Any) -> None:
         "--motion", type=Path, required=True, metavar="PACK", help="motion pack (.npz) or folder of BVH files"
     )
     one.add_argument("--more-motion", type=Path, metavar="PACK", help="a second one, also trained on")
-    one.add_argument(
-        "--humans", type=Path, required=True, metavar="DIR", help="skins, garments, hair, eyes, brows"
-    )
-    one.add_argument(
-        "--backgrounds", type=Path, required=True, metavar="DIR", help="panoramas and their light.npz"
-    )
+    _add_packs(one)
     one.add_argument(
         "--wardrobe",
         type=Path,
@@ -119,6 +137,25 @@ def _add_images(synth: Any) -> None:
         metavar="FILE",
         help="clothes fitted to the body; made if missing",
     )
+    _add_shards(one)
+    one.set_defaults(run=synth_images)
+    one = synth.add_parser("hand-images", help="pictures of hands; running it again goes on (synth extra)")
+    one.add_argument("--hands", type=Path, required=True, metavar="PACK", help="pack of hand poses (.npz)")
+    _add_packs(one)
+    _add_shards(one)
+    one.set_defaults(run=synth_hand_images)
+
+
+def _add_packs(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--humans", type=Path, required=True, metavar="DIR", help="skins, garments, hair, eyes, brows"
+    )
+    one.add_argument(
+        "--backgrounds", type=Path, required=True, metavar="DIR", help="panoramas and their light.npz"
+    )
+
+
+def _add_shards(one: argparse.ArgumentParser) -> None:
     one.add_argument("--out", type=Path, required=True, metavar="DIR")
     one.add_argument("--count", type=positive, default=1000, metavar="N")
     one.add_argument("--split", choices=("train", "validation", "test"), default="train")
@@ -135,4 +172,3 @@ def _add_images(synth: Any) -> None:
     one.add_argument(
         "--sheet", type=Path, metavar="FILE.jpg", help="also write a contact sheet of 64 pictures"
     )
-    one.set_defaults(run=synth_images)

@@ -68,6 +68,15 @@ def import_detector(args: argparse.Namespace) -> None:
     print(f"wrote {args.out}")
 
 
+def import_hand_detector(args: argparse.Namespace) -> None:
+    """MediaPipe's palm detector and hand landmark network as ONNX."""
+    from openhmr.lab.export.mediapipe_hands import export_hand_detector
+
+    check_file(args.out)
+    export_hand_detector(args.wheel, args.out, args.size)
+    print(f"wrote {args.out}")
+
+
 def export_official(args: argparse.Namespace) -> None:
     """A run folder's weights in the format of the original."""
     from openhmr.lab.models.official_files import I2L_KEY, POSE2MESH_KEY, trained_epoch
@@ -140,6 +149,16 @@ def add_commands(commands: Any) -> None:
     )
     one.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
     one.set_defaults(run=import_detector)
+    one = commands.add_parser("import-hand-detector", help="MediaPipe's hand networks -> ONNX")
+    one.add_argument(
+        "wheel",
+        type=Path,
+        metavar="WHEEL",
+        help="of mediapipe 0.10.14, as `pip download mediapipe==0.10.14 --no-deps` brings it",
+    )
+    one.add_argument("--size", choices=("full", "lite"), default="full", help="of both networks")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+    one.set_defaults(run=import_hand_detector)
     one = commands.add_parser("export-official", help="run folder -> .pth.tar as the original writes it")
     one.add_argument("run_folder", type=Path, metavar="RUN")
     one.add_argument("--out", type=Path, required=True, metavar="FILE.pth.tar")

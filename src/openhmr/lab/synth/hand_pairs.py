@@ -112,7 +112,7 @@ def _missing(pose: Tensor, level: HandNoise, rand) -> Tensor:  # type: ignore[no
 
 def roll_upright(pose2d: Tensor) -> Tensor:
     """Rotations ``(B,3,3)`` about the optical axis after which the fingers of hands ``(B,21,3)`` point up:
-    the training form of :func:`openhmr.predict.lift.rolled_upright`."""
+    the training form of :func:`openhmr.predict.upright.finger_rolls`."""
     present = (pose2d[..., 2] > 0).float()
     reach = torch.tensor(REACH, device=pose2d.device)
     along = (reach - (present * reach).sum(1, keepdim=True) / present.sum(1, keepdim=True)) * present

@@ -1,25 +1,21 @@
 """Synthetic pictures of clothed people with exact annotation: ``openhmr lab synth images``."""
 
-import multiprocessing
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
-from openhmr.io.atomic import atomic_path
 from openhmr.lab.synth import degrade, shards
 from openhmr.lab.synth.bvh import makehuman_poses
 from openhmr.lab.synth.light import Place, read_places
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, Motion, load_motion
 from openhmr.lab.synth.outfits import Closet
 from openhmr.lab.synth.poses import PoseSampler, Widening, even_weights, log_map
+from openhmr.lab.synth.production import Report
 from openhmr.lab.synth.renderer import Layer, Renderer
 from openhmr.lab.synth.scene import (
     Figure,
@@ -36,10 +32,6 @@ from openhmr.lab.synth.scene import (
 from openhmr.lab.synth.textures import texture_names
 from openhmr.lab.synth.wardrobe import Wardrobe, build_wardrobe
 
-Report = Callable[[str], None]
-
-SPLITS = ("train", "validation", "test")
-PER_SHARD = 500
 INSIDE_M = np.array([0.12] * 5 + [0.16] * 2 + [0.12] * 4 + [0.2] * 2 + [0.12] * 4 + [0.24, 0.18])
 """How deep each of the 19 joints may lie within the body: it counts as seen if the surface before it is
 nearer by no more."""
@@ -72,6 +64,27 @@ class Task:
         body = open_body()
         first = load_motion(self.motion, body)
         return first + load_motion(self.more_motion, body) if self.more_motion else first
+
+    def prepare(self, report: Report) -> None:
+        """Read everything that is given once: a wrong path shall not show after the minute that fitting the
+        clothes takes."""
+        for folder in (self.humans, self.backgrounds):
+            if not folder.is_dir():
+                raise InputError(f"{folder} is no folder; give an existing one")
+        texture_names(self.humans)
+        read_places(self.backgrounds, self.split)
+        PoseStream(self.load_motion(), self.humans / "poses", self.split, np.random.default_rng(0))
+        if not self.wardrobe.is_file():
+            report(f"{self.wardrobe} is not there yet: fitting the clothes (about a minute)")
+            self.wardrobe.parent.mkdir(parents=True, exist_ok=True)
+            build_wardrobe(self.humans, self.wardrobe)
+
+    def studio(self) -> "Studio":
+        return Studio(self)
+
+    def finish(self) -> int:
+        """Annotations in COCO's form beside the shards; returns the number of pictures."""
+        return shards.write_annotations(self.out, self.size)
 
 
 class PoseStream:
@@ -132,7 +145,7 @@ class Studio:
     """Makes pictures of one split; what picture ``make`` returns depends on the generator alone."""
 
     def __init__(self, task: Task) -> None:
-        body = open_body()
+        body = self.body = open_body()
         self.task, wardrobe = task, Wardrobe.load(task.wardrobe)
         self.places = read_places(task.backgrounds, task.split)
         self.closet = Closet(wardrobe, texture_names(task.humans), task.split)
@@ -141,6 +154,9 @@ class Studio:
         )
         self.renderer = Renderer(task.humans, wardrobe, body, task.size)
         self.figure = self.renderer.figure
+
+    def restart(self, rng: np.random.Generator) -> None:
+        self.poses.restart(rng)
 
     def person(self, rng: np.random.Generator) -> tuple[Person, str]:
         betas = random_betas(rng)
@@ -248,101 +264,3 @@ def hide_covered(row: shards.Row, front: np.ndarray) -> None:
     """Mark the joints beneath ``front (H,W)`` as not visible."""
     x, y = np.clip(pixels_at(row["joints_px"]), 0, len(front) - 1).T
     row["visible"] = np.asarray(row["visible"]) & (front[y, x] < 0.5)
-
-
-def shard_size(task: Task, shard: int) -> int:
-    """Number of pictures of shard number ``shard``: all are full but the last."""
-    return min(PER_SHARD, task.count - (shard - task.first_shard) * PER_SHARD)
-
-
-def make_shard(studio: Studio, shard: int) -> int:
-    """Make and write shard number ``shard``; the same seed and number give the same shard. Returns its number
-    of pictures."""
-    task = studio.task
-    rng = np.random.default_rng([task.seed, SPLITS.index(task.split), shard])
-    studio.poses.restart(rng)
-    pictures, rows = [], []
-    for _ in range(shard_size(task, shard)):
-        image, row = studio.make(rng)
-        quality = int(rng.integers(35, 96))
-        ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        assert ok
-        pictures.append(data.tobytes())
-        rows.append(row)
-    shards.write_shard(task.out, shard, shard * PER_SHARD, pictures, rows, open_body())
-    return len(rows)
-
-
-def work(task: Task, numbers: list[int], report: Report) -> None:
-    """Make some shards in this process."""
-    studio = Studio(task)
-    for shard in numbers:
-        start = time.perf_counter()
-        made = make_shard(studio, shard)
-        report(f"shard {shard}: {made / (time.perf_counter() - start):.1f} pictures/s")
-
-
-def check_inputs(task: Task) -> None:
-    """Read everything that is given once: a wrong path shall not show after the minute that fitting the
-    clothes takes."""
-    texture_names(task.humans)
-    read_places(task.backgrounds, task.split)
-    PoseStream(task.load_motion(), task.humans / "poses", task.split, np.random.default_rng(0))
-
-
-def generate(task: Task, workers: int, report: Report) -> int:
-    """Make all shards that are not there yet, in ``workers`` processes; returns the number of pictures in the
-    folder.
-
-    ``report`` (pickled for several workers) receives the speed of each shard as text. Raises
-    :class:`InputError`.
-    """
-    for folder in (task.humans, task.backgrounds):
-        if not folder.is_dir():
-            raise InputError(f"{folder} is no folder; give an existing one")
-    if task.count < 1 or task.size < 64 or workers < 1:
-        raise InputError(
-            f"{task.count} pictures of {task.size} px by {workers} workers were asked for; at least 1, 64 "
-            f"px and 1 are needed"
-        )
-    last = task.first_shard + -(-task.count // PER_SHARD)
-    wanted = [k for k in range(task.first_shard, last) if shards.length(task.out, k) < shard_size(task, k)]
-    if wanted:
-        check_inputs(task)
-    if wanted and not task.wardrobe.is_file():
-        report(f"{task.wardrobe} is not there yet: fitting the clothes (about a minute)")
-        task.wardrobe.parent.mkdir(parents=True, exist_ok=True)
-        build_wardrobe(task.humans, task.wardrobe)
-    task.out.mkdir(parents=True, exist_ok=True)
-    if workers == 1 and wanted:
-        work(task, wanted, report)
-    elif wanted:
-        context = multiprocessing.get_context("spawn")
-        processes = [
-            context.Process(target=work, args=(task, wanted[k::workers], report))
-            for k in range(min(workers, len(wanted)))
-        ]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-        if any(p.exitcode for p in processes):
-            raise InputError(
-                "a worker failed (its message is above); shards that are complete stay, the same command "
-                "goes on"
-            )
-    return shards.write_annotations(task.out, task.size)
-
-
-def contact_sheet(folder: Path, path: Path, columns: int = 8, rows: int = 8) -> None:
-    """The first ``columns x rows`` pictures of a folder side by side at half their size, as JPEG or PNG by
-    the ending."""
-    tiles: list[np.ndarray] = []
-    for tar in sorted(folder.glob("images-*.tar")):
-        for image in shards.read_pictures(tar, columns * rows - len(tiles)):
-            tiles.append(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    blank = np.zeros_like(tiles[0])
-    tiles += [blank] * (columns * rows - len(tiles))
-    sheet = np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, columns * rows, columns)])
-    with atomic_path(path) as temporary:
-        Image.fromarray(sheet).save(temporary, quality=80)

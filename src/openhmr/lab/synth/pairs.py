@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.posed_points import regressor_tables
 from openhmr.joints import HUMAN36, POINTS, JointSet, get_joint_set, point_indices
 from openhmr.lab.skinning import forward_kinematics
 from openhmr.lab.synth.noise2d import Detection, NoiseLevel
 from openhmr.lab.synth.poses import PoseSampler, exp_map
+from openhmr.lab.synth.shapes import random_people
 
 CAMERA_FROM_BODY = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 """Body axes (Y up, facing +Z) seen by a level camera in front: x right, y down, z forward."""
@@ -57,15 +59,6 @@ class Cameras:
         x = (2 * uniform() - 1) * self.off_centre[0] * wide
         y = (2 * uniform() - 1) * self.off_centre[1] * wide
         return rotation, torch.stack([x, y, torch.ones_like(x)], -1) * depth[:, None]
-
-
-def regressor_tables(regressor: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
-    """``P (K,24,3,1+S)`` and ``m (K,24)`` such that joint k = sum_b R_b (P[k,b] @ [1, betas]) + m[k,b]
-    t_b."""
-    shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2).astype(np.float64)
-    used = np.nonzero(regressor.any(0))[0]
-    r, w = regressor[:, used].astype(np.float64), body.weights[used].astype(np.float64)
-    return np.einsum("kv,vb,vcs->kbcs", r, w, shape[used], optimize=True), r @ w
 
 
 class Skeleton(torch.nn.Module):
@@ -215,11 +208,9 @@ def camera_turn(turn: Tensor, rotations: Tensor) -> Tensor:
 
 
 def random_betas(n: int, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Shapes ``(n,count)`` of random people: normal, but for the last, which gives half of them breasts."""
-    betas = torch.randn(n, count, generator=generator, device=device).clamp(-3, 3)
-    woman = torch.rand(n, generator=generator, device=device) < 0.5
-    betas[:, -1] = torch.where(woman, (1 + 0.4 * betas[:, -1]).clamp(min=0), torch.zeros_like(betas[:, -1]))
-    return betas
+    """Shapes ``(n,count)`` of random people (:func:`~openhmr.lab.synth.shapes.random_people`)."""
+    normal = torch.randn(n, count, generator=generator, device=device)
+    return random_people(normal, torch.rand(n, generator=generator, device=device))
 
 
 def random_definition(skeleton: Skeleton, r: Tensor, sigma_m: float, generator: torch.Generator) -> Tensor:

@@ -41,6 +41,23 @@ BALLS = {
 LONGEST_SHADOW_M = 6.0
 
 
+def open_context() -> Any:
+    """An OpenGL context without a window. Raises :class:`InputError` where there is none to be had."""
+    try:
+        import moderngl
+    except ImportError:
+        raise InputError(
+            "the package moderngl is not installed; install the synth extra: pip install 'openhmr[synth]'"
+        ) from None
+    try:
+        return moderngl.create_standalone_context(backend="egl")  # type: ignore[arg-type]
+    except Exception as error:  # every driver fails in its own way
+        raise InputError(
+            f"no OpenGL context through EGL ({str(error)[:80]}); on Debian install libegl1 libegl-mesa0 "
+            f"libgl1-mesa-dri"
+        ) from None
+
+
 def write(program: Any, **uniforms: Any) -> None:
     """Set uniforms by name; matrices as they lie in memory (OpenGL reads columns)."""
     for name, value in uniforms.items():
@@ -101,19 +118,7 @@ class Renderer:
     """Owns an OpenGL context; not to be shared between processes or threads."""
 
     def __init__(self, humans: Path, wardrobe: Wardrobe, body: Body, size: int) -> None:
-        try:
-            import moderngl
-        except ImportError:
-            raise InputError(
-                "the package moderngl is not installed; install the synth extra: pip install 'openhmr[synth]'"
-            ) from None
-        try:
-            self.context = moderngl.create_standalone_context(backend="egl")  # type: ignore[arg-type]
-        except Exception as error:  # every driver fails in its own way
-            raise InputError(
-                f"no OpenGL context through EGL ({str(error)[:80]}); on Debian install libegl1 libegl-mesa0 "
-                f"libgl1-mesa-dri"
-            ) from None
+        self.context = open_context()
         self.humans, self.wardrobe, self.size = humans, wardrobe, size
         self.figure = Figure(body)
         gl = self.context

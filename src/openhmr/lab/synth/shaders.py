@@ -153,3 +153,39 @@ void main() {
 }
 """
 )
+
+PIECE = """#version 330
+uniform vec4 lens;
+in vec3 position; in vec3 normal; in vec2 texture_point; in vec3 tint;
+out vec3 seen; out vec3 facing; out vec2 uv; out vec3 factor;
+void main() {
+  seen = position; facing = normal; uv = texture_point; factor = tint;
+  const float near = 0.05, far = 80.0;
+  float depth = (far + near) / (far - near) * position.z - 2.0 * far * near / (far - near);
+  gl_Position = vec4(lens.x * position.x + lens.z * position.z, lens.y * position.y + lens.w * position.z, depth, position.z);
+}
+"""
+
+PIECE_SHADE = (
+    """#version 330
+uniform sampler2D picture; uniform sampler2D shadow; uniform mat3 world_from_camera; uniform mat4 shadow_from_camera;
+in vec3 seen; in vec3 facing; in vec2 uv; in vec3 factor;
+out vec4 colour;
+"""
+    + LIGHT
+    + """
+void main() {
+  vec3 n = normalize(facing), eye = -normalize(seen);
+  if (dot(n, eye) < 0.0 && !gl_FrontFacing) n = -n;   // the inside of a sleeve
+  vec3 up = world_from_camera * n;
+  float open = lit(shadow, shadow_from_camera * vec4(seen + 0.002 * n, 1.0), 0.006, 0.008);
+  float facing_key = max(dot(up, key_direction), 0.0);
+  vec3 texel = texture(picture, uv).rgb;
+  vec3 half_way = normalize(world_from_camera * eye + normalize(key_direction));
+  float shine = 0.06 * pow(max(dot(up, half_way), 0.0), 24.0);
+  vec3 c = texel * texel * factor * (ambient(up) + key_colour * facing_key * open) + key_colour * shine * open;
+  c = c / (1.0 + 0.25 * max(c.r, max(c.g, c.b)));
+  colour = vec4(sqrt(clamp(c, 0.0, 1.0)), 1.0);
+}
+"""
+)

@@ -15,13 +15,20 @@ from openhmr.bodies.body import Body
 from openhmr.errors import InputError
 from openhmr.io.arrays import read_npz
 from openhmr.io.atomic import atomic_path
+from openhmr.joints import JointSet
 from openhmr.joints.coco import COCO, COCO17
 
 Row = dict[str, np.ndarray | str]
 MAX_NUMBERS = 50_000_000
-ARRAYS = {"K": (3, 3), "pose": (24, 3), "betas": (10,), "translation": (3,), "box_xywh": (4,)}
-"""What is read of a shard's arrays, with the shape of a row."""
+ARRAYS = ("K", "pose", "betas", "translation", "box_xywh", "joints_px")
+"""What is read of a shard's arrays."""
 AGAIN = "make the shard again with `openhmr lab synth images`"
+
+
+def row_shapes(body: Body, joint_set: JointSet) -> dict[str, tuple[int, ...]]:
+    """Shapes of a row of ``ARRAYS`` in shards of ``body`` whose joints are those of ``joint_set``."""
+    shapes = (3, 3), (body.num_joints, 3), (body.num_betas,), (3,), (4,), (joint_set.size, 2)
+    return dict(zip(ARRAYS, shapes, strict=True))
 
 
 def shard_paths(folder: Path, shard: int) -> tuple[Path, Path]:
@@ -104,7 +111,9 @@ def read_pictures(tar_path: Path, count: int) -> list[np.ndarray]:
     return out
 
 
-def read_shards(folder: Path, body: Body, count: float = math.inf) -> list[tuple[Path, dict[str, NDArray]]]:
+def read_shards(
+    folder: Path, body: Body, count: float = math.inf, joint_set: JointSet = COCO
+) -> list[tuple[Path, dict[str, NDArray]]]:
     """The tar files that hold the first ``count`` pictures of a folder, each with its arrays; both are
     checked to be whole, and to show people of ``body``."""
     shards = sorted(folder.glob("images-*.tar"))
@@ -125,7 +134,7 @@ def read_shards(folder: Path, body: Body, count: float = math.inf) -> list[tuple
                 rows = len(pictures(tar))
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             raise InputError(f"{shard} is damaged ({error}); {AGAIN}") from None
-        for name, shape in ARRAYS.items():
+        for name, shape in row_shapes(body, joint_set).items():
             if arrays[name].shape != (rows, *shape) or arrays[name].dtype.kind not in "fiu":
                 found = arrays[name].shape
                 raise InputError(

@@ -15,15 +15,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from openhmr.bodies.body import Body
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
-from openhmr.joints import COCO, HUMAN36, SMPL
+from openhmr.joints import COCO, POINTS, SMPL
 from openhmr.lab.config import at_least
 from openhmr.lab.device import is_first, rank_and_world
 from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
 from openhmr.lab.models.i2l_meshnet.compact import UNUSED, CompactI2L, CompactI2LConfig
+from openhmr.lab.models.i2l_meshnet.subject import BODY
 from openhmr.lab.models.onnx_weights import start_from
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.lab.precision import Wish, choose_precision
-from openhmr.lab.synth.crops import NONE, Augmentation, CropBatch, CropSource, Pictures, cut
+from openhmr.lab.synth.augment import NONE, Augmentation
+from openhmr.lab.synth.crops import CropBatch, CropSource, Pictures
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l_losses import CompactI2LLosses, LossWeights, restore
 from openhmr.lab.training.recipe import Loop, Recipe, Running, initial_weights
@@ -79,6 +81,7 @@ class CompactI2LRecipe(Recipe):
 
     network: CompactI2L
     plan: Schedule
+    subject = BODY
 
     def __init__(self, config: CompactI2LRun, device: torch.device) -> None:
         self.config, self.device, self.plan = config, device, config.schedule
@@ -89,26 +92,42 @@ class CompactI2LRecipe(Recipe):
                 f"a batch of {config.schedule.batch} cannot be shared by {rank_and_world()[1]} processes; "
                 f"make it a multiple"
             )
-        body = open_body()
-        self.losses = CompactI2LLosses(body, config.loss).to(device)
+        body = self.body()
+        self.losses = CompactI2LLosses(body, config.loss, self.subject).to(device)
         # Targets are made on the CPU, while the device trains.
-        human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressor("human36")))
-        common = Skeleton(body), human36, SMPL.flip_permutation
-        self.source = CropSource(Pictures(config.pictures), *common, config.augmentation)
-        held = CropSource(Pictures(config.validation), *common, NONE)
+        self.source = self.crops(config.pictures, body, config.augmentation)
+        held = self.crops(config.validation, body, NONE)
         ids = held.pictures.usable[: config.validation_crops]
         rng = np.random.default_rng(0)
-        self.held = held.targets(ids, [cut(held.pictures, int(i), NONE, rng) for i in ids])
+        self.held = held.targets(ids, [held.crop(int(i), rng) for i in ids])
         self.network = self._network(body)
         self.step_scales = self.network.step_scales(config.trunk_step)
         self.pool = ThreadPoolExecutor(1)
         self.ahead: dict[int, Future[CropBatch]] = {}
 
+    def body(self) -> Body:
+        """Whose mesh is learned."""
+        return open_body()
+
+    def crops(self, folder: str, body: Body, augmentation: Augmentation) -> CropSource:
+        """Crops of the pictures in ``folder``."""
+        return CropSource(Pictures(folder), *self.targets_of(body), SMPL.flip_permutation, augmentation)
+
+    def targets_of(self, body: Body) -> tuple[Skeleton, Tensor]:
+        """Skeleton, and regressor ``(K,Vc)`` of the joints that errors are measured on."""
+        points = POINTS if self.subject is BODY else self.subject.joint_set
+        regressor = coarse_regressor(body, body.joint_regressor(self.subject.measured))
+        return Skeleton(body, points), torch.as_tensor(regressor)
+
+    def untrained(self, body: Body) -> CompactI2L:
+        """The network with random weights."""
+        return untrained(body, self.config.model)
+
     def _network(self, body: Body) -> CompactI2L:
         """The network with the weights that training begins with, which also say how far it may move."""
         config = self.config
         with initial_weights(config.seed):
-            network = untrained(body, config.model)
+            network = self.untrained(body)
         network.precision = self.precision
         if config.start_from:
             missing = [n for n in start_from(network, config.start_from) if not n.startswith(UNUSED)]
@@ -127,11 +146,15 @@ class CompactI2LRecipe(Recipe):
         elif config.lifter:
             network.load_pretrained()
         else:
-            raise InputError("a Pose2Mesh lifts inside; set start_from=i2l-body or lifter=pose2mesh")
-        if config.lifter and (missing := start_from(network.lifter, config.lifter, COCO)):
             raise InputError(
-                f"lifter {config.lifter} is no compact Pose2Mesh of all points or of coco (no {missing[0]}); "
-                f"try pose2mesh"
+                "a Pose2Mesh lifts inside; set start_from or lifter (for bodies i2l-body or pose2mesh)"
+            )
+        if config.lifter and (
+            missing := start_from(network.lifter, config.lifter, COCO if self.subject is BODY else None)
+        ):
+            raise InputError(
+                f"lifter {config.lifter} is no compact Pose2Mesh of {self.subject.joint_set.name} joints (no "
+                f"{missing[0]}); for bodies try pose2mesh"
             )
         network.trunk.freeze(config.model.frozen_blocks)
         return network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -156,22 +179,23 @@ class CompactI2LRecipe(Recipe):
         return self.losses(out, batch)
 
     def evaluate(self) -> dict[str, float]:
-        """MPJPE and PA-MPJPE (mm, 14 Human3.6M joints) of the lixel and the parametric mesh on plain
-        validation crops."""
-        held, human36, skeleton = self.held, self.losses.human36, self.losses.skeleton
+        """MPJPE and PA-MPJPE (mm; of bodies 14 Human3.6M joints) of the lixel and the parametric mesh on
+        plain validation crops."""
+        held, regressor, skeleton = self.held, self.losses.measured, self.losses.skeleton
         lixel, param = [], []
         numbers: dict[str, float] = {}
         for i in range(0, len(held.image), 50):
             part = CropBatch(**{k: v[i : i + 50].to(self.device) for k, v in vars(held).items()})
             out = self.network(part.image.to(memory_format=torch.channels_last))
-            lixel.append(human36 @ restore(out["vertices_lixel"], out["scale_m"], part))
+            restored = restore(out["vertices_lixel"], out["scale_m"], part, self.subject.depth_m)
+            lixel.append(regressor @ restored)
             r, t = skeleton.transforms(out["rotations"], out["betas"])
-            param.append(human36 @ skeleton.vertices(r, t, out["betas"]))
-        target = (held.human36_m * 1000).numpy()
+            param.append(regressor @ skeleton.vertices(r, t, out["betas"]))
+        target = (held.measured_m * 1000).numpy()
         for name, joints in (("lixel", lixel), ("param", param)):
             mm = (torch.cat(joints) * 1000).cpu().numpy()
             for metric, error in (("mpjpe", mpjpe), ("pa", pa_mpjpe)):
-                numbers[f"{name}_{metric}"] = float(error(mm, target, HUMAN36).mean())
+                numbers[f"{name}_{metric}"] = float(error(mm, target, self.subject.measured).mean())
         return numbers
 
     def finish(self, loop: Loop) -> None:

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
-from openhmr.joints import COCO
+from openhmr.lab.models.i2l_meshnet.subject import BODY, Subject
 from openhmr.lab.synth.crops import CropBatch
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import DEPTH_M, LIXELS, PATCH
 
-MARGIN = 16
-"""Lixels outside of the crop up to which points are still learned."""
+MARGIN = 40
+"""Lixels outside of the crop up to which points are still learned: the legs of somebody cut off at the hips,
+which a body is then fitted to, have to be somewhere sensible."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class LossWeights:
     betas: float = 0.1
 
 
-def restore(lixel: Tensor, scale_m: Tensor, batch: CropBatch) -> Tensor:
+def restore(lixel: Tensor, scale_m: Tensor, batch: CropBatch, depth_m: float = DEPTH_M) -> Tensor:
     """Lixels ``(B,N,3)`` as metres in the rolled virtual camera ``(B,N,3)``: the ray of each pixel at its
     depth."""
     affine, K = batch.affine, batch.K
@@ -47,28 +48,29 @@ def restore(lixel: Tensor, scale_m: Tensor, batch: CropBatch) -> Tensor:
     rays = torch.cat([plane, torch.ones_like(plane[..., :1])], -1) @ batch.virtual.mT
     focal = K[:, 0, 0] * (1 + normalised(centre[:, None])[:, 0].square().sum(1)).sqrt()
     side = PATCH / affine[:, :, :2].det().sqrt()
-    depth = (scale_m * focal * LIXELS / side)[:, None, None] + (lixel[..., 2:] / LIXELS - 0.5) * DEPTH_M
+    depth = (scale_m * focal * LIXELS / side)[:, None, None] + (lixel[..., 2:] / LIXELS - 0.5) * depth_m
     return rays / rays[..., 2:].clamp(min=0.05) * depth
 
 
 class CompactI2LLosses(nn.Module):
     """``losses(output of the network, batch)`` -> the named terms, on the coarse level of ``body``.
 
-    ``human36 (17,Vc)`` and ``regressor (36,Vc)`` lead from vertices to Human3.6M's joints, and to those and
-    COCO's.
+    ``measured (K,Vc)`` and ``regressor (K+J,Vc)`` lead from vertices to the joints that errors are measured
+    on, and to those and the subject's.
     """
 
-    human36: Tensor
+    measured: Tensor
     regressor: Tensor
     edges: Tensor
 
-    def __init__(self, body: Body, weights: LossWeights) -> None:
+    def __init__(self, body: Body, weights: LossWeights, subject: Subject = BODY) -> None:
         super().__init__()
-        self.weights, self.skeleton = weights, Skeleton(body)
-        human36 = coarse_regressor(body, body.joint_regressor("human36"))
-        coco = coarse_regressor(body, body.joint_regressor(COCO))
-        self.register_buffer("human36", torch.tensor(human36, dtype=torch.float32))
-        both = np.concatenate([human36, coco])
+        self.weights, self.subject = weights, subject
+        self.skeleton = Skeleton(body, subject.joint_set)
+        measured = coarse_regressor(body, body.joint_regressor(subject.measured))
+        joints = coarse_regressor(body, body.joint_regressor(subject.joint_set))
+        self.register_buffer("measured", torch.tensor(measured, dtype=torch.float32))
+        both = np.concatenate([measured, joints])
         self.register_buffer("regressor", torch.tensor(both, dtype=torch.float32))
         self.register_buffer("edges", torch.as_tensor(_edges(body.level("coarse").faces)))
 
@@ -78,7 +80,7 @@ class CompactI2LLosses(nn.Module):
     def lixel_losses(self, out: dict[str, Tensor], batch: CropBatch) -> dict[str, Tensor]:
         """In lixels, where the target lies in or near the crop's volume, and how likely the errors are."""
         w, mesh = self.weights, out["vertices_lixel"]
-        seen, seen_joints = _near(batch.vertices), _near(batch.joints)
+        seen, seen_joints = near(batch.vertices), near(batch.joints)
         error, joint_error = (mesh - batch.vertices).abs(), (out["joints_lixel"] - batch.joints).abs()
         regressed = self.regressor @ batch.vertices
         a, b = self.edges.unbind(1)
@@ -90,20 +92,21 @@ class CompactI2LLosses(nn.Module):
             "first": w.first * _mean((out["first_lixel"] - batch.joints).abs(), seen_joints),
             "lifted": w.lifted * _mean((out["lifted_lixel"] - batch.vertices).abs(), seen),
             "mesh": _mean(error, seen),
-            "mesh_joint": _mean((self.regressor @ mesh - regressed).abs(), _near(regressed)),
+            "mesh_joint": _mean((self.regressor @ mesh - regressed).abs(), near(regressed)),
             "edge": w.edge * _mean(stretched, seen[:, a] * seen[:, b]),
             "likelihood": w.likelihood * unlikely,
         }
 
     def metric_losses(self, out: dict[str, Tensor], batch: CropBatch) -> dict[str, Tensor]:
         """In metres (as lixels of depth), of the restored joints, the scale, and the parametric mesh."""
-        w, per_metre = self.weights, LIXELS / DEPTH_M
-        restored = self.human36 @ restore(out["vertices_lixel"], out["scale_m"], batch)
-        whole = (_near(batch.vertices).mean((1, 2)) > 0.95)[:, None, None].float()
+        w, depth_m = self.weights, self.subject.depth_m
+        per_metre = LIXELS / depth_m
+        restored = self.measured @ restore(out["vertices_lixel"], out["scale_m"], batch, depth_m)
+        whole = (near(batch.vertices).mean((1, 2)) > 0.95)[:, None, None].float()
         r, t = self.skeleton.transforms(out["rotations"], out["betas"])
         skinned = self.skeleton.vertices(r, t, out["betas"])
         skinned = skinned - self.skeleton.roots(r, t, out["betas"])
-        metric = _mean((restored - restored[:, :1] - batch.human36_m).abs(), whole)
+        metric = _mean((restored - restored[:, :1] - batch.measured_m).abs(), whole)
         return {
             "joint3d": w.joint3d * per_metre * metric,
             "scale": w.scale * (out["scale_m"].log() - batch.scale_m.log()).abs().mean(),
@@ -119,7 +122,7 @@ def _edges(faces: NDArray) -> NDArray[np.int64]:
     return np.unique(np.sort(np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [0, 2]]]), 1), axis=0)
 
 
-def _near(lixels: Tensor) -> Tensor:
+def near(lixels: Tensor) -> Tensor:
     """1 for points ``(B,N,3)`` in the crop's volume or at most ``MARGIN`` outside of it, else 0:
     ``(B,N,1)``."""
     return ((lixels >= -MARGIN) & (lixels < LIXELS + MARGIN)).all(-1, keepdim=True).float()

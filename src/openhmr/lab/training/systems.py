@@ -1,4 +1,4 @@
-"""The five systems that train: their configs, and a run of one."""
+"""The systems that train: their configs, and a run of one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from openhmr.errors import InputError
 from openhmr.lab.config import build, override
 from openhmr.lab.device import is_first
 from openhmr.lab.run_folder import begin_run, read_run
-from openhmr.lab.training import compact_hand, compact_i2l, compact_pose2mesh
+from openhmr.lab.training import compact_hand, compact_i2l, compact_i2l_hand, compact_pose2mesh
 from openhmr.lab.training.datasets import Sources, i2l_datasets, pose2mesh_datasets
 from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig
 from openhmr.lab.training.official_i2l import I2LRecipe
@@ -69,6 +69,7 @@ SYSTEMS = {
     "compact_pose2mesh": System(compact_pose2mesh.CompactPose2MeshRun, compact_pose2mesh.stages),
     "compact_pose2mesh_hand": System(compact_hand.CompactHandRun, compact_hand.stages, open_hand),
     "compact_i2l": System(compact_i2l.CompactI2LRun, compact_i2l.stages),
+    "compact_i2l_hand": System(compact_i2l_hand.CompactI2LHandRun, compact_i2l_hand.stages, open_hand),
     "pose2mesh": System(Pose2MeshConfig, _official_stages("pose2mesh")),
     "i2l_meshnet": System(I2LConfig, _official_stages("i2l_meshnet")),
 }
@@ -88,7 +89,9 @@ def read_config(data: dict[str, Any], assignments: Sequence[str] = (), **given: 
     elif f"compact_{recipe}" in SYSTEMS:
         system = f"compact_{recipe}"
     else:
-        raise InputError(f"config key recipe is {recipe!r}; it must be pose2mesh, pose2mesh_hand or i2l")
+        raise InputError(
+            f"config key recipe is {recipe!r}; it must be pose2mesh, pose2mesh_hand, i2l or i2l_hand"
+        )
     return system, build(SYSTEMS[system].config, data)
 
 

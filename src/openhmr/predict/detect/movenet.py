@@ -4,7 +4,7 @@ The network sees people best who are 100 to 200 pixels tall in its input of 256.
 picture, at parts of it if people are small in it, and then at each person again, in windows of their size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,35 +20,50 @@ from openhmr.io.poses import check_pose2d
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
 from openhmr.predict.detect.heads import HEADS, KIND, decode
+from openhmr.predict.detect.windows import inside, parts
 from openhmr.predict.person_crop import MAX_BOXES, PATCH, cut
 from openhmr.predict.session import image_threads, open_session, read_metadata
+from openhmr.predict.upright import rolled, upright_rolls
 
 FOUND = 0.18
 """Least score of a person: the mean of the first look and the best other. Of 48 pictures of places without
 people two reach it, by a lantern and a heap of things."""
+FOUND_TURNED = 0.3
+"""Least score of whom only the first look at the turned picture finds: three looks more find more that is
+nobody."""
 CANDIDATE = 0.1
 """Least score of what is looked at again."""
-ROOMS = (1.5, 2.0)
+ROOMS = (1.2, 1.5, 2.0)
 """Sides of the windows in which a person is looked at again, over the longer side of the box."""
+AS_GOOD = 0.8
+"""Share of the best look's score from which another look's keypoints are averaged with its own."""
 SMALLEST_PX = 8
 """Boxes count as at least so large when their windows are chosen."""
 SMALL = 0.3
 """Parts of the picture are looked at if nobody in it is larger than this share of it."""
 LEVELS = 2
 """How often parts are halved, where the picture has the pixels."""
-STEP = 2 / 3
-"""From one part to the next, in sides: nobody who is small in them is cut by all."""
 EDGE_PX = 4
 """Who reaches so near to the edge of a part, in the network's pixels, may be cut off there."""
+SAME_BOX = 0.3
+"""Intersection over union from which two boxes are those of one person."""
 NEAR = 0.2
 """Keypoints are the same if they lie nearer than this share of a person's size (root of the box's area)."""
 SAME = 0.5
 """Two finds are one person if this share of their keypoints, weighted by confidence, are the same."""
+TURNS = np.deg2rad([90.0, 180.0, 270.0])
+"""How pictures are turned where nobody, or somebody doubtful, is found as they are."""
+SURE = 0.48
+"""Score from which a person is not looked at turned: people who stand upright have 0.5 to 0.7, the same
+people in pictures turned by 90 degrees and more 0.2 to 0.45."""
 MOST = 20
 """People followed in one window."""
 
 Finds = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 """Keypoints ``(K,17,3)`` x, y, confidence, boxes ``(K,4)`` and scores ``(K,)``, in pixels of the picture."""
+
+Find = tuple[NDArray[np.float64], NDArray[np.float64], float]
+"""One of them."""
 
 
 class MoveNet:
@@ -84,53 +99,76 @@ class MoveNet:
         seen = np.concatenate([points[rows, :, :2], np.clip(points[rows, :, 2:], 0, 1)], -1)
         return Keypoints(COCO, check_pose2d(seen, COCO), size, boxes[rows], scores[rows])
 
-    def look(self, image: NDArray[np.uint8], windows: NDArray) -> Iterator[Finds]:
-        """What the network sees in each of the squares ``windows (N,3)`` (centre x, y and side in pixels)."""
-        for window in windows:
-            maps = self.session.run(list(HEADS), {"image": cut(image, window[None])})
+    def look(
+        self, image: NDArray[np.uint8], windows: NDArray, rolls: NDArray | None = None
+    ) -> Iterator[Finds]:
+        """What the network sees in each of the squares ``windows (N,3)`` (centre x, y and side in pixels),
+        with what is in them turned clockwise by ``rolls (N,)``."""
+        for window, roll in zip(windows, np.zeros(len(windows)) if rolls is None else rolls, strict=True):
+            maps = self.session.run(list(HEADS), {"image": cut(image, window[None], rolls=np.array([roll]))})
             points, boxes, scores = decode(
                 dict(zip(HEADS, (m[0] for m in maps), strict=True)), MOST, CANDIDATE
             )
             zoom, corner = window[2] / PATCH, window[:2] - window[2] / 2
             points[..., :2] = corner + points[..., :2] * zoom
-            yield points, np.concatenate([corner + boxes[:, :2] * zoom, boxes[:, 2:] * zoom], 1), scores
+            boxes = np.concatenate([corner + boxes[:, :2] * zoom, boxes[:, 2:] * zoom], 1)
+            yield (
+                (points, boxes, scores) if roll == 0 else (*_turned_back(points, boxes, window, roll), scores)
+            )
 
     def _first(self, image: NDArray[np.uint8]) -> Finds:
-        """Candidates in the whole picture and, while nobody large is found, in parts half as large."""
+        """Candidates in the whole picture and, while nobody large is found, in parts half as large; where
+        nobody is found at all, in the picture turned."""
         side = float(max(image.shape[:2]))
         window = np.array([[(image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2, side]])
-        points, boxes, scores = next(self.look(image, window))
+        finds = [next(self.look(image, window))]
+        largest = _largest(finds[0])
         for _ in range(LEVELS):
-            if side < 2 * PATCH or boxes[scores > FOUND, 2:].max(initial=0) > SMALL * side:
+            if side < 2 * PATCH or largest > SMALL * side:
                 break
             side /= 2
-            parts = _parts(image, side)
-            for part, (p, b, s) in zip(parts, self.look(image, parts), strict=True):
-                inner = _inside(b, part, image) & (s > FOUND)
-                points, boxes, scores = (
-                    np.concatenate(pair)
-                    for pair in ((points, p[inner]), (boxes, b[inner]), (scores, s[inner]))
-                )
-        rows = distinct(points, boxes, np.where(scores > CANDIDATE, scores, 0))
-        return points[rows], boxes[rows], scores[rows]
+            squares = parts(image, side)
+            for part, find in zip(squares, self.look(image, squares), strict=True):
+                whole = inside(find[1], part, EDGE_PX * part[2] / PATCH, image)
+                finds.append(_rows(find, whole & (find[2] > FOUND)))
+                largest = max(largest, _largest(finds[-1]))
+        if not largest:
+            turned = self.look(image, np.repeat(window, len(TURNS), 0), TURNS)
+            finds += [_rows(find, find[2] > FOUND_TURNED) for find in turned]
+        return _best(_joined(finds), CANDIDATE)
 
     def _again(self, image: NDArray[np.uint8], first: Finds) -> Finds:
         """Every candidate in the best of all looks, with the mean score of the first look and the best of the
         others; who is not found again keeps half."""
         points, boxes, scores = (a.copy() for a in first)
-        for i, (x, y, width, height) in enumerate(first[1]):
-            sides = max(width, height, SMALLEST_PX) * np.array(ROOMS)
-            windows = [(x + width / 2, y + height / 2, side) for side in sides]
-            again = 0.0
-            for find in (
-                f for found in self.look(image, np.array(windows)) for f in zip(*found, strict=True)
-            ):
-                if find[2] > again and alike(first[0][i], first[1][i], find[0]) > SAME:
-                    again = find[2]
-                    if again > first[2][i]:
-                        points[i], boxes[i] = find[:2]
-            scores[i] = (first[2][i] + again) / 2
+        for i, person in enumerate(zip(*first, strict=True)):
+            (points[i], boxes[i], _), again = self._closer(image, person)
+            scores[i] = (person[2] + again) / 2
         return points, boxes, scores
+
+    def _closer(self, image: NDArray[np.uint8], person: Find) -> tuple[Find, float]:
+        """What is seen of a person in windows around them, and the best score there, 0 if they are not seen:
+        as they are, turned by quarters if they are doubtful, and upright if they are not."""
+        best, seen = person, list[Find]()
+
+        def take(finds: Iterable[Finds], same: Callable[[Find], bool]) -> None:
+            nonlocal best
+            for found in finds:
+                there = [find for find in zip(*found, strict=True) if same(find)]
+                if there:
+                    seen.append(max(there, key=lambda f: f[2]))
+                    best = max(best, seen[-1], key=lambda f: f[2])
+
+        take(self.look(image, _windows(person[1], ROOMS)), lambda f: alike(*person[:2], f[0]) > SAME)
+        if best[2] < SURE:
+            windows = np.repeat(_windows(person[1], ROOMS[1:2]), len(TURNS), 0)
+            box = person[1][None]
+            take(self.look(image, windows, TURNS), lambda f: overlap(box, f[1][None])[0, 0] > SAME_BOX)
+        if (roll := upright_rolls(best[0][None], COCO))[0]:
+            known, rooms = best, ROOMS[:2]
+            windows = _windows(known[1], rooms)
+            take(self.look(image, windows, roll.repeat(len(rooms))), lambda f: alike(*known[:2], f[0]) > SAME)
+        return _mean(best, seen), max((find[2] for find in seen), default=0.0)
 
 
 def detect_people(image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints:
@@ -143,23 +181,52 @@ def _shipped() -> MoveNet:
     return MoveNet(Path(str(files("openhmr") / "assets" / "weights" / "detector.onnx")))
 
 
-def _parts(image: NDArray[np.uint8], side: float) -> NDArray[np.float64]:
-    """Squares ``(N,3)`` of ``side`` that overlap and cover the picture."""
-    axes = []
-    for length in (image.shape[1], image.shape[0]):
-        count = 1 + int(np.ceil(max(length - side, 0) / (STEP * side)))
-        ends = (side, length - side) if length > side else (length, 0)
-        axes.append((ends[0] / 2 + np.linspace(0, ends[1], count)) - 0.5)
-    return np.array([(x, y, side) for y in axes[1] for x in axes[0]])
+def _windows(box: NDArray, rooms: tuple[float, ...]) -> NDArray[np.float64]:
+    """Squares ``(N,3)`` about the middle of a box ``(4,)``, as many times as large as ``rooms`` say."""
+    middle, side = box[:2] + box[2:] / 2, max(*box[2:], SMALLEST_PX)
+    return np.array([(*middle, side * room) for room in rooms])
 
 
-def _inside(boxes: NDArray, part: NDArray, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which ``boxes (K,4)`` are not cut off by an edge of the square ``part`` within the picture."""
-    edge, size = EDGE_PX * part[2] / PATCH, np.array([image.shape[1], image.shape[0]])
-    low, high = part[:2] - part[2] / 2, part[:2] + part[2] / 2
-    cut_low = (boxes[:, :2] < low + edge) & (low > edge)
-    cut_high = (boxes[:, :2] + boxes[:, 2:] > high - edge) & (high < size - edge)
-    return ~(cut_low | cut_high).any(1)
+def _mean(best: Find, seen: list[Find]) -> Find:
+    """The ``best`` find with its keypoints at the mean of those that are as good and the same, weighted by
+    the squares of their confidences: windows of several sizes err each in its own way."""
+    good = [f for f in seen if f[2] > AS_GOOD * best[2] and alike(*best[:2], f[0]) > SAME]
+    if len(good) < 2:
+        return best
+    points = np.stack([f[0] for f in good])
+    weights = points[..., 2:] ** 2 + 1e-6
+    # Who is elsewhere in one of them is not averaged into the middle of nowhere.
+    off = np.linalg.norm(points[..., :2] - best[0][:, :2], axis=-1, keepdims=True)
+    weights = weights / (1 + (off / (NEAR / 2 * np.sqrt(best[1][2] * best[1][3]))) ** 4)
+    xy = (weights * points[..., :2]).sum(0) / weights.sum(0)
+    return np.concatenate([xy, best[0][:, 2:]], 1), best[1], best[2]
+
+
+def _joined(finds: list[Finds]) -> Finds:
+    return tuple(np.concatenate(column) for column in zip(*finds, strict=True))  # type: ignore[return-value]
+
+
+def _rows(find: Finds, rows: NDArray | list[int]) -> Finds:
+    return find[0][rows], find[1][rows], find[2][rows]
+
+
+def _best(find: Finds, least: float) -> Finds:
+    """Different people with scores above ``least``, the best first."""
+    return _rows(find, distinct(find[0], find[1], np.where(find[2] > least, find[2], 0)))
+
+
+def _largest(find: Finds) -> float:
+    """Side in pixels of the largest person found, 0 if there is nobody."""
+    return float(find[1][find[2] > FOUND, 2:].max(initial=0))
+
+
+def _turned_back(points: NDArray, boxes: NDArray, window: NDArray, roll: float) -> tuple[NDArray, NDArray]:
+    """Keypoints and boxes around the boxes of a window that was seen turned by ``roll``, in the picture."""
+    turn = rolled(np.array(roll))
+    points[..., :2] = window[:2] + (points[..., :2] - window[:2]) @ turn
+    corners = boxes[:, None, :2] + boxes[:, None, 2:] * np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+    corners = window[:2] + (corners - window[:2]) @ turn
+    return points, np.concatenate([corners.min(1), np.ptp(corners, axis=1)], 1)
 
 
 def alike(points: NDArray, box: NDArray, other: NDArray) -> float:
@@ -168,6 +235,15 @@ def alike(points: NDArray, box: NDArray, other: NDArray) -> float:
     near = np.linalg.norm(points[:, :2] - other[:, :2], axis=1) < NEAR * np.sqrt(box[2] * box[3])
     weight = np.minimum(points[:, 2], other[:, 2])
     return float((weight * near).sum() / max(weight.sum(), 1e-9))
+
+
+def overlap(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Intersection over union ``(N,M)`` of ``boxes (N,4)`` and ``others (M,4)``: x, y, width, height."""
+    low = np.maximum(boxes[:, None, :2], others[:, :2])
+    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], others[:, :2] + others[:, 2:])
+    common = np.maximum(high - low, 0).prod(-1)
+    areas = boxes[:, 2:].prod(-1)[:, None] + others[:, 2:].prod(-1)
+    return np.asarray(common / np.maximum(areas - common, 1e-9))
 
 
 def distinct(points: NDArray, boxes: NDArray, scores: NDArray) -> list[int]:

@@ -13,12 +13,12 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openhmr.errors import InputError
+from openhmr.lab.models.tflite_file import TFLiteFile
 
 LANDMARKS = 39
 """33 landmarks of the body, then six that place the next frame's crop."""
@@ -49,25 +49,33 @@ TOWER = (4, 5)
 
 
 class SameConv(nn.Conv2d):
-    """A stride 2 convolution padded as TensorFlow's "same": the odd column at the right and the odd row at
+    """A convolution of stride 2 padded as TensorFlow's "same": the odd column at the right and the odd row at
     the bottom."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(F.pad(x, (0, 1, 0, 1)), self.weight, self.bias, self.stride, 0, 1, self.groups)
+        total = self.kernel_size[0] - self.stride[0]
+        before, after = total // 2, total - total // 2
+        padded = F.pad(x, (before, after, before, after))
+        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
-def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+def depthwise(channels: int, kernel: int, stride: int = 1, same: bool = False) -> nn.Conv2d:
+    """Padded alike on all sides, unless ``same`` and of stride 2."""
+    if same and stride == 2:
+        return SameConv(channels, channels, kernel, stride, groups=channels)
     return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels)
 
 
 class Block(nn.Module):
     """Inverted residual: expand, depthwise, project."""
 
-    def __init__(self, inputs: int, outputs: int, wide: int, kernel: int, stride: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, wide: int, kernel: int, stride: int, same: bool = False
+    ) -> None:
         super().__init__()
         self.expand, self.depthwise, self.project = (
             nn.Conv2d(inputs, wide, 1),
-            depthwise(wide, kernel, stride),
+            depthwise(wide, kernel, stride, same),
             nn.Conv2d(wide, outputs, 1),
         )
         self.residual = stride == 1 and inputs == outputs
@@ -108,6 +116,9 @@ class BlazePose(nn.Module):
     ``heat`` makes the landmarks' heatmaps), ``deep (B,88,16,16)``, ``coarse (B,864,8,8)`` and ``tower
     (B,1152)``, of ``landmarks (B,39,5)``: x, y, z in pixels of the crop (z from the hips' middle), and the
     logits of visibility and presence, and ``world (B,39,3)`` metres from the hips' middle."""
+
+    deep_channels, coarse_channels, tower_channels = 88, 864, 1152
+    fresh: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -207,25 +218,6 @@ class BlazePose(nn.Module):
 
 
 def convolutions(path: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """Weights ``(O,I,h,w)`` (depthwise ``(1,C,h,w)``) and biases of a TensorFlow Lite file's convolutions,
-    stored in half precision."""
-    import tflite
-
-    data = path.read_bytes()
-    model = tflite.Model.GetRootAsModel(data, 0)
-    graph = model.Subgraphs(0)
-    op = tflite.BuiltinOperator
-    stored: dict[int, int] = {}
-
-    def constant(tensor: int) -> Tensor:
-        described = graph.Tensors(stored[tensor])
-        raw = model.Buffers(described.Buffer()).DataAsNumpy()
-        return torch.from_numpy(raw.view(np.float16).reshape(described.ShapeAsNumpy()).astype(np.float32))
-
-    for i in range(graph.OperatorsLength()):
-        node = graph.Operators(i)
-        kind = model.OperatorCodes(node.OpcodeIndex()).BuiltinCode()
-        if kind == op.DEQUANTIZE:
-            stored[node.Outputs(0)] = node.Inputs(0)
-        elif kind in (op.CONV_2D, op.DEPTHWISE_CONV_2D):
-            yield constant(node.Inputs(1)).permute(0, 3, 1, 2), constant(node.Inputs(2))
+    """Weights ``(O,I,h,w)`` (depthwise ``(1,C,h,w)``) and biases of a TensorFlow Lite file's convolutions."""
+    for weight, bias in TFLiteFile(path.read_bytes(), path.name).convolutions():
+        yield torch.tensor(weight).permute(0, 3, 1, 2), torch.tensor(bias)

@@ -23,9 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from openhmr.bodies.body import Body
-from openhmr.joints import COCO
 from openhmr.lab.config import at_least
-from openhmr.lab.models.i2l_meshnet.blazepose import COCO_LANDMARKS, LANDMARKS, PYRAMID, BlazePose
+from openhmr.lab.models.i2l_meshnet.blazepose import PYRAMID, BlazePose
 from openhmr.lab.models.i2l_meshnet.compact_parts import (
     Inverted,
     JointHead,
@@ -36,11 +35,12 @@ from openhmr.lab.models.i2l_meshnet.compact_parts import (
     mixed,
     norm_act,
 )
+from openhmr.lab.models.i2l_meshnet.subject import BODY, Subject
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.lab.precision import FLOAT32, Precision
 from openhmr.lab.skinning import columns_to_rotation
 from openhmr.predict.coarse_mesh import coarse_regressor
-from openhmr.predict.person_crop import DEPTH_M, LIXELS
+from openhmr.predict.person_crop import LIXELS, PATCH
 
 
 @dataclass(frozen=True)
@@ -78,27 +78,26 @@ files lack them."""
 class CompactI2L(nn.Module):
     """``forward(image (B,3,256,256) RGB in [0,1])`` -> dict of
 
-    ``joints_lixel, joints_sigma (B,19,3)`` (COCO with Pelvis and Neck), ``vertices_lixel, vertices_sigma
-    (B,Vc,3)`` (level coarse), ``scale_m (B,)`` metres per lixel in the picture plane at the pelvis' depth,
-    ``rotations (B,24,3,3)`` local, the root's in the virtual camera's axes, and ``betas (B,S)``; for training
-    also the joints found at first, ``first_lixel (B,19,3)``, and the vertices' guesses, ``lifted_lixel
-    (B,Vc,3)``.
+    ``joints_lixel, joints_sigma (B,J,3)`` of the subject's joint set (COCO's with Pelvis and Neck: 19),
+    ``vertices_lixel, vertices_sigma (B,Vc,3)`` (level coarse), ``scale_m (B,)`` metres per lixel in the
+    picture plane at the root's depth, ``rotations (B,P,3,3)`` local of the body's P joints, the root's in the
+    virtual camera's axes, and ``betas (B,S)``; for training also the joints found at first, ``first_lixel
+    (B,J,3)``, and the vertices' guesses, ``lifted_lixel (B,Vc,3)``.
     """
 
     precision: Precision = FLOAT32
     """Of the convolutions while training."""
 
-    def __init__(self, body: Body, config: CompactI2LConfig, lifter: CompactPose2Mesh) -> None:
+    def __init__(
+        self, body: Body, config: CompactI2LConfig, lifter: CompactPose2Mesh, subject: Subject = BODY
+    ) -> None:
         super().__init__()
         coarse, c = body.level("coarse"), config
-        self.trunk, self.lifter = BlazePose(), lifter
-        joints, vertices = COCO.size, len(coarse.vertex_ids)
+        self.trunk, self.lifter, self.subject = subject.trunk(), lifter, subject
+        joints, vertices = subject.joint_set.size, len(coarse.vertex_ids)
         self.config, self.parts, self.betas = c, body.num_joints, body.num_betas
-        self.pool = mixed(1152 + 6 * LANDMARKS, c.global_features)
-        select = torch.zeros(joints, LANDMARKS)
-        select[torch.arange(17), torch.tensor(COCO_LANDMARKS)] = 1
-        select[17:] = select[:17].new_tensor(COCO.complete(np.eye(17, dtype=np.float32))[17:]) @ select[:17]
-        self.select = nn.Parameter(select)
+        self.pool = mixed(self.trunk.tower_channels + 6 * subject.points, c.global_features)
+        self.select = nn.Parameter(torch.as_tensor(subject.select()))
         self.pose_head = JointHead(c.global_features, c.joint_depth_channels, joints)
         self.sureness = nn.Parameter(torch.tensor([2.2, 0.0, 1.0]))
         self.volume = JointVolume(joints, 64, 32, c.sigma)
@@ -107,7 +106,9 @@ class CompactI2L(nn.Module):
         first = [Inverted(64, 112, halve=True), Inverted(112, 112)]
         second = [Inverted(112, 192, halve=True), Inverted(192, 192), Inverted(192, 192)]
         self.down = nn.ModuleList([nn.Sequential(*first), nn.Sequential(*second)])
-        self.join = nn.ModuleList([nn.Conv2d(88, 112, 1), nn.Conv2d(864, 192, 1)])
+        self.join = nn.ModuleList(
+            [nn.Conv2d(self.trunk.deep_channels, 112, 1), nn.Conv2d(self.trunk.coarse_channels, 192, 1)]
+        )
         self.mesh_pool = nn.Sequential(
             nn.Conv2d(192, c.global_features, 1, bias=False), norm_act(c.global_features)
         )
@@ -124,7 +125,7 @@ class CompactI2L(nn.Module):
         self.rescale = nn.Linear(c.global_features, 1)
         nn.init.zeros_(self.rescale.weight)
         nn.init.zeros_(self.rescale.bias)
-        sets = (body.J_regressor, body.joint_regressor(COCO))
+        sets = (body.J_regressor, body.joint_regressor(subject.joint_set))
         regressor = np.concatenate([coarse_regressor(body, r) for r in sets])
         self.register_buffer("regressor", torch.as_tensor(regressor), persistent=False)
         self.regressor: Tensor
@@ -146,14 +147,18 @@ class CompactI2L(nn.Module):
             nn.ReLU(),
             last,
         )
-        # Deviation = sqrt(a spread^2 + b) for joints and vertices, per axis; fitted on validation pictures
-        # after training.
-        self.register_buffer("calibration", torch.tensor([1.0, 0.0]).repeat(2, 3, 1))
-        self.calibration: Tensor
+        # Deviation = sqrt(a spread^2 + b), per joint or vertex and axis; fitted on validation pictures after
+        # training.
+        self.register_buffer("joint_calibration", torch.tensor([1.0, 0.0]).repeat(joints, 3, 1))
+        self.register_buffer("vertex_calibration", torch.tensor([1.0, 0.0]).repeat(vertices, 3, 1))
+        self.joint_calibration: Tensor
+        self.vertex_calibration: Tensor
 
     def load_pretrained(self) -> None:
         """Weights of MediaPipe's wheel for the trunk, and its heatmaps as the first joint heatmaps."""
         self.trunk.load_mediapipe()
+        if not isinstance(self.trunk, BlazePose):
+            return
         with torch.no_grad():
             for mine, other in zip(
                 self.pose_head.plane.parameters(), self.trunk.heat.parameters(), strict=True
@@ -170,6 +175,8 @@ class CompactI2L(nn.Module):
         """
         scales = {f"lifter.{name}": p.new_tensor(0.1) for name, p in self.lifter.named_parameters()}
         for name, p in self.trunk.named_parameters():
+            if name.startswith(self.trunk.fresh):
+                continue
             square = p.detach().square()
             size = square.mean((1, 2, 3), keepdim=True) if p.ndim == 4 else square.mean()
             scales[f"trunk.{name}"] = relative * size.sqrt()
@@ -188,9 +195,9 @@ class CompactI2L(nn.Module):
             seen = self.trunk(image, self.config.frozen_blocks)
         seen = {k: v.float() for k, v in seen.items()}
         landmarks, world = seen["landmarks"], seen["world"]
-        place = torch.cat([landmarks[..., :3] * (LIXELS / 256), world], -1)
+        place = torch.cat([landmarks[..., :3] * (LIXELS / PATCH), world], -1)
         view = self.pool(torch.cat([seen["tower"], place.flatten(1) / 16], 1))
-        guess = self.select @ torch.cat([place[..., :2], (world[..., 2:] / DEPTH_M + 0.5) * LIXELS], -1)
+        guess = self.select @ torch.cat([place[..., :2], self.depth_lixels(world[..., 2:])], -1)
         first, first_spread = self.pose_head(seen["fine"], view, guess)
         # As in the original no gradient flows through the volume.
         steer = self.volume(first.detach())
@@ -202,20 +209,21 @@ class CompactI2L(nn.Module):
         joints, joints_spread, tokens = self.second(seen["fine"], features, view, first, first_spread, half)
         confidence = self.confidence(joints_spread, landmarks[..., 3])
         lifted, per_metre, turns = self.lift(joints, confidence, torch.cat([view, tokens], 1))
-        mixture = [view, pooled.float(), ((self.coco(lifted) - 32) / 16).flatten(1), turns]
+        mixture = [view, pooled.float(), ((self.regressed(lifted) - 32) / 16).flatten(1), turns]
         pooled = self.mesh_mix(torch.cat(mixture, 1))
         vertices, vertices_spread = self.mesh_head(features, pooled, lifted)
         scale = self.rescale(pooled)[:, 0] - per_metre.log()
         rotations, betas = self.parameters_of(vertices.detach(), scale.detach(), turns)
 
-        def calibrated(spread, c):
-            return (c[:, 0] * spread * spread + c[:, 1]).sqrt()
+        def calibrated(spread, calibration):
+            slope, least = calibration.unbind(-1)
+            return (slope * spread * spread + least).sqrt()
 
         return {
             "joints_lixel": joints,
-            "joints_sigma": calibrated(joints_spread, self.calibration[0]),
+            "joints_sigma": calibrated(joints_spread, self.joint_calibration),
             "vertices_lixel": vertices,
-            "vertices_sigma": calibrated(vertices_spread, self.calibration[1]),
+            "vertices_sigma": calibrated(vertices_spread, self.vertex_calibration),
             "scale_m": scale.exp(),
             "rotations": rotations,
             "betas": betas,
@@ -224,32 +232,46 @@ class CompactI2L(nn.Module):
         }
 
     def confidence(self, spread: Tensor, visibility: Tensor) -> Tensor:
-        """Confidence ``(B,17,1)`` of COCO's joints from the spread of their heatmaps and BlazePose's
+        """Confidence ``(B,K,1)`` of the base joints from the spread of their heatmaps and the trunk's
         visibility logits."""
         offset, visible, narrow = self.sureness
+        seen = self.subject.landmarks
         logits = (
             offset
-            + visible * visibility[:, COCO_LANDMARKS]
-            - narrow * spread[:, :17, :2].square().mean(-1).log()
+            + visible * visibility[:, seen]
+            - narrow * spread[:, : len(seen), :2].square().mean(-1).log()
         )
         return logits.sigmoid()[..., None]
 
-    def coco(self, vertices: Tensor) -> Tensor:
-        """COCO's joints, Pelvis and Neck ``(B,19,3)`` of vertices ``(B,Vc,3)``."""
+    def depth_lixels(self, depth_m: Tensor) -> Tensor:
+        """Lixels of depths in metres from the root's."""
+        return (depth_m / self.subject.depth_m + 0.5) * LIXELS
+
+    def regressed(self, vertices: Tensor) -> Tensor:
+        """The subject's joints ``(B,J,3)`` of vertices ``(B,Vc,3)``."""
         return (self.regressor @ vertices)[:, self.parts :]
 
     def lift(self, joints: Tensor, confidence: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The lifted mesh of joint lixels ``(B,>=17,3)``, confidences ``(B,17,1)`` and image features
-        ``(B,*)``: vertices ``(B,Vc,3)`` in lixels (weak perspective, fitted to the joints' x and y), lixels
-        per metre ``(B,)``, and the world rotations ``(B,216)`` of its joints as features."""
-        xy = joints[:, :17, :2]
+        """The lifted mesh of joint lixels ``(B,J,3)``, confidences ``(B,K,1)`` of the base joints and image
+        features ``(B,*)``: vertices ``(B,Vc,3)`` in lixels (weak perspective, fitted to the joints' x and y),
+        lixels per metre ``(B,)``, and the world rotations ``(B,9P)`` of its joints as features."""
+        base, names = confidence.shape[1], self.subject.joint_set.names
+        xy = joints[:, :base, :2]
         pose = torch.cat([xy, confidence], -1)
-        pose = torch.cat([pose, pose[:, 11:13].mean(1, keepdim=True), pose[:, 5:7].mean(1, keepdim=True)], 1)
+        for sources in self.subject.joint_set.derived.values():
+            first, second = (names.index(name) for name in sources)
+            pose = torch.cat([pose, pose[:, [first, second]].mean(1, keepdim=True)], 1)
         centred = pose[..., :2] - pose[..., :2].mean(1, keepdim=True)
         size = centred.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-3)
+        roll = self.roll(centred)
+        if roll is not None:
+            centred = centred @ roll.mT
         direct, mirrored, _ = self.lifter.features(torch.cat([centred / size, pose[..., 2:]], -1))
         mesh = self.lifter.mesh_net
         transforms = mesh.joint_outputs(direct, mirrored)[0]
+        if roll is not None:
+            turned = roll.mT @ transforms[:, :2].flatten(2)
+            transforms = torch.cat([turned.view_as(transforms[:, :2]), transforms[:, 2:]], 1)
         # 2D joints leave open which way a limb points; what it looks like turns it.
         nudge = self.nudge(torch.cat([seen, transforms.flatten(1)], 1))
         transforms = mesh.girth(transforms + nudge.view_as(transforms))
@@ -257,7 +279,7 @@ class CompactI2L(nn.Module):
         # Shift and scale that give the lifted joints the middle and the size of the seen ones, weighted by
         # confidence; a least squares slope would shrink towards zero where the two disagree.
         weight = confidence.square() / confidence.square().sum(1, keepdim=True)
-        lifted = self.coco(vertices)[:, :17, :2]
+        lifted = self.regressed(vertices)[:, :base, :2]
         centre, target = (weight * lifted).sum(1, keepdim=True), (weight * xy).sum(1, keepdim=True)
 
         def spread2(x):
@@ -267,11 +289,21 @@ class CompactI2L(nn.Module):
             (spread2(xy - target) / spread2(lifted - centre).clamp(min=1e-4))
             .clamp(min=1e-4)
             .sqrt()
-            .clamp(12, 80)
+            .clamp(*self.subject.per_metre)
         )
-        depth = (vertices[..., 2:] / DEPTH_M + 0.5) * LIXELS
+        depth = self.depth_lixels(vertices[..., 2:])
         lixels = torch.cat([(vertices[..., :2] - centre) * per_metre + target, depth], -1)
         return lixels, per_metre[:, 0, 0], transforms[..., :3].transpose(1, 2).flatten(1)
+
+    def roll(self, xy: Tensor) -> Tensor | None:
+        """Rotations ``(B,2,2)`` of the picture after which the subject's ``upwards`` points up, of joints
+        ``(B,K,2)`` about their mean; None where it has none."""
+        if self.subject.upwards is None:
+            return None
+        x, y = (xy.new_tensor(self.subject.upwards)[:, None] * xy).sum(1).unbind(-1)
+        length = (x * x + y * y + 1e-9).sqrt()
+        cosine, sine = -y / length, x / length
+        return torch.stack([cosine, sine, -sine, cosine], -1).unflatten(-1, (2, 2))
 
     def parameters_of(self, vertices: Tensor, log_scale: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
         """Rotations ``(B,24,3,3)`` and betas ``(B,S)`` from vertex lixels, the logarithm of the scale and the
@@ -279,7 +311,7 @@ class CompactI2L(nn.Module):
         relative to the first joint."""
         points = torch.cat([self.regressor @ vertices, vertices[:, ::10]], 1)
         seen = torch.cat([points[:, :1] - 32, points[:, 1:] - points[:, :1]], 1).flatten(1) / 16
-        # 3.4: a person of 1.7 m is about 51 lixels long.
-        out = self.param(torch.cat([seen, log_scale[:, None] + 3.4, turns], 1))
+        usual = self.subject.log_per_metre
+        out = self.param(torch.cat([seen, log_scale[:, None] + usual, turns], 1))
         first, second = out[:, : 6 * self.parts].unflatten(1, (self.parts, 2, 3)).unbind(2)
         return columns_to_rotation(first, second), out[:, 6 * self.parts :]
