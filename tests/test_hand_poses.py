@@ -16,12 +16,15 @@ from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angl
 from openhmr.joints import MANO
 from openhmr.joints.mano import FINGERS
 from openhmr.lab.cli import main
+from openhmr.lab.metrics.errors import pa_mpvpe
 from openhmr.lab.synth.hand_capsules import Capsules, segment_distance
 from openhmr.lab.synth.hand_pack import DOFS, HandFrames, HandPack, load_hands
 from openhmr.lab.synth.hand_pairs import CLEAN, FEWEST, NOISY, TRAINING, HandCameras, HandPairs
 from openhmr.lab.synth.hand_poses import ABD, AS_STORED, DIP, MCP, PIP, HandPoses, HandWidening, limits
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.models import load
+from openhmr.predict.coarse_mesh import CoarseMesh
+from openhmr.predict.hand_fit import fitted
 from openhmr.predict.hand_lift import HandLifter
 from openhmr.predict.lift import look_at, standardise
 from openhmr.predict.upright import finger_rolls, rolled_poses
@@ -225,6 +228,7 @@ def test_trains_exports_and_lifts_both_hands(tmp_path: Path, capsys: pytest.Capt
     flipped = points.copy()
     flipped[..., 0] = np.where(points[..., 2] > 0, 639 - points[..., 0], 0)
     camera = Camera.from_focal(500, (480, 640))
+    right.fits = left.fits = False  # type: ignore[union-attr]
     seen = right(points, camera)  # type: ignore[operator]
     other = left(flipped, camera)
     # An untrained network's mesh is a point, which stands far away.
@@ -237,6 +241,30 @@ def test_trains_exports_and_lifts_both_hands(tmp_path: Path, capsys: pytest.Capt
     assert_allclose(other.keypoints.points, flipped)
     # Placed before the camera like any other: joints project near the points that they were lifted from.
     assert_allclose(other.reprojection_px(), seen.reprojection_px(), atol=0.01)
+
+
+def test_the_fit_finds_hands(pack: HandPack) -> None:
+    """An exact mesh and its points give the hand itself; a blurred mesh with a wrong depth, and exact points,
+    a better one than the mesh."""
+    hand, rng = open_hand(), np.random.default_rng(0)
+    local = HandPoses(pack, hand, HandWidening(), CPU)(6, seeded())
+    truth, _ = skin(hand, matrix_to_axis_angle(local.numpy().astype(np.float64)), rng.normal(size=(6, 10)))
+    truth = truth + [0.02, -0.03, 0.6]
+    camera = Camera.from_focal(500, (480, 640))
+    points = np.ones((6, 21, 3), np.float32)
+    points[..., :2] = camera.project(hand.joint_regressor(MANO) @ truth)
+    points[0, 3] = 0
+    sigma = np.full(truth.shape, 0.008, np.float32)
+
+    def lifted(mesh: np.ndarray) -> np.ndarray:
+        rig = fitted(hand, mesh.astype(np.float32), sigma, points, camera)
+        return skin(hand, rig.pose, rig.betas)[0]
+
+    # Size and distance are one: errors are those after alignment.
+    assert pa_mpvpe(lifted(truth), truth).mean() < 0.003
+    coarse = truth[:, hand.level("coarse").vertex_ids]
+    blurred = CoarseMesh(hand).upsample((coarse + rng.normal(size=coarse.shape) * 0.008).astype(np.float32))
+    assert pa_mpvpe(lifted(blurred), truth).mean() < 0.7 * pa_mpvpe(blurred, truth).mean()
 
 
 def test_a_hand_network_knows_no_mirror_images(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ LEAST_M = 0.002
 POINTS = (0.005, 0.03)
 """Least and largest standard deviation of the 2D points, in shares of the longer side of the box about them;
 between these, what their distances from the hand tell."""
+SHRUNK = 2.0
+"""How much further from the truth the points are than from a hand that was fitted to them."""
 TURN_RAD, BETA = 0.5, 1.0
 """Standard deviations of how far joints turn from the fit to the mesh, and of betas."""
 NEAREST_M = 0.05
@@ -122,7 +124,7 @@ def _of_points(rays: Array, weights: Array, found: Array, moves: Array, size: Ar
     left = rays - seen
     distance = np.linalg.norm(left, axis=-1)
     usual = np.nanmedian(np.where(weights > 0, distance, np.nan), axis=1, keepdims=True)
-    deviation = np.clip(usual / size, *POINTS) * size
+    deviation = np.clip(SHRUNK * usual / size, *POINTS) * size
     weights = weights / deviation**2 / (1 + (distance / (3 * deviation)) ** 2)
     rows = (moves[..., :2, :] - seen[..., None] * moves[..., 2:, :]) / depth[..., None]
     root = np.sqrt(weights)[..., None]

@@ -178,15 +178,16 @@ class HandPairs:
         turn = gaze(pose2d)
         if self.upright:
             turn = roll_upright(look(pose2d, turn)) @ turn
-        relative = (points - root) @ turn.mT
+        relative, seen = (points - root) @ turn.mT, look(pose2d, turn)
         return Batch(
-            standardise(look(pose2d, turn)),
+            standardise(seen),
             relative,
             relative,
             camera_turn(turn, r),
             (t - root) @ turn.mT,
             betas,
             clean,
+            seen,
         )
 
     def _definition(self, r: Tensor, generator: torch.Generator) -> Tensor:

@@ -135,7 +135,8 @@ class Batch:
     relative to the body's root joint: ``pose3d (B,J,3)``, the ``joints`` that errors are measured on (of a
     body Human3.6M's 17, of a hand its 21), skinning ``rotations (B,P,3,3)`` and ``translations (B,P,3)`` of
     the P parts, ``betas (B,S)``. ``clean_px (B,J,2)`` holds the noise-free
-    projection with focal length 1."""
+    projection with focal length 1; ``seen (B,J,3)``, of hands, the input in the virtual camera before it is
+    standardised."""
 
     pose2d: Tensor
     pose3d: Tensor
@@ -144,6 +145,7 @@ class Batch:
     translations: Tensor
     betas: Tensor
     clean_px: Tensor
+    seen: Tensor | None = None
 
 
 def gaze(pose2d: Tensor) -> Tensor:
