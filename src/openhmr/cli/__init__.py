@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from openhmr.arguments import Parser, VersionAction
-from openhmr.cli import bodies, lift, recover, skeletons
+from openhmr.cli import bodies, lift, recover, serve, skeletons
 from openhmr.cli.printing import printable
 from openhmr.errors import InputError
 
@@ -21,6 +21,7 @@ _EXAMPLES = """examples:
   openhmr lift examples/coco_skier.json --out out/skier
   openhmr skeletons halpe26 --out halpe26.png
   openhmr bodies convert SMPL_NEUTRAL.pkl smpl.npz
+  openhmr serve
   openhmr lab --help"""
 
 
@@ -91,6 +92,7 @@ def _parser() -> Parser:
     lift.add_command(commands)
     skeletons.add_command(commands)
     bodies.add_command(commands)
+    serve.add_command(commands)
     commands.add_parser("lab", help="train, test and bake (needs the train extra)", add_help=False)
     return parser
 

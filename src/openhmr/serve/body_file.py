@@ -10,23 +10,25 @@ from numpy.typing import NDArray
 from openhmr.bodies.body import Body
 from openhmr.joints import JOINT_SETS, POINTS, SMPL, JointSet, has_points, point_indices
 from openhmr.predict.coarse_mesh import coarse_level, coarse_regressor
+from openhmr.render.suit import SHIRTS, suit_of
 
 _ALIGN = 8
 
 
 def body_file(body: Body) -> bytes:
-    """``body`` and the joint sets that its points cover, as bytes.
+    """``body``, its suit and the joint sets that its points cover, as bytes.
 
-    The length of a JSON header as little-endian uint32, the header, then arrays at the offsets that the header
-    names, counted from the next multiple of 8: ``name -> [type, shape, offset]``. Sparse matrices are three
-    arrays, ``start`` of every row, ``columns`` and ``values``. The body needs a coarse level and a regressor of
-    the points, and has no pose correctives.
+    The length of a JSON header as little-endian uint32, the header, then arrays at the offsets that the
+    header names, counted from the next multiple of 8: ``name -> [type, shape, offset]``. Sparse matrices are
+    three arrays, ``start`` of every row, ``columns`` and ``values``. The body needs a coarse level, a
+    regressor of the points and SMPL's joints, and has no pose correctives.
     """
     arrays = _arrays(body)
     header: dict[str, Any] = {
         "body": body.content_hash(),
         "joint_names": SMPL.names,
         "joint_sets": {s.name: _joint_set(s) for s in JOINT_SETS.values() if has_points(s)},
+        "shirts": SHIRTS,
         "arrays": {},
     }
     offset, parts = 0, list[bytes]()
@@ -72,6 +74,29 @@ def _arrays(body: Body) -> dict[str, NDArray]:
             f"{name}.columns": column.astype(np.uint16),
             f"{name}.values": matrix[row, column].astype(np.float32),
         }
+    return out | _suit(body)
+
+
+def _suit(body: Body) -> dict[str, NDArray]:
+    """How cloth lies on the body: see :class:`~openhmr.render.drape.Drape`."""
+    suit = suit_of(body)
+    assert suit.edges is not None and suit.drape is not None
+    drape = suit.drape
+    out: dict[str, NDArray] = {
+        "suit.edges": np.ascontiguousarray(suit.edges.T),
+        "suit.cloth": drape.cloth.astype(np.uint16),
+        "suit.neighbours": np.ascontiguousarray(drape.neighbours.T).astype(np.uint16),
+        "suit.loose": drape.loose[:, 0],
+        "suit.rounds": np.array([drape.rounds], np.uint16),
+    }
+    for i, cap in enumerate(drape.caps):
+        out |= {
+            f"cap{i}.vertices": cap.vertices.astype(np.uint16),
+            f"cap{i}.rest": cap.rest,
+            f"cap{i}.cap": cap.cap,
+            f"cap{i}.normals": cap.normals,
+            f"cap{i}.fade": cap.fade[:, 0],
+        }
     return out
 
 
@@ -82,6 +107,8 @@ def _joint_set(joint_set: JointSet) -> dict[str, Any]:
         "base": len(joint_set.base),
         "skeleton": joint_set.skeleton,
         "points": point_indices(joint_set).tolist(),
-        "derived": [(index(name), [index(s) for s in sources]) for name, sources in joint_set.derived.items()],
+        "derived": [
+            (index(name), [index(s) for s in sources]) for name, sources in joint_set.derived.items()
+        ],
         "root": joint_set.root,
     }

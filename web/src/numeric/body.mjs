@@ -2,6 +2,8 @@
  * The open body as openhmr.serve.body_file writes it: one file of named arrays behind a JSON header.
  *
  * @typedef {{start: Uint32Array, columns: Uint16Array, values: Float32Array}} Sparse rows of a sparse matrix
+ * @typedef {{vertices: Uint16Array, rest: Float32Array, cap: Float32Array, normals: Float32Array,
+ *   fade: Float32Array}} Cap the front of a shoe
  * @typedef {{names: string[], base: number, skeleton: [number, number][], points: number[],
  *   derived: [number, number[]][], root: number}} JointSet
  */
@@ -44,6 +46,25 @@ export class Body {
     this.rootRegressor = sparse("root");
     /** @type {Float32Array} points x parts: what each part gives to a point's deviation */
     this.pointShares = arrays.point_shares;
+    /** @type {[number, number, number][]} sRGB colours of shirts, one a person, in turn */
+    this.shirts = header.shirts;
+    this.suit = {
+      /** @type {Float32Array} V x 3: metres inside of trousers, of shoes, and of what stays bare */
+      edges: arrays["suit.edges"],
+      /** @type {Uint16Array} */
+      cloth: arrays["suit.cloth"],
+      /** @type {Uint16Array} cloth x neighbours */
+      neighbours: arrays["suit.neighbours"],
+      /** @type {Float32Array} */
+      loose: arrays["suit.loose"],
+      /** @type {number} */
+      rounds: arrays["suit.rounds"][0],
+      /** @type {Cap[]} */
+      caps: [0, 1].filter((i) => `cap${i}.rest` in arrays).map((i) => ({
+        vertices: arrays[`cap${i}.vertices`], rest: arrays[`cap${i}.rest`], cap: arrays[`cap${i}.cap`],
+        normals: arrays[`cap${i}.normals`], fade: arrays[`cap${i}.fade`],
+      })),
+    };
     this.numVertices = this.template.length / 3;
     this.numJoints = this.parents.length;
     this.numBetas = this.shapes.length / this.template.length;

@@ -34,6 +34,16 @@ export function shaped(body, betas) {
 }
 
 /**
+ * Joints (J x 3) of the T-pose with these betas.
+ * @param {Body} body
+ * @param {ArrayLike<number>} betas
+ * @returns {Float64Array}
+ */
+export function restJoints(body, betas) {
+  return rows(body.jointRegressor, shaped(body, betas), new Float64Array(3 * body.numJoints));
+}
+
+/**
  * Joints (J x 3) of the tree with these world rotations, from those at rest.
  * @param {Float64Array} world
  * @param {Float64Array} rest
