@@ -21,7 +21,9 @@ def available() -> dict[str, Path]:
 
 
 @overload
-def load(name: Literal["i2l-body"], body: "Body | None" = None) -> "Recoverer": ...  # type: ignore[overload-overlap]
+def load(  # type: ignore[overload-overlap]
+    name: Literal["i2l-body"], body: "Body | None" = None, *, mirrored: bool = True
+) -> "Recoverer": ...
 @overload
 def load(name: Literal["detector"], body: None = None) -> "MoveNet": ...
 @overload
@@ -29,8 +31,12 @@ def load(
     name: "Literal['pose2mesh', 'pose2mesh-coco', 'pose2mesh-human36']", body: "Body | None" = None
 ) -> "Lifter": ...
 @overload
-def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer | MoveNet": ...
-def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter | Recoverer | MoveNet":
+def load(
+    name: str | Path, body: "Body | str | Path | None" = None, *, mirrored: bool = True
+) -> "Lifter | Recoverer | MoveNet": ...
+def load(
+    name: str | Path, body: "Body | str | Path | None" = None, *, mirrored: bool = True
+) -> "Lifter | Recoverer | MoveNet":
     """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab
     export`.
 
@@ -40,8 +46,9 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
     (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body. A model that takes photos
     comes as a :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
     :class:`~openhmr.predict.lift.Lifter`; ``detector``, which belongs to no body, as a
-    :class:`~openhmr.predict.detect.movenet.MoveNet`. Raises :class:`InputError` for other names and files,
-    and where model and body do not belong together.
+    :class:`~openhmr.predict.detect.movenet.MoveNet`. Without ``mirrored`` a Recoverer sees each person once,
+    not in the mirror too, in about half the time; other models take no notice. Raises :class:`InputError` for
+    other names and files, and where model and body do not belong together.
     """
     if not isinstance(name, str | Path):
         raise InputError(f"a model is given as {type(name).__name__}; give its name, or the path of a file")
@@ -72,7 +79,7 @@ def load(name: str | Path, body: "Body | str | Path | None" = None) -> "Lifter |
     if kind is not None:
         from openhmr.predict.recover import Recoverer
 
-        return Recoverer(path, body)
+        return Recoverer(path, body, mirrored=mirrored)
     from openhmr.predict.lift import Lifter
 
     return Lifter(path, body, joints)

@@ -58,6 +58,9 @@ def add_command(commands: Any) -> None:
         "--param", action="store_true", help="with --lift: show the photo's own meshes, not the average"
     )
     recover.add_argument(
+        "--fast", action="store_true", help="look at each person once, not at the mirror image too"
+    )
+    recover.add_argument(
         "--force", action="store_true", help="write what was seen even where nobody seems to be"
     )
     add_camera(recover, "EXIF, or 52 degrees")
@@ -136,7 +139,7 @@ def _pipeline(options: argparse.Namespace) -> "Pipeline":
     from openhmr.predict.lift import Lifter
     from openhmr.predict.recover import Recoverer
 
-    recoverer = load(options.model or "i2l-body", options.body)
+    recoverer = load(options.model or "i2l-body", options.body, mirrored=not options.fast)
     if not isinstance(recoverer, Recoverer):
         raise another_kind(options.model, recoverer)
     lifter = None

@@ -11,7 +11,7 @@ from openhmr.serve.site import site_files, static_folder
 
 INSIDE = ("body.bin", "pose2mesh.onnx")
 """Data of a single file that lifts poses."""
-PICTURES = ("detector.onnx", "i2l-body.onnx")
+PICTURES = ("detector.onnx", "i2l-body.onnx", "plain.json")
 """What photos need besides."""
 
 

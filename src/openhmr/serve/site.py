@@ -1,6 +1,8 @@
 """The page's files: built ones of this package, the body, and the models, under the names by which it asks
 for them."""
 
+import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -9,6 +11,7 @@ from pathlib import Path
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.models import available
+from openhmr.predict.plain import plain_cuts
 from openhmr.serve.body_file import body_file
 
 TYPES = {
@@ -53,6 +56,12 @@ def site_files() -> Mapping[str, SiteFile]:
     folder, models = static_folder(), available()
     out = {name: SiteFile(path=folder / name) for name in _PAGE}
     out |= {f"{name}.onnx": SiteFile(path=models[name]) for name in MODELS}
+    image_network = models["i2l-body"].read_bytes()
+    cuts = [
+        (start, length, base64.b64encode(text).decode())
+        for start, length, text in plain_cuts(image_network, "i2l-body.onnx")
+    ]
+    out["plain.json"] = SiteFile(content=json.dumps(cuts, separators=(",", ":")).encode())
     out["body.bin"] = SiteFile(content=body_file(open_body()))
     return out
 
