@@ -23,6 +23,8 @@ import { inside } from "./page/inside.mjs";
 /** @type {(id: string) => any} */
 const $ = (id) => document.getElementById(id);
 const MOST_UNDO = 100;
+/** What some betas of the open body are, and the sign with which more of it is. @type {Map<number, [string, number]>} */
+const SHAPES = new Map([[0, ["Height", -1]], [2, ["Build", -1]]]);
 
 class App {
   constructor() {
@@ -370,17 +372,17 @@ class App {
   }
 
   sliders() {
-    const names = ["Shape 1", "Shape 2", "Shape 3", "Shape 4", "Shape 5", "Shape 6", "Shape 7", "Shape 8", "Shape 9", "Shape 10"];
     this.betas = Array(this.body.numBetas).fill(0);
     const inputs = this.betas.map((_, i) => {
       const label = document.createElement("label");
       const input = document.createElement("input");
       Object.assign(input, { type: "range", min: "-3", max: "3", step: "0.1", value: "0" });
+      const [name, sign] = SHAPES.get(i) ?? [`Shape ${i + 1}`, 1];
       input.addEventListener("input", () => {
-        this.betas[i] = Number(input.value);
+        this.betas[i] = sign * Number(input.value);
         this.reshape().catch((error) => this.wrong(error));
       });
-      label.append(names[i] ?? `Shape ${i + 1}`, input);
+      label.append(name, input);
       $("betas").append(label);
       return input;
     });

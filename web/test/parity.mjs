@@ -4,6 +4,8 @@ import { join } from "node:path";
 import * as ort from "onnxruntime-web/wasm";
 import { Engine } from "../src/engine.mjs";
 import { cameraOf } from "../src/numeric/camera.mjs";
+import { cut } from "../src/numeric/crop.mjs";
+import { dress } from "../src/numeric/dress.mjs";
 import { complete } from "../src/numeric/joints.mjs";
 
 ort.env.wasm.numThreads = 1;
@@ -16,10 +18,10 @@ const buffer = async (path) => {
 const cases = JSON.parse(await readFile(join(folder, "cases.json"), "utf8"));
 const engine = await Engine.open(ort, {
   file: (name) => buffer(name.endsWith(".bin") ? join(folder, name) : join(cases.weights, name)),
-  cuts: async () => JSON.parse(await readFile(join(folder, "cuts.json"), "utf8")),
+  cuts: async () => JSON.parse(await readFile(join(folder, "plain.json"), "utf8")),
 });
-const floats = (arrays) => new Float32Array(arrays.flatMap((a) => [...a]));
-const save = (name, ...arrays) => writeFile(join(folder, `${name}.f32`), floats(arrays));
+const save = (name, ...arrays) =>
+  writeFile(join(folder, `${name}.f32`), Buffer.concat(arrays.map((a) => Buffer.from(Float32Array.from(a).buffer))));
 
 for (const { name, set, width, height, pose } of cases.lift) {
   const camera = cameraOf(width, height);
@@ -28,13 +30,22 @@ for (const { name, set, width, height, pose } of cases.lift) {
   const rig = engine.rigOf(lifted);
   await save(name, lifted.vertices, lifted.sigma, engine.skin(rig), rig.betas);
 }
-for (const { name, width, height, fast } of cases.pictures) {
+for (const { name, width, height, fast, boxes } of cases.pictures) {
   const image = { data: new Uint8Array(await buffer(join(folder, `${name}.rgba`))), width, height };
   const finds = await engine.detect(image);
   const people = [];
-  for (const { box } of finds) people.push(await engine.recover(image, box, cameraOf(width, height), { fast }));
+  for (const box of boxes ?? finds.map((f) => f.box)) people.push(await engine.recover(image, box, cameraOf(width, height), { fast }));
   const found = finds.flatMap((f) => [...f.points, ...f.box, f.score]);
   await save(name, found, ...people.flatMap((p) => [p.vertices, p.pose, p.sigma]));
+}
+if (cases.crops) {
+  const { width, height, squares } = cases.crops;
+  const image = { data: new Uint8Array(await buffer(join(folder, "crops.rgba"))), width, height };
+  await save("crops", ...squares.map((square) => cut(image, square)));
+}
+if (cases.dress) {
+  const { shown, normals } = dress(engine.body, new Float32Array(await buffer(join(folder, "bare.f32"))));
+  await save("dressed", shown, normals);
 }
 if (cases.time) {
   const [{ set, width, height, pose }] = cases.lift;

@@ -56,14 +56,18 @@ def site_files() -> Mapping[str, SiteFile]:
     folder, models = static_folder(), available()
     out = {name: SiteFile(path=folder / name) for name in _PAGE}
     out |= {f"{name}.onnx": SiteFile(path=models[name]) for name in MODELS}
-    image_network = models["i2l-body"].read_bytes()
-    cuts = [
-        (start, length, base64.b64encode(text).decode())
-        for start, length, text in plain_cuts(image_network, "i2l-body.onnx")
-    ]
-    out["plain.json"] = SiteFile(content=json.dumps(cuts, separators=(",", ":")).encode())
+    out["plain.json"] = SiteFile(content=cuts_file(models["i2l-body"]))
     out["body.bin"] = SiteFile(content=body_file(open_body()))
     return out
+
+
+def cuts_file(path: Path) -> bytes:
+    """How the page makes the plain twin of the image network at ``path``, as JSON: place and length of bytes,
+    and what comes instead, in base64 (:func:`~openhmr.predict.plain.plain_cuts`)."""
+    cuts = plain_cuts(path.read_bytes(), path.name)
+    return json.dumps(
+        [(start, length, base64.b64encode(text).decode()) for start, length, text in cuts]
+    ).encode()
 
 
 def type_of(name: str) -> str:

@@ -17,7 +17,7 @@ export class Client {
       if (data.kind === "loading") return progress(data.name, data.share);
       const job = this.open.get(data.id);
       this.open.delete(data.id);
-      if (data.kind === "done") job?.resolve(Object.assign(data.answer, { ms: data.ms }));
+      if (data.kind === "done") job?.resolve(data.answer);
       else if (data.kind === "passed") job?.resolve(null);
       else job?.reject(new Error(data.message));
     });

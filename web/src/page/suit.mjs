@@ -42,7 +42,7 @@ export function suitMaterial(shirt) {
         vec3 worn = mix(mix(mix(shirt, trousers, inside(vEdge.x)), shoes, inside(vEdge.y)), bare, inside(vEdge.z));
         float low = clamp((vDoubt - ${CERTAIN_M[0]}) / ${(CERTAIN_M[1] - CERTAIN_M[0]).toFixed(3)}, 0.0, 1.0);
         float high = clamp((vDoubt - ${CERTAIN_M[1].toFixed(3)}) / ${(CERTAIN_M[2] - CERTAIN_M[1]).toFixed(3)}, 0.0, 1.0);
-        diffuseColor.rgb = mix(worn, mix(mix(certain[0], certain[1], low), certain[2], high), certainty);`);
+        diffuseColor.rgb = mix(worn, mix(mix(certain[0], certain[1], low), certain[2], high), 0.84 * certainty);`);
   };
   return material;
 }
