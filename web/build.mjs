@@ -36,11 +36,13 @@ await writeFile(join(out, "ort.wasm.gz"), gzipSync(await readFile(join(ort, "ort
 
 const require = createRequire(import.meta.url);
 const licences = [];
-for (const name of ["three", "onnxruntime-web"]) {
+for (const [name, holder] of [["three", null], ["onnxruntime-web", "Copyright (c) Microsoft Corporation"]]) {
   const folder = join(here, "node_modules", name);
-  const { version, license } = require(join(folder, "package.json"));
-  const text = await readFile(join(folder, "LICENSE"), "utf8").catch(() => `${license}: Copyright (c) Microsoft Corporation`);
-  licences.push(`${name} ${version} (${license})\n\n${text.trim()}\n`);
+  const { version } = require(join(folder, "package.json"));
+  // Whose package holds no licence text has the same one, MIT, with its own holder.
+  const mit = await readFile(join(here, "node_modules/three/LICENSE"), "utf8");
+  const text = holder ? mit.replace(/^Copyright.*$/m, holder) : mit;
+  licences.push(`${name} ${version}\n\n${text.trim()}\n`);
 }
 await writeFile(join(out, "LICENSES.txt"), licences.join(`\n${"-".repeat(72)}\n\n`));
 const digest = createHash("sha256");

@@ -2,6 +2,9 @@
  * Pictures as their files have them: no colour management, turned upright, and the lens that EXIF data tell.
  */
 
+import { focalOf } from "./exif.mjs";
+
+const EXIF_BYTES = 200_000;
 const MOST_PX = 50_000_000;
 
 /** @param {File} file @returns {"picture" | "film" | "pose" | null} */
@@ -25,9 +28,12 @@ export async function decoded(file) {
   if (bitmap.width * bitmap.height > MOST_PX) throw new Error("this picture has more than 50 megapixels; make it smaller");
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+  context.fillStyle = "white"; // transparency
+  context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  return { image: context.getImageData(0, 0, canvas.width, canvas.height), focal_px: null };
+  const focal_px = focalOf(await file.slice(0, EXIF_BYTES).arrayBuffer(), canvas.width, canvas.height);
+  return { image: context.getImageData(0, 0, canvas.width, canvas.height), focal_px };
 }
 
 /**
