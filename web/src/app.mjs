@@ -40,6 +40,17 @@ class App {
     /** @type {number[]} */
     this.betas = [];
     this.opened = 0;
+    // Made by start().
+    /** @type {Client} */
+    this.client;
+    /** @type {any} what the worker tells of the body */
+    this.body;
+    /** @type {Stage} */
+    this.stage;
+    /** @type {Pad} */
+    this.pad;
+    /** @type {Film} */
+    this.film;
   }
 
   async start() {
@@ -176,7 +187,8 @@ class App {
     const person = this.people[this.current];
     if (!person) return;
     this.remember();
-    const { names } = this.body.jointSets[person.set];
+    /** @type {string[]} */
+    const names = this.body.jointSets[person.set].names;
     const old = Float32Array.from(person.points);
     const seen = names.flatMap((_, j) => (old[3 * j + 2] > 0 ? [old[3 * j]] : []));
     const middle = Math.min(...seen) + Math.max(...seen);
@@ -312,25 +324,25 @@ class App {
       this.open([...event.target.files]);
       event.target.value = "";
     });
-    addEventListener("paste", (event) => {
+    document.addEventListener("paste", (event) => {
       const files = [...(event.clipboardData?.files ?? [])];
       const text = event.clipboardData?.getData("text");
       if (files.length) this.open(files);
       else if (text?.trim().match(/^[[{]/)) this.openPose(text).catch((error) => this.wrong(error));
     });
-    addEventListener("dragover", (event) => {
+    document.addEventListener("dragover", (event) => {
       event.preventDefault();
       document.body.classList.add("dropping");
     });
-    addEventListener("dragleave", (event) => {
+    document.addEventListener("dragleave", (event) => {
       if (!event.relatedTarget) document.body.classList.remove("dropping");
     });
-    addEventListener("drop", (event) => {
+    document.addEventListener("drop", (event) => {
       event.preventDefault();
       document.body.classList.remove("dropping");
       this.open([...(event.dataTransfer?.files ?? [])]);
     });
-    addEventListener("keydown", (event) => {
+    document.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.menu(false);
       if (event.key !== "z" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();

@@ -175,6 +175,7 @@ export class BodyFit {
     const world = worldRotations(local, body.parents);
     // Joints at rest, and their derivatives by the betas, column by column; then what skinning adds.
     const offsets = new Float64Array(J * 3 * columns);
+    /** @type {Float64Array} */
     let posed = new Float64Array(0);
     for (let k = 0; k < columns; k++) {
       const rest = new Float64Array(3 * J);

@@ -37,7 +37,8 @@ export function cut(image, [x, y, side]) {
   const part = averaged(image, low[0], low[1], high[0] - low[0], high[1] - low[1], factor);
   const out = new Float32Array(3 * PATCH * PATCH);
   if (part.width <= 0 || part.height <= 0) return out;
-  // In single precision, because rounding decides which of two levels a pixel gets.
+  // In single precision, as OpenCV counts: x with one rounding, y with two. Rounding decides which of two levels a
+  // pixel gets, and a few levels move a mesh by a tenth of a millimetre.
   const zoom = (PATCH * factor) / side;
   const inverse = zoom * (1 / (zoom * zoom));
   const step = f32(inverse);
@@ -48,7 +49,7 @@ export function cut(image, [x, y, side]) {
   const at = (column, row, c) =>
     column < 0 || row < 0 || column >= width || row >= height ? 0 : data[3 * (row * width + column) + c];
   for (let v = 0; v < PATCH; v++) {
-    const sy = f32(start[1] + step * v);
+    const sy = f32(f32(step * v) + start[1]);
     const row = Math.floor(sy);
     const b = sy - row;
     if (row < -1 || row >= height) continue;

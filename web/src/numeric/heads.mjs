@@ -26,7 +26,6 @@ export function decode(maps, rows, columns, most, least) {
   const cells = rows * columns;
   const found = peaks(maps.centre, rows, columns, most, least);
   const spread = Math.min(rows, columns) * WINDOW;
-  /** @type {Float32Array} the largest confidence that anybody has at a joint's cell */
   const finds = found.map(({ cell, value }) => {
     const [y, x] = [Math.floor(cell / columns), cell % columns];
     /** @type {number[]} */
@@ -40,7 +39,9 @@ export function decode(maps, rows, columns, most, least) {
       low[axis] = Math.min(Math.max(middle - half, 0), limit);
       high[axis] = Math.min(Math.max(middle + half, 0), limit);
     });
-    const [at, windows] = [new Int32Array(JOINTS), []];
+    const at = new Int32Array(JOINTS);
+    /** @type {Float32Array[][]} how much the heat of a joint counts along y and along x */
+    const windows = [];
     for (let joint = 0; joint < JOINTS; joint++) {
       const along = [rows, columns].map((length, axis) => {
         const expected = (axis ? x : y) + maps.displacement[(2 * joint + axis) * cells + cell];

@@ -85,6 +85,7 @@ export class Film {
       context.drawImage(video, 0, 0, width, height);
       const time_s = video.currentTime;
       const { data } = context.getImageData(0, 0, width, height);
+      /** @type {any} */
       const answer = await app.client.ask("frame", { image: { data, width, height }, camera: app.camera, box },
         { transfer: [data.buffer] });
       if (!this.playing) return;
