@@ -48,13 +48,28 @@ if (cases.dress) {
   await save("dressed", shown, normals);
 }
 if (cases.time) {
-  const [{ set, width, height, pose }] = cases.lift;
+  const { width, height, set, pose, picture, box, rounds } = cases.time;
+  const camera = cameraOf(width, height);
   const points = complete(pose, engine.body.jointSets[set]);
-  const times = [];
-  for (let i = 0; i < cases.time; i++) {
-    const start = performance.now();
-    await engine.lift(points, set, cameraOf(width, height));
-    times.push(performance.now() - start);
+  const image = { data: new Uint8Array(await buffer(join(folder, picture))), width, height };
+  const jobs = {
+    lift: () => engine.lift(points, set, camera),
+    photo: () => engine.recover(image, box, camera),
+    "photo, fast": () => engine.recover(image, box, camera, { fast: true }),
+    detector: () => engine.detect(image),
+  };
+  const out = {};
+  for (const [name, job] of Object.entries(jobs)) {
+    await job();
+    const times = [];
+    for (let i = 0; i < rounds[name]; i++) {
+      const [start, before] = [performance.now(), process.cpuUsage()];
+      await job();
+      const { user, system } = process.cpuUsage(before);
+      times.push({ wall_ms: performance.now() - start, cpu_ms: (user + system) / 1000 });
+    }
+    const median = (key) => times.map((t) => t[key]).sort((a, b) => a - b)[times.length >> 1];
+    out[name] = { wall_ms: median("wall_ms"), cpu_ms: median("cpu_ms") };
   }
-  console.log(JSON.stringify({ lift_ms: times.sort((a, b) => a - b)[times.length >> 1] }));
+  console.log(JSON.stringify(out));
 }
