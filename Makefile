@@ -37,6 +37,7 @@ parity: .venv/lab
 # The page of `openhmr serve`, from web/ into the package: needs node 20 and npm.
 web:
 	npm --prefix web ci --ignore-scripts --no-audit --no-fund
+	npm --prefix web run --silent check
 	npm --prefix web run --silent build
 
 bench: .venv/lab

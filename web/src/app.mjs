@@ -5,28 +5,24 @@
  * @typedef {{set: string, points: Float32Array, result: any, seen: any, box: any}} Person points: J x 3; result: what is
  *   shown; seen: what the image network said
  */
-import { bvhFile } from "./export/bvh.mjs";
-import { glbFile, objFile } from "./export/files3d.mjs";
 import { cameraOf, sizeAround } from "./numeric/camera.mjs";
 import { complete } from "./numeric/joints.mjs";
 import { Client } from "./page/client.mjs";
+import { connect } from "./page/controls.mjs";
 import { Film } from "./page/film.mjs";
-import { fromHash, toHash } from "./page/link.mjs";
+import { fromHash } from "./page/link.mjs";
 import { Pad } from "./page/pad.mjs";
 import { decoded, drawn, kindOf } from "./page/pictures.mjs";
 import { readPoses } from "./page/pose_files.mjs";
-import { preset, PRESETS } from "./page/presets.mjs";
+import { preset } from "./page/presets.mjs";
 import { Stage } from "./page/stage.mjs";
-import { suitColours } from "./page/suit.mjs";
 import { inside } from "./page/inside.mjs";
 
 /** @type {(id: string) => any} */
 const $ = (id) => document.getElementById(id);
 const MOST_UNDO = 100;
-/** What some betas of the open body are, and the sign with which more of it is. @type {Map<number, [string, number]>} */
-const SHAPES = new Map([[0, ["Height", -1]], [2, ["Build", -1]]]);
 
-class App {
+export class App {
   constructor() {
     /** @type {Person[]} */
     this.people = [];
@@ -63,7 +59,7 @@ class App {
       start: () => this.remember(), move: () => this.moved(), pick: (person) => this.pick(person),
     });
     this.film = new Film(this, $("film"), $("webcam"));
-    this.controls();
+    connect(this);
     new ResizeObserver(() => this.layout()).observe($("picture"));
     await this.fromLink() || await this.setPoses([{ set: "coco", points: preset("waving") }], 640, 640);
     addEventListener("hashchange", () => this.fromLink());
@@ -99,8 +95,8 @@ class App {
   begin() {
     this.current = 0;
     this.past = [];
-    this.layout();
     this.pad.resize(this.camera.width, this.camera.height);
+    this.layout();
     this.chips();
     this.showPose();
   }
@@ -316,134 +312,6 @@ class App {
     this.say(`${count} found in ${((performance.now() - start) / 1000).toFixed(1)} s.`);
   }
 
-  // Controls ------------------------------------------------------------------------------------------------------
-
-  controls() {
-    $("open").addEventListener("click", () => $("file").click());
-    $("file").addEventListener("change", (/** @type {any} */ event) => {
-      this.open([...event.target.files]);
-      event.target.value = "";
-    });
-    document.addEventListener("paste", (event) => {
-      const files = [...(event.clipboardData?.files ?? [])];
-      const text = event.clipboardData?.getData("text");
-      if (files.length) this.open(files);
-      else if (text?.trim().match(/^[[{]/)) this.openPose(text).catch((error) => this.wrong(error));
-    });
-    document.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      document.body.classList.add("dropping");
-    });
-    document.addEventListener("dragleave", (event) => {
-      if (!event.relatedTarget) document.body.classList.remove("dropping");
-    });
-    document.addEventListener("drop", (event) => {
-      event.preventDefault();
-      document.body.classList.remove("dropping");
-      this.open([...(event.dataTransfer?.files ?? [])]);
-    });
-    document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.menu(false);
-      if (event.key !== "z" || !(event.ctrlKey || event.metaKey)) return;
-      event.preventDefault();
-      this.undo();
-    });
-    $("undo").addEventListener("click", () => this.undo());
-    $("mirror").addEventListener("click", () => this.mirror());
-    $("over").addEventListener("change", () => this.draw());
-    $("wire").addEventListener("change", () => this.stage.style({ wire: $("wire").checked }));
-    $("certainty").addEventListener("change", () => {
-      this.stage.style({ certainty: $("certainty").checked });
-      $("legend").hidden = !$("certainty").checked;
-    });
-    for (const name of Object.keys(PRESETS)) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = name[0].toUpperCase() + name.slice(1);
-      button.addEventListener("click", () => {
-        this.opened++;
-        this.clearPicture();
-        this.setPoses([{ set: "coco", points: preset(name) }], 640, 640).catch((error) => this.wrong(error));
-      });
-      $("presets").append(button);
-    }
-    for (const button of $("method").children)
-      button.addEventListener("click", () => this.useMethod(button.dataset.method).catch((error) => this.wrong(error)));
-    for (const button of $("sides").children)
-      button.addEventListener("click", () => {
-        this.pressed("sides", button.dataset.from, "from");
-        this.stage.look(button.dataset.from);
-      });
-    $("save").addEventListener("click", () => this.menu($("save-menu").hidden));
-    for (const button of $("save-menu").children)
-      button.addEventListener("click", () => {
-        this.menu(false);
-        this.save(button.dataset.save).catch((error) => this.wrong(error));
-      });
-    this.sliders();
-  }
-
-  sliders() {
-    this.betas = Array(this.body.numBetas).fill(0);
-    const inputs = this.betas.map((_, i) => {
-      const label = document.createElement("label");
-      const input = document.createElement("input");
-      Object.assign(input, { type: "range", min: "-3", max: "3", step: "0.1", value: "0" });
-      const [name, sign] = SHAPES.get(i) ?? [`Shape ${i + 1}`, 1];
-      input.addEventListener("input", () => {
-        this.betas[i] = sign * Number(input.value);
-        this.reshape().catch((error) => this.wrong(error));
-      });
-      label.append(name, input);
-      $("betas").append(label);
-      return input;
-    });
-    $("average").addEventListener("click", () => {
-      this.betas.fill(0);
-      for (const input of inputs) input.value = "0";
-      this.useMethod(this.method).catch((error) => this.wrong(error));
-    });
-  }
-
-  /** @param {boolean} open */
-  menu(open) {
-    $("save-menu").hidden = !open;
-    $("save").setAttribute("aria-expanded", String(open));
-    if (open) $("save-menu").firstElementChild.focus();
-  }
-
-  /** @param {string} kind */
-  async save(kind) {
-    const shown = this.people.map((p) => p.result).filter(Boolean);
-    if (!shown.length) throw new Error("there is no body to save; choose a pose first");
-    if (kind === "obj") download("body.obj", objFile(shown.map((r) => r.vertices), this.body.faces));
-    else if (kind === "png") download("body.png", await this.stage.picture());
-    else if (kind === "glb")
-      download("body.glb", glbFile(shown.map((r, i) => ({
-        ...r, colours: suitColours(this.body.shirts[i % this.body.shirts.length], this.body.edges),
-      })), this.body.faces));
-    else if (kind === "bvh") await this.saveBvh();
-    else {
-      const person = this.people[this.current];
-      const base = 3 * this.body.jointSets[person.set].base;
-      history.replaceState(null, "", toHash({ ...person, ...this.camera, points: person.points.subarray(0, base) }));
-      await navigator.clipboard?.writeText(location.href).catch(() => {});
-      this.say("The address holds this pose now, and is copied.");
-    }
-  }
-
-  async saveBvh() {
-    let [rigs, frame_s] = [this.film.take.map((t) => t.rig), this.film.frameSeconds()];
-    if (!rigs.length) {
-      const { result } = this.people[this.current];
-      [rigs, frame_s] = [[result.rig ?? (await this.client.ask("rig", { lifted: result })).rig], 1 / 30];
-    }
-    const count = rigs.length;
-    const betas = Float64Array.from({ length: this.body.numBetas }, (_, k) => rigs.reduce((s, r) => s + r.betas[k], 0) / count);
-    const { joints } = await this.client.ask("skeleton", { betas });
-    download("body.bvh", bvhFile(rigs, frame_s, { names: this.body.jointNames, parents: this.body.parents, rest: joints }));
-  }
-
   // Words ---------------------------------------------------------------------------------------------------------
 
   /**
@@ -496,20 +364,9 @@ class App {
       $(id).style.width = `${this.camera.width * scale}px`;
       $(id).style.height = `${this.camera.height * scale}px`;
     }
+    // Joints are as large on the screen in every picture, for fingers as well.
+    if (scale > 0) $("pad").style.setProperty("--unit", String(0.9 / scale));
   }
-}
-
-/**
- * @param {string} name
- * @param {Blob | null} blob
- */
-function download(name, blob) {
-  if (!blob) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 const app = new App();

@@ -67,7 +67,9 @@ export class Engine {
   async opened(name, fast) {
     let file = new Uint8Array(await this.files.file(`${name}.onnx`));
     if (fast && this.files.cuts) file = spliced(file, await this.files.cuts());
-    return this.ort.InferenceSession.create(file, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
+    return this.ort.InferenceSession.create(file, {
+      executionProviders: ["wasm"], graphOptimizationLevel: "all", logSeverityLevel: 3,
+    });
   }
 
   /**

@@ -51,7 +51,6 @@ export class Pad {
   resize(width, height) {
     [this.width, this.height] = [width, height];
     this.svg.setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`);
-    this.svg.style.setProperty("--unit", `${Math.max(width, height) / 640}`);
   }
 
   /**
@@ -149,10 +148,14 @@ export class Pad {
     if (event.button !== 0) return;
     event.preventDefault();
     this.svg.setPointerCapture(event.pointerId);
+    const [x, y] = this.at(event);
+    // Of joints that overlap the nearest is meant.
+    /** @type {(j: number) => number} */
+    const far = (j) => Math.hypot(this.points[3 * j] - x, this.points[3 * j + 1] - y);
+    for (const other of this.handles.keys()) if (far(other) < far(joint)) joint = other;
     const handle = this.handles.get(joint);
     handle?.focus({ preventScroll: true });
     handle?.classList.add("held");
-    const [x, y] = this.at(event);
     this.held = {
       joint, pointer: event.pointerId, dx: this.points[3 * joint] - x, dy: this.points[3 * joint + 1] - y,
     };
