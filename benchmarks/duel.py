@@ -175,7 +175,7 @@ class OfficialPose2Mesh:
         nodes, pose3d = self.network(standardised(pairs.pose2d))
         where = pairs.rotations, pairs.translations, pairs.betas
         mesh = self.work.source.skeleton.vertices(*where) if self.exact is None else self.exact(*where).mT
-        target = {"mesh": mesh, "reg_pose3d": pairs.human36 * 1000, "lift_pose3d": lift}
+        target = {"mesh": mesh, "reg_pose3d": pairs.joints * 1000, "lift_pose3d": lift}
         target |= {f"{k}_valid": torch.ones_like(v[..., :1]) for k, v in list(target.items())}
         epoch = self.plans[1].epoch(step) + 1
         return pose2mesh_loss(

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from openhmr.bodies.body import Body, Level
 from openhmr.joints.smpl import SMPL_PARENTS
 from tests.cli_models import Models
 
 HERE = Path(__file__).parent
+settings.register_profile("thorough", max_examples=10_000)
 LABORATORY = re.compile(r"^\s*(?:from|import) (?:torch|scipy|yaml|safetensors|openhmr\.lab)\b", re.MULTILINE)
 OWN = re.compile(r"^\s*from tests\.(\w+)", re.MULTILINE)
 

@@ -146,17 +146,77 @@ def deeplabcut(points: np.ndarray, joint_set: JointSet) -> str:
     return "\n".join(map(",".join, lines))
 
 
+def deeplabcut_labelled(points: np.ndarray, joint_set: JointSet) -> str:
+    """Labels by hand: no likelihoods, and folder, folder and file of each picture in columns of their own."""
+    names = [name for name in joint_set.names[: len(points)] for _ in range(2)]
+    lines = [
+        ["scorer", "", "", *["somebody"] * len(names)],
+        ["bodyparts", "", "", *names],
+        ["coords", "", "", *["x", "y"] * len(points)],
+        ["labeled-data", "clip", "img0007.png", *map(str, points[:, :2].ravel())],
+    ]
+    return "\n".join(map(",".join, lines))
+
+
+SPORTS2D = {"Pelvis": "Hip", "Throat": "Neck", "Head_top": "Head"}
+"""Its names of Halpe's joints where they are others than ours without the line."""
+
+
+def trc(frames: np.ndarray, joint_set: JointSet, fps: float = 30.0, unit: str = "m") -> str:
+    """One person in ``frames (T,K,2|3)``, as Sports2D writes pixels: under the unit m."""
+    names = [SPORTS2D.get(name, name.replace("_", "")) for name in joint_set.names[: frames.shape[1]]]
+    count, joints = len(frames), len(names)
+    header = [
+        "PathFileType\t4\t(X/Y/Z)\tclip_Sports2D_px_person00.trc",
+        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
+        "\t".join(map(str, [fps, fps, count, joints, unit, fps, 0, count])),
+        "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
+        "\t\t" + "\t".join(f"X{i}\tY{i}\tZ{i}" for i in range(1, joints + 1)),
+    ]
+    rows = [
+        "\t".join([str(i), f"{i / fps:.4f}", *(f"{x}\t{y}\t0.0" for x, y in frame[:, :2].tolist())])
+        for i, frame in enumerate(frames)
+    ]
+    return "\n".join([*header, *rows]) + "\n"
+
+
+def sports2d(points: np.ndarray, joint_set: JointSet) -> str:
+    return trc(points[None], joint_set)
+
+
+def alphapose(points: np.ndarray, joint_set: JointSet) -> str:
+    one = {"image_id": "0.jpg", "category_id": 1, "keypoints": flat(points), "score": 2.9}
+    return dump([one | {"box": [1.0, 2.0, 3.0, 4.0], "idx": [0.0]}])
+
+
+def mmpose_video(points: np.ndarray, joint_set: JointSet) -> str:
+    """The inferencer's file of a video; its scores of 17 joints."""
+    return dump([{"frame_id": 0, "instances": [instance(points)]}])
+
+
+def mediapipe_results(points: np.ndarray, joint_set: JointSet) -> str:
+    """The task API's results of two frames, in the second of which nobody is seen."""
+    found = {"pose_landmarks": [landmarks(points)], "pose_world_landmarks": [], "segmentation_masks": None}
+    return dump([found, {"pose_landmarks": [], "pose_world_landmarks": []}])
+
+
 Writer = Callable[[np.ndarray, JointSet], str]
+
+UNSURE: tuple[Writer, ...] = (deeplabcut_labelled, sports2d)
+"""Formats without confidences."""
 
 ANY = (results, data_set, mmpose_demo, csv_wide, csv_long, deeplabcut)
 """Formats of several skeletons."""
 WRITERS: dict[str, tuple[Writer, ...]] = {
-    "coco": (*ANY, mmpose_list, mmpose_predictions, alphapose_keyed),
-    "body25": (openpose, results, csv_wide, csv_long),
+    "coco": (*ANY, *UNSURE, alphapose, mmpose_list, mmpose_predictions, mmpose_video, alphapose_keyed),
+    "body25": (openpose, results, sports2d, csv_wide, csv_long),
     "openpose18": (openpose,),
-    "halpe26": (*ANY, halpe136, mmpose_list),
+    "halpe26": (*ANY, *UNSURE, alphapose, openpose, halpe136, mmpose_list),
     "coco_feet": (*ANY, whole_body133, whole_body_annotation),
-    "mediapipe33": (mediapipe_list, mediapipe_pixels, mediapipe_tasks, mediapipe_frames, csv_wide, csv_long),
+    "mediapipe33": (
+        *(mediapipe_list, mediapipe_pixels, mediapipe_tasks, mediapipe_frames, mediapipe_results),
+        *(csv_wide, csv_long),
+    ),
     "mpii": (*ANY, mmpose_list),
     "aic": (data_set, mmpose_demo),
     "crowdpose": (mmpose_demo,),

@@ -9,7 +9,7 @@ import torch
 from openhmr.errors import InputError
 from openhmr.lab.export.compact_i2l import variance_line
 from openhmr.lab.models.i2l_meshnet.blazepose import BlazePose, SameConv
-from openhmr.lab.models.i2l_meshnet.compact_parts import JointVolume, VertexHead, near
+from openhmr.lab.models.i2l_meshnet.compact_parts import Doubt, JointVolume, VertexHead, near
 from openhmr.lab.skinning import columns_to_rotation
 from openhmr.lab.training.metrics_file import read_metrics
 from openhmr.lab.training.schedule import Schedule
@@ -65,7 +65,8 @@ def test_prior_is_a_gaussian_but_for_what_softmax_does_not_see() -> None:
 
 
 def test_points_outside_of_the_crop_stay_where_they_were_lifted_to() -> None:
-    """No bin of a heatmap lies there; two guesses further out move the answer by as much."""
+    """No bin of a heatmap lies there; guesses further out move the answer by as much, and its deviation
+    grows."""
     torch.manual_seed(0)
     head, inside = VertexHead(8, 16, 2, 5), torch.rand(2, 5, 3) * 60
     edge = torch.where(torch.rand(2, 5, 3) < 0.3, 63.0, inside)
@@ -74,7 +75,8 @@ def test_points_outside_of_the_crop_stay_where_they_were_lifted_to() -> None:
         at_edge, spread = head.eval()(features, pooled, edge)
         beyond, same = head(features, pooled, edge + 20 * (edge == 63))
     torch.testing.assert_close(beyond, at_edge + 20 * (edge == 63))
-    torch.testing.assert_close(same, spread)
+    farther = 0.3 * 20 * (edge[..., :2] == 63).sum(-1, keepdim=True).sqrt()
+    torch.testing.assert_close(same, (spread.square() + farther.square()).sqrt())
 
 
 def test_two_columns_give_a_rotation_and_those_of_a_rotation_itself() -> None:
@@ -121,3 +123,12 @@ def test_a_damped_parameter_moves_by_its_share_of_the_step() -> None:
     moved = (before - layer.weight).detach()
     torch.testing.assert_close(moved, 0.01 * scale.expand(3, 4), atol=1e-7, rtol=0)
     torch.testing.assert_close(bias - layer.bias, torch.full((3,), 0.01), atol=1e-7, rtol=0)
+
+
+def test_who_lies_outside_of_the_crop_is_less_certain() -> None:
+    doubt, spread = Doubt(2), torch.rand(3, 2, 3) + 0.5
+    assert torch.equal(doubt(spread, torch.zeros(3, 2, 3)), spread)
+    far = torch.tensor([3.0, -4.0, 7.0]).expand(3, 2, 3)  # depth has no edge
+    torch.testing.assert_close(doubt(spread, far), (spread**2 + (0.3 * 5) ** 2).sqrt())
+    doubt(spread, far).sum().backward()
+    assert (doubt.share.grad != 0).all()

@@ -27,7 +27,7 @@ def test_one_frame_fills_the_folder_and_several_a_folder_each(tmp_path: Path, ti
     with Folder(tmp_path / "a" / "one", DATA) as sink:
         sink.append(frame_of(tiny_body))
     assert set(files(tmp_path / "a" / "one")) == set(DATA)
-    assert sink.files == [tmp_path / "a" / "one" / name for name in DATA]
+    assert sink.files == [tmp_path / "a" / "one" / name for name in sorted(DATA)]
     with Folder(tmp_path / "many", DATA, several=True) as sink:
         sink.append(frame_of(tiny_body, 0, "left.jpg"))
         sink.append(frame_of(tiny_body, 7))

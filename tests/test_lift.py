@@ -16,7 +16,7 @@ from openhmr.errors import InputError
 from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.rotations import axis_angle_to_matrix
 from openhmr.io.poses import check_pose2d
-from openhmr.joints import COCO, HUMAN36, JOINT_SETS, MANO, POINTS, JointSet
+from openhmr.joints import AIC, COCO, CROWDPOSE, HUMAN36, JOINT_SETS, MANO, POINTS, JointSet
 from openhmr.keypoints import Keypoints
 from openhmr.predict.lift import CHUNK, Lifter, look_at, standardise
 from tests.tiny_lifter import base_vertices, weights, write_tiny_model
@@ -62,6 +62,13 @@ def test_lift_equals_its_dense_twin(lifter: Lifter, tiny_body: Body) -> None:
         assert_allclose(turn @ mean / np.linalg.norm(mean), (0, 0, 1), atol=1e-7)
         turned = rays @ turn.T
         person[seen, :2] = turned[seen, :2] / turned[seen, 2:]
+        # Whose trunk leans is rolled until it stands: this network does not say how sure it is otherwise.
+        hips, shoulders = (np.average(person[rows, :2], 0, person[rows, 2]) for rows in ([11, 12], [5, 6]))
+        roll = -np.pi / 2 - np.arctan2(*(shoulders - hips)[::-1])
+        roll = (roll + np.pi) % (2 * np.pi) - np.pi
+        if abs(roll) > np.deg2rad(35):
+            about = axis_angle_to_matrix(np.array([0, 0, roll]))
+            person[:, :2], turn = person[:, :2] @ about[:2, :2].T, about @ turn
         turns.append(turn)
     inputs = standardise(pose.astype(np.float32)).astype(np.float64)
     coarse = base_vertices(tiny_body) + (inputs.reshape(3, -1) @ weights(tiny_body, 19, 0.01)).reshape(
@@ -96,8 +103,10 @@ def test_true_projection_gives_back_its_camera(tmp_path: Path, tiny_body: Body) 
         # fixed point.
         pixels = camera.project(joints @ turn + t)
         pose = np.concatenate([pixels, np.ones((19, 1))], 1)[None].astype(np.float32)
+        # The tiny body does not stand as people do; of whom no hips are seen, nobody can say that.
+        pose[:, [COCO.names.index(n) for n in ("L_Hip", "R_Hip", "Pelvis")]] = 0
         turn = look_at(pose, camera)[1][0]
-    people = lifter(pixels, camera)
+    people = lifter(pose, camera)
     assert_allclose(
         people.vertices[0], dense_upsampling(tiny_body) @ base_vertices(tiny_body) @ turn + t, atol=2e-3
     )
@@ -285,12 +294,15 @@ def test_plain_arrays_are_cocos_where_nothing_is_said(shipped: Lifter) -> None:
 
 @pytest.mark.parametrize(
     ("true", "given"),
-    [("human36", "coco"), ("openpose18", "coco"), ("coco", "human36"), ("mpi_inf_3dhp", "coco")],
+    [
+        *(("human36", "coco"), ("openpose18", "coco"), ("coco", "human36"), ("mpi_inf_3dhp", "coco")),
+        *(("crowdpose", "aic"), ("aic", "crowdpose")),
+    ],
 )
 def test_the_order_that_fits_better_is_named(
     shipped: Lifter, true: str, given: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pixels = seen(shipped, JOINT_SETS[true])[:17]
+    pixels = seen(shipped, JOINT_SETS[true])[: len(JOINT_SETS[given].base)]
     lifter = Lifter(openhmr.available()["pose2mesh"], shipped.body, JOINT_SETS[given])
     lifter(pixels, CAMERA)
     assert f"in the order of {given}?" in caplog.text
@@ -298,7 +310,7 @@ def test_the_order_that_fits_better_is_named(
 
 
 def test_a_pose_in_its_own_order_is_not_warned_of(shipped: Lifter, caplog: pytest.LogCaptureFixture) -> None:
-    for joint_set in (COCO, HUMAN36):
+    for joint_set in (COCO, HUMAN36, AIC, CROWDPOSE):
         shipped(Keypoints(joint_set, check_pose2d(seen(shipped, joint_set), joint_set)), CAMERA)
     assert caplog.text == ""
 

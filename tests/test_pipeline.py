@@ -54,8 +54,15 @@ def lifter(tmp_path_factory: pytest.TempPathFactory, tiny_body: Body) -> Lifter:
     return Lifter(write_tiny_model(tmp_path_factory.mktemp("l") / "m.onnx", tiny_body, "coco", 19), tiny_body)
 
 
+def upright(pose2d: np.ndarray) -> np.ndarray:
+    """The poses ``(N,17,3)`` with shoulders above their hips, whatever the rest does."""
+    pose2d[:, [5, 6, 11, 12], :2] = [(240, 120), (170, 125), (225, 260), (185, 262)]
+    pose2d[:, [5, 6, 11, 12], 2] = 0.9
+    return pose2d
+
+
 def found(count: int) -> Keypoints:
-    points = check_pose2d(poses(), COCO)[:count]
+    points = check_pose2d(upright(poses()), COCO)[:count]
     return Keypoints(COCO, points, (480, 640), BOXES[:count], np.ones(count))
 
 
@@ -84,6 +91,10 @@ def test_detected_people_are_recovered_or_lifted(recoverer: Recoverer, lifter: L
     picture = Picture(photo(), time_s=1.5)
     frame = Pipeline(recoverer, detector=detector, keep_all=True).one(picture)
     assert_array_equal(frame.people.vertices, recoverer(photo(), BOXES).vertices)
+    scores = found(2).scores
+    for people in (frame.people, recoverer(photo(), BOXES, scores=found(2).scores)):
+        assert scores is not None and people.keypoints.scores is not None
+        assert_array_equal(people.keypoints.scores, scores)
     frame = Pipeline(lifter=lifter, detector=detector).one(picture)
     assert_array_equal(frame.people.vertices, lifter(found(2)).vertices)
     assert frame.time_s == 1.5
@@ -142,13 +153,13 @@ def test_who_is_not_there_is_left_out(
 
         def __init__(self) -> None: ...
 
-        def __call__(self, *_: object) -> People:  # type: ignore[override]
+        def __call__(self, *_: object, **__: object) -> People:  # type: ignore[override]
             wild = bent(people, 300)
             drawn = np.stack([people.vertices[0], wild.lixel_vertices[1], people.vertices[2]])  # type: ignore[index]
             return replace(people, lixel_vertices=drawn)
 
     class Monsters(Second):
-        def __call__(self, *_: object) -> People:  # type: ignore[override]
+        def __call__(self, *_: object, **__: object) -> People:  # type: ignore[override]
             return bent(people, 300)
 
     with pytest.raises(NothingFound, match="to be seen in the boxes given for the picture"):
@@ -170,7 +181,7 @@ def test_the_uncertain_are_named(tiny_body: Body, caplog: pytest.LogCaptureFixtu
     class Unsure(Recoverer):
         def __init__(self) -> None: ...
 
-        def __call__(self, *_: object) -> People:  # type: ignore[override]
+        def __call__(self, *_: object, **__: object) -> People:  # type: ignore[override]
             return replace(people, sigma=replace(people.sigma, joints=joints))  # type: ignore[type-var]
 
     Pipeline(Unsure()).one(Picture(photo(), boxes=BOXES))
@@ -282,7 +293,7 @@ def test_where_the_photo_network_fails_the_detected_joints_are_lifted(
     assert list(doubt(doubtful) > UNSURE) == [False, True]
 
     class Doubtful(Recoverer):
-        def __call__(self, *_: object) -> People:  # type: ignore[override]
+        def __call__(self, *_: object, **__: object) -> People:  # type: ignore[override]
             return doubtful
 
     pipeline = Pipeline(Doubtful(file, tiny_body), lifter, lambda image, time_s=None: found(2))

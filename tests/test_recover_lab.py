@@ -65,6 +65,7 @@ def shards(tmp_path: Path, tiny_body: Body) -> Path:
                 "betas": betas,
                 "translation": translation,
                 "box_xywh": box,
+                "joints_px": np.zeros((19, 2)),
                 "subject": "05",
             }
         )

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from openhmr.bodies import open_body
 from openhmr.bodies.skinning import skin
-from openhmr.bodies.stature import betas_of_stature, stature
+from openhmr.bodies.stature import grown_betas, stature
 from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.joints import COCO
@@ -42,30 +42,51 @@ def test_the_height_of_a_posed_person_is_that_of_the_t_pose() -> None:
     assert_allclose(stature(BODY, BODY.v_template[None]), np.ptp(BODY.v_template[:, 1]), rtol=1e-6)
 
 
-def test_betas_of_a_height_change_no_more_than_they_must() -> None:
-    betas = RNG.normal(size=(5, 10))
-    found = betas_of_stature(BODY, betas, np.full(5, 1.8))
-    assert_allclose(np.ptp(shaped(found)[..., 1], axis=1), 1.8, atol=0.01)
-    change = found - betas
-    # All changes lie along one direction, the gradient of the height: the shortest way there.
-    assert np.linalg.matrix_rank(change, tol=1e-4) == 1
-    assert_allclose(betas_of_stature(BODY, found, np.full(5, 1.8)), found, atol=1e-5)
+def test_the_larger_copy_of_a_body_is_the_nearest_of_its_height() -> None:
+    """In the T-pose nothing of that height is nearer: along all directions that keep it the slope is zero."""
+    betas, scale, pose = RNG.normal(size=(5, 10)), RNG.uniform(0.9, 1.1, 5), np.zeros((5, 24, 3))
+    height = stature(BODY, shaped(betas)) * scale
+    found = grown_betas(BODY, pose, betas, scale, height).astype(np.float64)
+    assert_allclose(stature(BODY, shaped(found)), height, rtol=2e-5)
+    difference = scale[:, None, None] * shaped(betas) - shaped(found)
+    difference -= difference.mean(1, keepdims=True)
+    slope = np.einsum("nvc,vcs->ns", difference, BODY.shapedirs)
+    steps = np.concatenate([np.eye(10), -np.eye(10)]) / 10
+    higher = np.subtract(*stature(BODY, shaped(steps)).reshape(2, 10)) * 5
+    across = slope - np.outer(slope @ higher, higher) / (higher @ higher)
+    assert np.abs(across).max() < 1e-3 * np.abs(slope).max()
+    same = grown_betas(BODY, pose, betas, np.ones(5), stature(BODY, shaped(betas)))
+    assert_allclose(same, betas, atol=1e-3)
 
 
 def test_a_given_height_fixes_size_and_distance_but_not_the_picture() -> None:
     before = people()
+    heights = before.heights * [1.05, 0.95, 1.0]
+    plain, after = replace(before, rig=None).with_heights(heights), before.with_heights(heights)
+    scale = heights / before.heights
+    for grown, off_px in ((plain, 0.01), (after, 5)):
+        assert_allclose(grown.heights, heights, rtol=1e-4)
+        seen = [p.camera.project(p.vertices) for p in (before, grown)]
+        assert_allclose(seen[1], seen[0], atol=off_px)
+        assert_allclose(grown.roots, before.roots * scale[:, None], rtol=1e-5)
+        assert before.sigma is not None and grown.sigma is not None
+        assert_allclose(grown.sigma.vertices, before.sigma.vertices * scale[:, None, None], rtol=1e-5)
+    distance = 1000 * np.linalg.norm(after.vertices - plain.vertices, axis=-1).mean(1)
+    assert distance.max() < 5 and distance[2] < 0.1
+    assert_allclose(before.with_heights(1.7).heights, 1.7, rtol=1e-3)
+
+
+def test_a_given_height_keeps_mesh_and_parameters_one_body() -> None:
+    """Exactly, where they were; else the difference grows along."""
+    before = people()
     after = before.with_heights([1.6, 1.7, 1.9])
-    assert_allclose(after.heights, [1.6, 1.7, 1.9], rtol=1e-5)
-    seen = [p.camera.project(p.vertices) for p in (before, after)]
-    assert_allclose(seen[1], seen[0], atol=0.01)
-    scale = after.roots[:, 2] / before.roots[:, 2]
-    assert_allclose(scale, after.heights / before.heights, rtol=1e-5)
-    assert before.sigma is not None and after.sigma is not None
-    assert_allclose(after.sigma.vertices, before.sigma.vertices * scale[:, None, None], rtol=1e-5)
-    # The parametric mesh goes along: its root joint is where the mesh's is, and it is as tall.
-    assert_allclose(after.parametric().heights, after.heights, rtol=0.05)
-    assert np.linalg.norm(after.parametric().roots - after.roots, axis=1).max() < 0.03
-    assert_allclose(before.with_heights(1.7).heights, 1.7, rtol=1e-5)
+    assert_allclose(after.parametric().vertices, after.vertices, atol=2e-6)
+    apart = RNG.normal(size=before.vertices.shape).astype(np.float32) * np.float32(0.005)
+    free = replace(before, vertices=before.vertices + apart)
+    scale = [1.6, 1.7, 1.9] / free.heights
+    after = free.with_heights([1.6, 1.7, 1.9])
+    difference = after.vertices - after.parametric().vertices
+    assert_allclose(difference, apart * scale[:, None, None], atol=5e-6)
 
 
 def test_the_mesh_that_the_network_drew_grows_along() -> None:

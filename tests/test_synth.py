@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 
 from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
@@ -35,6 +36,7 @@ from openhmr.lab.synth.poses import (
     mirrored,
     random_rotations,
 )
+from openhmr.lab.synth.shapes import random_people
 from openhmr.predict.lift import look_at, standardise
 
 CPU = torch.device("cpu")
@@ -216,11 +218,15 @@ def test_perturbed_joints_stay_within_limits(body) -> None:
 
 def test_shapes_are_of_women_and_men() -> None:
     betas = random_betas(20_000, 10, torch.Generator().manual_seed(0), CPU)
-    assert betas[:, :-1].mean(0).abs().max() < 0.03 and betas.abs().max() <= 3
-    assert (betas[:, :-1].std(0) - 0.987).abs().max() < 0.02  # of a normal that is cut off at 3
+    assert betas[:, :-1].mean(0).abs().max() < 0.03 and betas.abs().max() <= 2.5
+    assert (betas[:, :-1].std(0) - 0.988).abs().max() < 0.02  # of a normal that is cut off at 2.5
     woman = betas[:, -1] > 0
     assert abs(woman.float().mean() - 0.5) < 0.02 and (betas[~woman, -1] == 0).all()
     assert abs(betas[woman, -1].mean() - 1) < 0.02
+    # Those of the rendered pictures are of the same distribution, in numpy.
+    normal, chance = np.random.default_rng(0).normal(size=(100, 10)), np.random.default_rng(1).random(100)
+    drawn = random_people(torch.as_tensor(normal), torch.as_tensor(chance))
+    assert_array_equal(drawn.numpy(), random_people(normal, chance))
 
 
 def test_random_definitions_belong_to_a_part_of_the_body(skeleton) -> None:
@@ -286,7 +292,7 @@ def test_pairs_are_consistent(skeleton, poses, joint_set) -> None:
     batch = source(32, torch.Generator().manual_seed(4))
     again = batch.rotations, batch.translations, batch.betas
     assert skeleton.roots(*again).abs().max() < 1e-5
-    assert (skeleton.joints(HUMAN36, *again) - batch.human36).abs().max() < 1e-5
+    assert (skeleton.joints(HUMAN36, *again) - batch.joints).abs().max() < 1e-5
     assert (skeleton.joints(joint_set, *again) - batch.pose3d).abs().max() < 1e-5
     assert torch.isfinite(batch.pose2d).all() and batch.pose2d.shape == (32, joint_set.size, 3)
     # Standardised: zero mean, unit mean square over both axes.
@@ -297,7 +303,7 @@ def test_pairs_are_consistent(skeleton, poses, joint_set) -> None:
     turned, _ = look_at(pixels, Camera(np.array([[900.0, 0, 500], [0, 900, 500], [0, 0, 1]]), (1000, 1000)))
     assert np.abs(standardise(turned) - batch.pose2d.numpy()).max() < 2e-3
     # Upright people are upright: heads above feet in the picture (y down) in nearly all poses.
-    head, feet = batch.human36[:, 10, 1], batch.human36[:, [3, 6], 1].mean(1)
+    head, feet = batch.joints[:, 10, 1], batch.joints[:, [3, 6], 1].mean(1)
     assert (head < feet).float().mean() > 0.85
 
 

@@ -1,5 +1,6 @@
 """Where things lie in synthetic pictures and crops of them: integers are the centres of pixels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.joints import COCO, SMPL
-from openhmr.lab.synth.crops import NONE, Augmentation, CropSource, Pictures, cut
+from openhmr.lab.synth.augment import NONE, Augmentation
+from openhmr.lab.synth.crops import CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.synth.shards import read_shards, write_shard
 from openhmr.predict.coarse_mesh import coarse_regressor
@@ -51,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, skeleton: Skeleton) -> Path
         pixels = pixels[:, :2] / pixels[:, 2:]
         box = np.concatenate([pixels.min(0), np.ptp(pixels, axis=0)])
         rows.append({"K": K, "pose": pose, "betas": betas, "translation": place, "box_xywh": box})
+        rows[-1]["joints_px"] = np.zeros((19, 2), np.float32)
         pictures.append(spot(pixels[NOSE]))
     write_shard(out, 0, 0, pictures, rows, open_body())
     return out
@@ -62,8 +65,12 @@ def cv2_matrices(pose: NDArray) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize(
     "augmentation",
-    [NONE, Augmentation(0.25, 20, 1, 0.08, 0, 0, True, 0, 0, 0, 0, 0)],
-    ids=["plain", "varied"],
+    [
+        NONE,
+        replace(NONE, scale=0.25, rotation_deg=20, rotation_share=1, shift=0.08, flip=True, clip_box=0),
+        replace(NONE, turned=1, flip=True),
+    ],
+    ids=["plain", "varied", "turned"],
 )
 def test_a_joint_is_where_it_is_drawn(folder: Path, skeleton: Skeleton, augmentation: Augmentation) -> None:
     """Turned, zoomed, mirrored: the middle of the light is the nose's target, to a tenth of a pixel."""

@@ -107,11 +107,28 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def names(text: str) -> list[str]:
+    """Words with commas between them."""
+    return [word.strip() for word in text.split(",")]
+
+
+def add_formats(parser: argparse.ArgumentParser, default: str) -> None:
+    """``--formats``."""
+    parser.add_argument(
+        "--formats",
+        type=names,
+        metavar="LIST",
+        default=names(default),
+        help=f"of obj, glb, npz, ply, bvh, amass, trc, mot, joints, angles, jsonl (default: {default})",
+    )
+
+
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """``--out``, ``--overwrite``, ``--no-pictures`` and ``--json``."""
+    """``--out``, ``--formats``, ``--overwrite``, ``--no-pictures`` and ``--json``."""
     parser.add_argument(
         "--out", type=folder, metavar="DIR", required=True, help="folder for the results; made if missing"
     )
+    add_formats(parser, "obj,glb,npz")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace files that openhmr did not write, too"
     )

@@ -1,7 +1,7 @@
 """2D poses as detectors and files give them."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from openhmr.errors import InputError
 from openhmr.joints import JointSet
 
 _ROUNDING = 1e-3
+
+Part = Literal["body", "left_hand", "right_hand"]
+"""Of a person, what a network sees at once."""
 
 Rows = Any
 """What selects rows of an array: a number, a slice, a mask or a list of numbers."""

@@ -8,6 +8,7 @@ from openhmr.errors import InputError
 
 if TYPE_CHECKING:
     from openhmr.bodies.body import Body
+    from openhmr.bodies.shipped import Side
     from openhmr.joints import JointSet
     from openhmr.predict.detect.movenet import MoveNet
     from openhmr.predict.lift import Lifter
@@ -32,19 +33,33 @@ def load(
 ) -> "Lifter": ...
 @overload
 def load(
-    name: str | Path, body: "Body | str | Path | None" = None, *, mirrored: bool = True
+    name: Literal["pose2mesh-mano"], body: "Body | None" = None, *, hand: "Side" = "right"
+) -> "Lifter": ...
+@overload
+def load(
+    name: str | Path,
+    body: "Body | str | Path | None" = None,
+    *,
+    hand: "Side" = "right",
+    mirrored: bool = True,
 ) -> "Lifter | Recoverer | MoveNet": ...
 def load(
-    name: str | Path, body: "Body | str | Path | None" = None, *, mirrored: bool = True
+    name: str | Path,
+    body: "Body | str | Path | None" = None,
+    *,
+    hand: "Side" = "right",
+    mirrored: bool = True,
 ) -> "Lifter | Recoverer | MoveNet":
     """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab
     export`.
 
     ``pose2mesh`` lifts poses of every skeleton of the body; ``pose2mesh-<joint set>`` is the same model,
-    which takes plain arrays in that set's order, else in COCO's.
+    which takes plain arrays in that set's order, else in COCO's. ``pose2mesh-mano`` lifts right hands, and
+    left ones where ``hand`` says so (:class:`~openhmr.predict.left_hand.LeftHandLifter`).
     ``body`` is the body that the model was trained on, as :class:`~openhmr.bodies.Body` or as a file of it
-    (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body. A model that takes photos
-    comes as a :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
+    (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body, for
+    hands the open hand. A model that takes photos comes as a
+    :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
     :class:`~openhmr.predict.lift.Lifter`; ``detector``, which belongs to no body, as a
     :class:`~openhmr.predict.detect.movenet.MoveNet`. Without ``mirrored`` a Recoverer sees each person once,
     not in the mirror too, in about half the time; other models take no notice. Raises :class:`InputError` for
@@ -62,27 +77,35 @@ def load(
             )
     from openhmr.bodies.body import Body
     from openhmr.bodies.readers import read_body
-    from openhmr.bodies.shipped import open_body
+    from openhmr.bodies.shipped import open_body, open_hand
+    from openhmr.joints import MANO
     from openhmr.predict.session import read_metadata
 
-    kind = read_metadata(path).get("kind")
+    metadata = read_metadata(path)
+    kind = metadata.get("kind")
     if kind == "detector":
         from openhmr.predict.detect.movenet import MoveNet
 
         if body is not None:
             raise InputError(f"{path} finds people in pictures and belongs to no body; leave the body out")
         return MoveNet(path)
+    of_hands = metadata.get("joint_set") == MANO.name
+    if hand != "right" and (hand != "left" or not of_hands):
+        raise InputError(
+            f"hand is {hand!r} for {path}; it is left or right for models of {MANO.name} joints: leave it out"
+        )
     if body is None:
-        body = open_body()
+        body = open_hand() if of_hands else open_body()
     elif not isinstance(body, Body):
         body = read_body(body)
     if kind is not None:
         from openhmr.predict.recover import Recoverer
 
         return Recoverer(path, body, mirrored=mirrored)
+    from openhmr.predict.left_hand import LeftHandLifter
     from openhmr.predict.lift import Lifter
 
-    return Lifter(path, body, joints)
+    return (LeftHandLifter if hand == "left" else Lifter)(path, body, joints)
 
 
 def _shipped(name: str) -> "tuple[Path | None, JointSet | None]":

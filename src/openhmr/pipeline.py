@@ -14,15 +14,13 @@ from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
 from openhmr.predict.average import average
 from openhmr.predict.body_fit import with_rig
-from openhmr.predict.certainty import UNSURE, doubt, is_nobody, warn_of_uncertain
-from openhmr.predict.detect.movenet import detect_people
+from openhmr.predict.certainty import SUSPECT, UNSURE, doubt, is_nobody, warn_of_uncertain
+from openhmr.predict.detect.movenet import SAME_BOX, detect_people, overlap
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
+from openhmr.predict.upright import upright_rolls
 
 log = logging.getLogger(__name__)
-
-SAME_BOX = 0.3
-"""Intersection over union from which two boxes are those of one person."""
 
 Combine = Literal["param", "lixel", "lift", "average"]
 """What a pipeline with an image network returns: the mesh of its body parameters, which never breaks; the
@@ -41,9 +39,9 @@ class Picture:
     """One item of a stream: ``image (height, width, 3)`` RGB uint8, or the ``keypoints`` of its people, or
     both.
 
-    ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known; ``camera`` where it is
-    known; ``name`` for files; ``time_s`` in a video; ``heights_m`` of the people
-    (:meth:`People.with_heights`).
+    ``boxes (N,4)`` x, y, width, height of the people to recover, where they are known, and their ``scores
+    (N,)`` where a detector gave them; ``camera`` where it is known; ``name`` for files; ``time_s`` in a
+    video; ``heights_m`` of the people (:meth:`People.with_heights`).
     """
 
     image: NDArray[np.uint8] | None = None
@@ -53,6 +51,7 @@ class Picture:
     name: str | None = None
     time_s: float | None = None
     heights_m: ArrayLike | None = None
+    scores: NDArray[np.float64] | None = None
 
 
 class Pipeline:
@@ -126,15 +125,40 @@ class Pipeline:
                 seen = seen[[match for match in best_overlaps(picture.boxes, seen) if match is not None]]
             return self._lift(seen, picture.camera)
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
-        boxes = picture.boxes if detected is None else detected.boxes
-        found = self.recoverer(picture.image, boxes, picture.camera)
+        told = picture if detected is None else detected
+        found = self.recoverer(picture.image, told.boxes, picture.camera, scores=told.scores)
+        if detected is None and (doubt(found) > SUSPECT).any():
+            detected = self.detector(picture.image, picture.time_s)
         if detected is not None:
-            found = replace(found, keypoints=replace(found.keypoints, scores=detected.scores))
+            found = self._upright(picture, found, detected)
         doubtful = np.flatnonzero(doubt(found) > UNSURE)
         if self.combine == "param" and self.lifter is not None and len(doubtful):
-            detected = detected or self.detector(picture.image, picture.time_s)
+            assert detected is not None
             found = self._second_look(found, doubtful, detected)
         return self._combined(self._present(found))
+
+    def _upright(self, picture: Picture, found: People, detected: Keypoints) -> People:
+        """The people ``found``; those who do not stand upright where the detector sees
+        them are recovered again with their pictures turned until they do, and stay so if they are less
+        doubtful: who bends down or lies may look more usual as they are."""
+        boxes = found.keypoints.boxes
+        assert self.recoverer is not None and picture.image is not None and boxes is not None
+        if picture.boxes is None:
+            rolls = upright_rolls(detected.points, detected.joint_set)
+        else:
+            matches = best_overlaps(boxes, detected)
+            there = [m for m in matches if m is not None]
+            rolls = np.zeros(len(boxes))
+            rolls[[m is not None for m in matches]] = upright_rolls(
+                detected.points[there], detected.joint_set
+            )
+            rolls[~(doubt(found) > SUSPECT)] = 0
+        rows = np.flatnonzero(rolls)
+        if not len(rows):
+            return found
+        again = self.recoverer(picture.image, boxes[rows], picture.camera, rolls=rolls[rows])
+        surer = doubt(again) < doubt(found[rows])
+        return found.replaced(rows[surer].tolist(), again[surer])
 
     def _second_look(self, found: People, doubtful: NDArray[np.intp], detected: Keypoints) -> People:
         """The ``doubtful`` ones of the people ``found`` replaced by lifts of what the detector sees of them:
@@ -181,12 +205,8 @@ def best_overlaps(boxes: NDArray, detected: Keypoints) -> list[int | None]:
     :data:`SAME_BOX` of both together is common to them."""
     if detected.boxes is None or not len(detected):
         return [None] * len(boxes)
-    low = np.maximum(boxes[:, None, :2], detected.boxes[:, :2])
-    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], detected.boxes[:, :2] + detected.boxes[:, 2:])
-    common = np.maximum(high - low, 0).prod(-1)
-    areas = boxes[:, 2:].prod(-1)[:, None] + detected.boxes[:, 2:].prod(-1)
-    overlap = common / (areas - common)
-    return [int(o.argmax()) if o.max() > SAME_BOX else None for o in overlap]
+    common = overlap(boxes, detected.boxes)
+    return [int(o.argmax()) if o.max() > SAME_BOX else None for o in common]
 
 
 def _straight(picture: Picture) -> Picture:

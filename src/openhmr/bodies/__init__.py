@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from openhmr.bodies.body import Body, Level
     from openhmr.bodies.readers import read_body
-    from openhmr.bodies.shipped import open_body
+    from openhmr.bodies.shipped import open_body, open_hand
     from openhmr.bodies.skinning import skin
 
-_HOMES = {"Body": "body", "Level": "body", "open_body": "shipped", "read_body": "readers", "skin": "skinning"}
-__all__ = ["Body", "Level", "open_body", "read_body", "skin"]
+_HOMES = {
+    "Body": "body",
+    "Level": "body",
+    "open_body": "shipped",
+    "open_hand": "shipped",
+    "read_body": "readers",
+    "skin": "skinning",
+}
+__all__ = ["Body", "Level", "open_body", "open_hand", "read_body", "skin"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,13 +12,16 @@ import sys
 from typing import Any
 
 from openhmr.arguments import Parser, VersionAction
-from openhmr.cli import bodies, lift, recover, serve, skeletons
+from openhmr.cli import batch, bodies, export, lift, recover, serve, skeletons, video
 from openhmr.cli.printing import printable
 from openhmr.errors import InputError
 
 _EXAMPLES = """examples:
   openhmr recover photo.jpg --out out/photo
   openhmr lift examples/coco_skier.json --out out/skier
+  openhmr video dance.mp4 --out out/dance
+  openhmr export out/photo --formats glb,bvh,angles --out out/rig
+  openhmr batch photos/ --out out/batch
   openhmr skeletons halpe26 --out halpe26.png
   openhmr bodies convert SMPL_NEUTRAL.pkl smpl.npz
   openhmr serve
@@ -90,6 +93,9 @@ def _parser() -> Parser:
     commands: Any = parser.add_subparsers(metavar="COMMAND", required=True)
     recover.add_command(commands)
     lift.add_command(commands)
+    video.add_command(commands)
+    export.add_command(commands)
+    batch.add_command(commands)
     skeletons.add_command(commands)
     bodies.add_command(commands)
     serve.add_command(commands)

@@ -1,7 +1,6 @@
 """``openhmr lift``: 2D poses to 3D meshes."""
 
 import argparse
-import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,9 @@ from openhmr.arguments import add_camera, add_height, add_model, add_output
 from openhmr.errors import InputError, NothingFound
 
 if TYPE_CHECKING:
-    from openhmr.io.images import Photo
-    from openhmr.joints import JointSet
-    from openhmr.keypoints import Keypoints
+    from openhmr.bodies.shipped import Side
     from openhmr.pipeline import Picture
     from openhmr.predict.lift import Lifter
-
-log = logging.getLogger(__name__)
 
 _EXAMPLES = """examples:
   openhmr lift examples/human36_pose.npy --joints human36 --out out/human36
@@ -24,13 +19,16 @@ _EXAMPLES = """examples:
   openhmr lift openpose/000012_keypoints.json --image photo.jpg --focal 1150 --out out/photo
   openhmr lift poses.json --camera camera.json --image-id 42 --min-score 0.5 --out out/one
   openhmr lift pose.npy --model official.onnx --body SMPL_NEUTRAL.pkl --out out/official
+  openhmr lift hand.npy --joints mano --hand left --out out/hand
   openhmr lift photo.jpg --out out/detected
 
-POSE is what a detector wrote: JSON of COCO, COCO-WholeBody, OpenPose (also its folder, with --image or
---image-id), AlphaPose, mmpose or MediaPipe; CSV; or an array (J,2), (J,3), (N,J,2) or (N,J,3) of pixels x, y
-and an optional confidence (0 = missing) as .npy or .npz; or a photo, in which everybody is found. --joints is
-for arrays and where a file does not tell its skeleton; `openhmr skeletons` lists them. OUT receives mesh.obj,
-mesh.glb (metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png."""
+POSE is what a detector wrote: JSON of COCO, COCO-WholeBody, OpenPose (also its folder), AlphaPose, mmpose or
+MediaPipe; TRC of Sports2D; CSV; or an array (J,2|3), (N,J,2|3) or (T,N,J,2|3) of pixels x, y and an optional
+confidence (0 = missing) as .npy or .npz; or a photo, in which everybody is found. --joints is for arrays and
+where a file does not tell its skeleton; `openhmr skeletons` lists them. OUT receives mesh.obj, mesh.glb
+(metres, y up), result.npz (metres, camera axes), pose2d.png and overlay.png, or what --formats names
+(docs/formats.md). Of a sequence each frame gets a folder of its own below OUT, in order, unless --image or
+--image-id chooses one."""
 
 
 def add_command(commands: Any) -> None:
@@ -49,10 +47,14 @@ def add_command(commands: Any) -> None:
         help="joint set of POSE where it does not tell: coco, human36, body25, halpe26 ...",
     )
     lift.add_argument(
+        "--hand", choices=("left", "right"), help="which hand mano joints are of (default: right)"
+    )
+    lift.add_argument(
         "--image",
         type=Path,
         metavar="IMG",
-        help="picture that the poses belong to: gives its size and perhaps focal length",
+        help="picture that the poses belong to: gives its size and perhaps focal length; or the folder of a "
+        "sequence's pictures",
     )
     lift.add_argument(
         "--image-id",
@@ -75,14 +77,20 @@ def add_command(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from openhmr.cli.running import folder_for, write_frame
+    from openhmr.cli.posed import frames_of, picture_of, pictures_of
+    from openhmr.cli.running import folder_for, write_frame, write_frames
     from openhmr.pipeline import Pipeline
 
     started = time.perf_counter()
     folder = folder_for(options)
     lifter = _lifter(options)
-    picture = _photo(options, lifter) if _is_photo(options) else _given(options, lifter)
-    frame = Pipeline(lifter=lifter).frame(picture)
+    pipeline, frames = Pipeline(lifter=lifter), [] if _is_photo(options) else frames_of(options, lifter)
+    if len(frames) > 1:
+        folder = folder_for(options, several=True)
+        write_frames(pipeline(pictures_of(options, frames)), folder, options)
+        return
+    picture = picture_of(options, frames[0].keypoints) if frames else _photo(options)
+    frame = pipeline.frame(picture)
     if not len(frame.people):
         raise NothingFound(f"nobody was found in {options.pose}; give another photo, or 2D poses")
     write_frame(frame, folder, options, started)
@@ -90,13 +98,18 @@ def run(options: argparse.Namespace) -> None:
 
 def _lifter(options: argparse.Namespace) -> "Lifter":
     from openhmr.cli.running import another_kind
-    from openhmr.joints import JOINT_SETS, get_joint_set, has_points
-    from openhmr.models import load
+    from openhmr.joints import JOINT_SETS, MANO, get_joint_set, has_points
+    from openhmr.models import available, load
     from openhmr.predict.lift import Lifter
 
+    hand: Side = options.hand or "right"
+    if options.hand is not None and options.joints not in (None, MANO.name):
+        raise InputError(f"--hand is for the {MANO.name} joints of hands, not {options.joints}; leave it out")
     if options.model is None:
         names = [s.name for s in JOINT_SETS.values() if has_points(s)]
-        joints = options.joints or "coco"
+        joints = options.joints or (MANO.name if options.hand else "coco")
+        if joints == MANO.name and f"pose2mesh-{MANO.name}" in available():
+            return load("pose2mesh-mano", options.body, hand=hand)  # type: ignore[return-value]
         if joints not in names:
             get_joint_set(joints)  # a sentence for names that are no joint set at all
             raise InputError(
@@ -104,95 +117,12 @@ def _lifter(options: argparse.Namespace) -> "Lifter":
                 f"{', '.join(names)}"
             )
         return load(f"pose2mesh-{joints}", options.body)  # type: ignore[return-value]
-    lifter = load(options.model, options.body)
+    lifter = load(options.model, options.body, hand=hand)
     if not isinstance(lifter, Lifter):
         raise another_kind(options.model, lifter)
-    if options.joints is not None:
+    if options.joints not in (None, lifter.joint_set.name):
         lifter = Lifter(options.model, lifter.body, get_joint_set(options.joints))
     return lifter
-
-
-def _given(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
-    from openhmr.camera import image_size_around
-    from openhmr.cli.running import camera_for
-    from openhmr.io.images import read_photo
-    from openhmr.io.poses import read_poses
-    from openhmr.pipeline import Picture
-
-    if options.as_stored and options.image is None:
-        raise InputError(
-            "--as-stored is about the EXIF rotation of a picture; add --image IMG, or leave it out"
-        )
-    photo = None if options.image is None else read_photo(options.image, upright=not options.as_stored)
-    keypoints = read_poses(
-        options.pose,
-        _joint_set(options, lifter),
-        image=None if options.image is None else str(options.image),
-        image_id=options.image_id,
-        min_score=options.min_score,
-        image_size=_known_size(options, photo),
-    )
-    if options.min_score and keypoints.scores is None:
-        raise InputError(f"{options.pose} does not have a score for everybody; leave --min-score out")
-    if photo is not None and photo.turned and not options.as_stored and not _upright(keypoints):
-        log.warning(
-            "the EXIF data of %s turn it, and in the turned picture the people do not stand upright; add "
-            "--as-stored if the poses count pixels of the stored one",
-            options.image,
-        )
-    if photo is not None and keypoints.image_size not in (None, photo.image.shape[:2]):
-        raise _another_size(options, keypoints, photo)
-    size = keypoints.image_size if photo is None else photo.image.shape[:2]
-    if size is None and options.camera is None:
-        size = image_size_around(keypoints.points)
-    camera = camera_for(options, size, photo)
-    image = None if photo is None else photo.image
-    return Picture(image, keypoints, camera=camera, heights_m=options.height)
-
-
-def _joint_set(options: argparse.Namespace, lifter: "Lifter") -> "JointSet | None":
-    """What POSE must hold: None for whatever it tells."""
-    from openhmr.joints import POINTS
-
-    return None if options.joints is None and lifter.layout == POINTS else lifter.joint_set
-
-
-def _known_size(options: argparse.Namespace, photo: "Photo | None") -> tuple[int, int] | None:
-    """Height and width of the picture that the poses belong to, if an option tells them."""
-    from openhmr.cli.running import camera_for
-
-    if photo is not None:
-        return photo.image.shape[:2]  # type: ignore[return-value]
-    camera = None if options.camera is None else camera_for(options, None, None)
-    return None if camera is None else camera.image_size
-
-
-def _upright(keypoints: "Keypoints") -> bool:
-    """Whether most people whose trunk is seen have their shoulders above their hips."""
-    import numpy as np
-
-    names, points = keypoints.joint_set.names, keypoints.points
-    trunk = [[f"{side}_{joint}" for side in "LR"] for joint in ("Shoulder", "Hip")]
-    if not {name for pair in trunk for name in pair} <= set(names):
-        return True
-    ends = np.stack([points[:, [names.index(name) for name in pair]] for pair in trunk], 1)
-    x, y = (ends[:, 1, :, :2] - ends[:, 0, :, :2]).mean(1)[(ends[..., 2] > 0).all((1, 2))].T
-    return 2 * int((y > abs(x)).sum()) >= len(y)
-
-
-def _another_size(options: argparse.Namespace, keypoints: "Keypoints", photo: "Photo") -> InputError:
-    size, told = photo.image.shape[:2], keypoints.image_size
-    if told == size[::-1] and not options.as_stored:
-        return InputError(
-            f"{options.image} is {size[1]} x {size[0]} pixels after the rotation of its EXIF data, but "
-            f"{options.pose} counts "
-            f"pixels of {size[0]} x {size[1]}: add --as-stored if the poses belong to the stored, unrotated "
-            f"picture"
-        )
-    return InputError(
-        f"{options.image} has (height, width) {size}, but {options.pose} says {told}; pass the picture of "
-        f"these poses"
-    )
 
 
 def _is_photo(options: argparse.Namespace) -> bool:
@@ -201,7 +131,7 @@ def _is_photo(options: argparse.Namespace) -> bool:
     return options.pose.suffix.lower() in SUFFIXES
 
 
-def _photo(options: argparse.Namespace, lifter: "Lifter") -> "Picture":
+def _photo(options: argparse.Namespace) -> "Picture":
     """A photo whose people the pipeline detects."""
     from openhmr.cli.running import camera_for
     from openhmr.io.images import read_photo

@@ -42,6 +42,14 @@ def summary(frame: "Frame", shown: "People", seconds: float, files: list[Path]) 
     return out | {"seconds": round(seconds, 3), "files": [str(file) for file in files]}
 
 
+def listed(files: list[str], out: Path) -> str:
+    """Names of ``files`` in ``out``; of folders in it, how many they hold."""
+    below = [Path(file).relative_to(out) for file in files]
+    folders = [file.parts[0] for file in below if len(file.parts) > 1]
+    counts = [f"{name}/ ({folders.count(name)} files)" for name in dict.fromkeys(folders)]
+    return ", ".join([str(file) for file in below if len(file.parts) == 1] + counts)
+
+
 def print_summary(numbers: dict[str, Any], options: argparse.Namespace) -> None:
     """One line of JSON with ``--json``, else sentences."""
     print(json.dumps(numbers) if options.json else printable(_in_words(numbers)))

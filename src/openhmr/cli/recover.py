@@ -3,7 +3,7 @@
 import argparse
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,27 +105,22 @@ def _run_folder(pipeline: "Pipeline", options: argparse.Namespace, folder: "Fold
     from tqdm import tqdm
 
     from openhmr.cli.printing import printable
-    from openhmr.cli.running import write_frame
+    from openhmr.cli.running import write_frames
     from openhmr.io.photos import photos_in
 
-    paths, written = photos_in(options.photo), 0
-    started = time.perf_counter()
-    with tqdm(total=len(paths), desc=printable(options.photo.name), unit="photo", delay=1) as bar:
-        for frame in pipeline(_pictures(paths, options, bar)):
-            if not len(frame.people):
-                log.warning("%s: nobody was found, so nothing is written", frame.name)
-                continue
-            write_frame(frame, folder, options, started)
-            written, started = written + 1, time.perf_counter()
-    if not written:
-        raise NothingFound(
-            f"nobody was found in any of the {len(paths)} photos in {options.photo}; give others, or --force"
-        )
+    paths = photos_in(options.photo)
+    with tqdm(paths, desc=printable(options.photo.name), unit="photo", delay=1) as bar:
+        try:
+            write_frames(pipeline(_pictures(bar, options)), folder, options)
+        except NothingFound:
+            raise NothingFound(
+                f"nobody was found in any of the {len(paths)} photos in {options.photo}; give others, or "
+                f"--force"
+            ) from None
 
 
-def _pictures(paths: list[Path], options: argparse.Namespace, bar: Any) -> "Iterator[Picture]":
+def _pictures(paths: Iterable[Path], options: argparse.Namespace) -> "Iterator[Picture]":
     for path in paths:
-        bar.update()
         try:
             yield _picture(path, options)
         except InputError as error:

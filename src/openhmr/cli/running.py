@@ -1,18 +1,22 @@
 """What ``lift`` and ``recover`` share: cameras and folders from options, frames into them."""
 
 import argparse
+import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhmr.camera import Camera
 from openhmr.cli.printing import print_summary, summary
-from openhmr.errors import InputError
-from openhmr.export.folder import DATA, PICTURES, Folder
+from openhmr.errors import InputError, NothingFound
+from openhmr.export.folder import PICTURES, Folder, writers_of
 from openhmr.people import Frame
 
 if TYPE_CHECKING:
     from openhmr.io.images import Photo
+
+log = logging.getLogger(__name__)
 
 
 def camera_for(
@@ -55,7 +59,9 @@ def another_kind(path: Path, model: object) -> InputError:
 
 def folder_for(options: argparse.Namespace, *, several: bool = False, parametric: bool = False) -> Folder:
     """The folder of ``--out``, checked before anything is computed."""
-    writers = DATA if options.no_pictures else {**DATA, **PICTURES}
+    writers = writers_of(options.formats)
+    if not options.no_pictures:
+        writers = {**writers, **PICTURES}
     return Folder(options.out, writers, several=several, parametric=parametric, overwrite=options.overwrite)
 
 
@@ -67,3 +73,17 @@ def write_frame(frame: Frame, folder: Folder, options: argparse.Namespace, start
     shown = frame.people.parametric() if getattr(options, "param", False) else frame.people
     numbers = summary(frame, shown, time.perf_counter() - started, folder.files[before:])
     print_summary(numbers, options)
+
+
+def write_frames(frames: Iterable[Frame], folder: Folder, options: argparse.Namespace) -> None:
+    """Write every frame in which there is somebody, and print its summary. Raises :class:`NothingFound` if
+    there is nobody in any."""
+    written, started = False, time.perf_counter()
+    for frame in frames:
+        if not len(frame.people):
+            log.warning("%s: nobody was found, so nothing is written", frame.name)
+            continue
+        write_frame(frame, folder, options, started)
+        written, started = True, time.perf_counter()
+    if not written:
+        raise NothingFound("nobody was found in any picture; give others")

@@ -1,15 +1,15 @@
-"""The folder of results: for every frame a set of files, all of them or none."""
+"""Folders of results: a set of files for every frame, or for a whole clip; all of them or none."""
 
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 from openhmr.errors import InputError
-from openhmr.export.glb import write_glb
-from openhmr.export.obj import write_obj
+from openhmr.export.formats import DEFAULT, Format, formats_of, write_frame
+from openhmr.export.motion import RATE_HZ
 from openhmr.export.pictures import Shown, write_overlay, write_pose2d
+from openhmr.export.place import check_place, is_ours, placing
 from openhmr.export.sink import Sink
 from openhmr.people import Frame
 
@@ -17,17 +17,22 @@ Writer = Callable[[Path, Frame, Shown], None]
 """Writes a file from a frame, and from those people (the frame's own, or their parametric meshes) that meshes
 and pictures show."""
 
-DATA: Mapping[str, Writer] = {
-    "mesh.obj": lambda path, frame, shown: write_obj(path, shown.people),
-    "mesh.glb": lambda path, frame, shown: write_glb(path, shown.people),
-    "result.npz": lambda path, frame, shown: frame.people.save(path),
-}
 PICTURES: Mapping[str, Writer] = {
     "pose2d.png": lambda path, frame, shown: write_pose2d(path, shown),
     "overlay.png": lambda path, frame, shown: write_overlay(path, shown),
 }
-_SIGNATURES = {".obj": b"# openhmr", ".glb": b'"openhmr"', ".png": b"openhmr", ".npz": b"camera_K.npy"}
-"""What the files that this package writes hold; anything else in the folder is the user's own."""
+
+
+def writers_of(names: Iterable[str]) -> Mapping[str, Writer]:
+    """Writers of a single frame's files in the formats ``names``, by the files' names."""
+
+    def writer(format_: Format) -> Writer:
+        return lambda path, frame, shown: write_frame(format_, path, frame, shown, RATE_HZ)
+
+    return {format_.file: writer(format_) for format_ in formats_of(names).values()}
+
+
+DATA: Mapping[str, Writer] = writers_of(DEFAULT)
 
 
 class Folder(Sink):
@@ -53,7 +58,7 @@ class Folder(Sink):
         self._several, self._parametric, self._overwrite = several, parametric, overwrite
         self._taken = set[Path]()
         if not several:
-            self._check(out)
+            check_place(out, writers, overwrite=overwrite)
 
     def __enter__(self) -> "Folder":
         return self
@@ -67,30 +72,16 @@ class Folder(Sink):
         """Write the files of ``frame``: all, then one rename each, so that a full disk leaves no new ones
         among old ones; an interrupted run leaves no folder that it made."""
         folder = self._folder(frame) if self._several else self.out
-        self._check(folder)
+        check_place(folder, self.writers, overwrite=self._overwrite)
         parametric = self._parametric and frame.people.rig is not None
         shown = Shown(frame.people.parametric() if parametric else frame.people, frame.image)
-        made = [p for p in (folder, *folder.parents) if not p.exists()]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".openhmr-", dir=folder) as unfinished:
-                for name, write in self.writers.items():
-                    write(Path(unfinished) / name, frame, shown)
-                for name in self.writers:
-                    os.replace(Path(unfinished) / name, folder / name)
-            for name in PICTURES.keys() - self.writers.keys():  # those of an earlier run show other meshes
-                if (folder / name).is_file() and _is_ours(folder / name):
-                    (folder / name).unlink()
-        except BaseException as error:
-            for path in made:
-                if path.is_dir() and not any(path.iterdir()):
-                    path.rmdir()
-            if isinstance(error, OSError):
-                raise InputError(
-                    f"{folder} cannot be written ({error.strerror}); free some space or choose another folder"
-                ) from None
-            raise
-        self.files += [folder / name for name in self.writers]
+        with placing(folder, overwrite=self._overwrite) as (unfinished, moved):
+            for name, write in self.writers.items():
+                write(unfinished / name, frame, shown)
+        for name in PICTURES.keys() - self.writers.keys():  # those of an earlier run show other meshes
+            if (folder / name).is_file() and is_ours(folder / name):
+                (folder / name).unlink()
+        self.files += moved
 
     def _folder(self, frame: Frame) -> Path:
         name = frame.name or f"{frame.index:06d}"
@@ -102,29 +93,48 @@ class Folder(Sink):
         self._taken.add(folder)
         return folder
 
-    def _check(self, folder: Path) -> None:
-        if "\0" in str(folder):
-            raise InputError(f"the folder {str(folder)!r} has a NUL character in its name; choose another")
-        blocking = next((p for p in (folder, *folder.parents) if p.exists()), None)
-        if blocking is not None and not blocking.is_dir():
-            raise InputError(f"the folder {folder} cannot be made: {blocking} is a file; choose another")
-        for name in self.writers:
-            path = folder / name
-            if path.is_dir():
-                raise InputError(
-                    f"{path} is a folder where a result would go; move it or choose another folder"
-                )
-            if path.exists() and not self._overwrite and not _is_ours(path):
-                raise InputError(
-                    f"{path} exists and was not written by openhmr; choose another folder, or ask to "
-                    f"overwrite it"
-                )
 
+class ClipFolder(Sink):
+    """A sink that writes all its frames as one clip into ``out``, in the ``formats`` that are named; the
+    files appear together when the clip is complete.
 
-def _is_ours(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(4096)
-        if path.suffix == ".npz":  # a zip file lists its members at its end
-            file.seek(max(0, path.stat().st_size - 4096))
-            head = file.read()
-    return not head or _SIGNATURES[path.suffix] in head
+    Frames that tell no time follow each other at ``rate_hz``. Files that this package did not write are never
+    replaced without ``overwrite``; its files of an earlier run in these formats go. Raises
+    :class:`InputError` if the folder cannot be used, or the formats' sinks do; ``files`` are those written.
+    """
+
+    def __init__(
+        self, out: str | Path, formats: Iterable[str], *, rate_hz: float = RATE_HZ, overwrite: bool = False
+    ) -> None:
+        self.out, self.files = Path(out), list[Path]()
+        self._formats, self._rate, self._overwrite = formats_of(formats), rate_hz, overwrite
+        self._stack, self._sinks = ExitStack(), list[Sink]()
+        check_place(self.out, (f.file for f in self._formats.values()), overwrite=overwrite)
+
+    def __enter__(self) -> "ClipFolder":
+        unfinished, self.files = self._stack.enter_context(placing(self.out, overwrite=self._overwrite))
+        for format_ in self._formats.values():
+            sink = format_.sink(unfinished / format_.file, self._rate)
+            self._sinks.append(self._stack.enter_context(sink))
+        return self
+
+    def append(self, frame: Frame) -> None:
+        for sink in self._sinks:
+            sink.append(frame)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        if kind is None:
+            self._discard_older()
+
+    def _discard_older(self) -> None:
+        """Remove files of an earlier run in the same formats, which are of other people or frames."""
+        new = set(self.files)
+        for format_ in self._formats.values():
+            file = Path(format_.file)
+            patterns = file.name.replace("person", "person_*"), f"{file.stem}/[0-9]*{file.suffix}"
+            for path in (path for pattern in patterns for path in self.out.glob(pattern)):
+                if path not in new and path.is_file() and is_ours(path):
+                    path.unlink()

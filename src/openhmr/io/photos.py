@@ -1,6 +1,5 @@
 """Pictures in every shape that a caller may hold them in, with the camera that took them."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.io.images import Photo, read_photo
+from openhmr.io.poses.pictures import natural
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -52,4 +52,4 @@ def photos_in(folder: Path) -> list[Path]:
     paths = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
     if not paths:
         raise InputError(f"{folder} holds no pictures; files of {', '.join(SUFFIXES)} are taken")
-    return sorted(paths, key=lambda p: [int(s) if s.isdecimal() else s for s in re.split(r"(\d+)", p.name)])
+    return sorted(paths, key=lambda p: natural(p.name))

@@ -19,3 +19,6 @@ MANO = JointSet(
 
 MANO_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 """Parents of MANO's own 16 joints: wrist, then three each of index, middle, pinky, ring, thumb."""
+
+MANO_TREE = ("Wrist", *(f"{f}_{i}" for f in ("Index", "Middle", "Pinky", "Ring", "Thumb") for i in (1, 2, 3)))
+"""Names of these joints, as of :data:`MANO`'s."""

@@ -28,6 +28,7 @@ WEIGHTS = ("final.safetensors", "best.safetensors", "last.safetensors")
 
 NETWORK_KEYS = {
     "compact_pose2mesh": ("joint_set", "model"),
+    "compact_pose2mesh_hand": ("joint_set", "model"),
     "compact_i2l": ("model",),
     "pose2mesh": ("MODEL.name", "MODEL.posenet_hidden", "DATASET.input_joint_set"),
     "i2l_meshnet": ("stage", "resnet_type", "head_channels"),

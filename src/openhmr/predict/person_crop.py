@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import gaze_rotation
+from openhmr.predict.upright import rolled, rolled_cameras
 
 PATCH, LIXELS = 256, 64
 """Sides of the crop and of the lixel grid: a lixel is four pixels wide."""
@@ -65,20 +66,25 @@ def squares(boxes: NDArray) -> NDArray[np.float64]:
     return np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(1, keepdims=True) * ENLARGE], 1)
 
 
-def cut(image: NDArray[np.uint8], crops: NDArray, patch_px: int = PATCH) -> NDArray[np.float32]:
+def cut(
+    image: NDArray[np.uint8], crops: NDArray, patch_px: int = PATCH, rolls: NDArray | None = None
+) -> NDArray[np.float32]:
     """Network input ``(N,3,patch_px,patch_px)`` in [0,1] of the squares ``crops (N,3)``: bilinear, black
     outside the picture.
 
-    Large crops are averaged down by a whole factor first, because bilinear sampling alone would skip pixels
-    (ours).
+    What is seen in a crop is turned clockwise by ``rolls (N,)`` radians: the square lies in the picture
+    turned the other way. Large crops are averaged down by a whole factor first, because bilinear sampling
+    alone would skip pixels (ours).
     """
     out = np.empty((len(crops), 3, patch_px, patch_px), np.float32)
-    for patch, (x, y, side) in zip(out, crops, strict=True):
+    turns = rolled(np.zeros(len(crops)) if rolls is None else rolls)
+    for patch, (x, y, side), turn in zip(out, crops, turns, strict=True):
         factor = max(1, round(side / patch_px))
+        half = side / 2 * np.abs(turn[0]).sum()
         # The part of the picture that is needed, with a margin for interpolation; warping takes no picture
         # above 32,767 pixels.
-        low = np.maximum(np.floor([x - side / 2, y - side / 2]).astype(int) - factor, 0)
-        high = np.minimum(np.ceil([x + side / 2, y + side / 2]).astype(int) + factor + 1, image.shape[1::-1])
+        low = np.maximum(np.floor([x - half, y - half]).astype(int) - factor, 0)
+        high = np.minimum(np.ceil([x + half, y + half]).astype(int) + factor + 1, image.shape[1::-1])
         part = image[low[1] : high[1], low[0] : high[0]]
         if factor > 1:
             # Whole blocks: the last ones are filled by repeating the edge.
@@ -87,11 +93,9 @@ def cut(image: NDArray[np.uint8], crops: NDArray, patch_px: int = PATCH) -> NDAr
             size = (whole.shape[1] // factor, whole.shape[0] // factor)
             part = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
         # Pixel p of the part lies at index (p + 0.5) / factor - 0.5 after averaging.
-        zoom = patch_px * factor / side
+        zoom = patch_px * factor / side * turn
         centre = (np.array([x, y]) - low + 0.5) / factor - 0.5
-        affine = np.array(
-            [[zoom, 0, patch_px / 2 - zoom * centre[0]], [0, zoom, patch_px / 2 - zoom * centre[1]]]
-        )
+        affine = np.concatenate([zoom, (patch_px / 2 - zoom @ centre)[:, None]], 1)
         warped = cv2.warpAffine(
             np.ascontiguousarray(part), affine, (patch_px, patch_px), flags=cv2.INTER_LINEAR
         )
@@ -99,13 +103,23 @@ def cut(image: NDArray[np.uint8], crops: NDArray, patch_px: int = PATCH) -> NDAr
     return out / np.float32(255)
 
 
-def picture_px(lixels: NDArray, crops: NDArray) -> NDArray[np.float64]:
-    """Pixels ``(N,P,2)`` of lixels ``(N,P,2+)`` in the squares ``crops (N,3)``."""
-    return crops[:, None, :2] + (lixels[..., :2] / LIXELS - 0.5) * crops[:, None, 2:]
+def picture_px(lixels: NDArray, crops: NDArray, rolls: NDArray | None = None) -> NDArray[np.float64]:
+    """Pixels ``(N,P,2)`` of lixels ``(N,P,2+)`` in the squares ``crops (N,3)`` that are turned by ``rolls
+    (N,)``."""
+    off = lixels[..., :2] / LIXELS - 0.5
+    if rolls is not None:
+        off = off @ rolled(rolls)  # row vectors: this turns them back
+    return crops[:, None, :2] + off * crops[:, None, 2:]
 
 
-def virtual_cameras(crops: NDArray, camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotations ``(N,3,3)`` from the camera to the one that looks at each crop's centre, and its focal
-    lengths ``(N,)`` in pixels: those at which a metre across that gaze appears in the picture."""
+def virtual_cameras(
+    crops: NDArray, camera: Camera, rolls: NDArray | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rotations ``(N,3,3)`` from the camera to the one that looks at each crop's centre, rolled as the crop
+    is by ``rolls (N,)``, and its focal lengths ``(N,)`` in pixels: those at which a metre across that gaze
+    appears in the picture."""
     x, y, _ = camera.rays(crops[:, :2]).T
-    return gaze_rotation(x, y), camera.K[0, 0] * np.sqrt(1 + x * x + y * y)
+    rotation = gaze_rotation(x, y)
+    if rolls is not None:
+        rotation = rolled_cameras(rotation, rolls)
+    return rotation, camera.K[0, 0] * np.sqrt(1 + x * x + y * y)

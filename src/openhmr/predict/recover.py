@@ -33,6 +33,7 @@ from openhmr.predict.person_crop import (
 )
 from openhmr.predict.plain import plain_network
 from openhmr.predict.session import check_body, check_signature, image_threads, open_session, read_metadata
+from openhmr.predict.upright import unrolled_sigma, upright_rolls
 
 KIND = "i2l-body"
 CHUNK = 8
@@ -81,9 +82,16 @@ class Recoverer:
         image: NDArray[np.uint8] | Photo | Image.Image | str | Path,
         boxes: ArrayLike | None = None,
         camera: Camera | None = None,
+        *,
+        rolls: NDArray | None = None,
+        scores: NDArray[np.float64] | None = None,
     ) -> People:
         """Recover the people in ``boxes (N,4)`` (x, y, width, height in pixels; one row may go without its
-        axis).
+        axis), to which a detector gave the ``scores (N,)``.
+
+        ``rolls (N,)`` of people who do not stand upright in the picture, where they are known: the angle in
+        radians by which the picture is to be turned clockwise until they do
+        (:func:`~openhmr.predict.upright.upright_rolls`). Those who are detected have them of the detector.
 
         ``image`` is a file, a PIL image, or an array (height, width, 3) of uint8 in the order **RGB**: OpenCV
         reads BGR, which moves a mesh by centimetres without any error. Without boxes everybody is detected.
@@ -103,14 +111,14 @@ class Recoverer:
             )
         found = None if boxes is None else camera.undistort_boxes(check_boxes(boxes, size))
         pixels, camera = camera.undistort_image(photo.image), camera.straight()
-        scores = None
         if found is None:
             detected = detect_people(pixels)
             found, scores = detected.boxes, detected.scores
+            rolls = upright_rolls(detected.points, detected.joint_set)
         if found is None or not len(found):
             return self._nobody(camera)
-        crops = squares(found)
-        people = self._place(self.run(cut(pixels, crops)), found, crops, camera)
+        rolls = np.zeros(len(found)) if rolls is None else np.asarray(rolls, np.float64)
+        people = self._place(*self._seen(pixels, squares(found), rolls), found, camera)
         return replace(people, keypoints=replace(people.keypoints, scores=scores))
 
     def _nobody(self, camera: Camera) -> People:
@@ -125,19 +133,25 @@ class Recoverer:
         ]
         return {name: np.concatenate(columns) for name, *columns in zip(OUTPUTS, *parts, strict=True)}
 
-    def _place(self, out: Outputs, boxes: NDArray, crops: NDArray, camera: Camera) -> People:
-        rotation, focal = virtual_cameras(crops, camera)
+    def _seen(
+        self, pixels: NDArray[np.uint8], crops: NDArray, rolls: NDArray
+    ) -> tuple[Outputs, NDArray, NDArray]:
+        return self.run(cut(pixels, crops, rolls=rolls)), crops, rolls
+
+    def _place(self, out: Outputs, crops: NDArray, rolls: NDArray, boxes: NDArray, camera: Camera) -> People:
+        rotation, focal = virtual_cameras(crops, camera, rolls)
         depth = depths(out["vertices_lixel"])
         root = out["scale_m"] * focal / (crops[:, 2] / LIXELS)
         root = np.maximum(root, NEAR_M - depth.min(1))
-        coarse = restore(out["vertices_lixel"], crops, rotation, root, camera)
+        coarse = restore(out["vertices_lixel"], crops, rotation, root, camera, rolls)
         # Metres a lixel: across the gaze at the pelvis' depth, and along it.
         step = np.stack([out["scale_m"], out["scale_m"], np.full_like(out["scale_m"], DEPTH_M / LIXELS)], -1)
-        sigma = out["vertices_sigma"] * step[:, None]
+        sigma = unrolled_sigma(out["vertices_sigma"] * step[:, None], rolls)
+        joints_sigma = unrolled_sigma(out["joints_sigma"] * step[:, None], rolls)
         # Neighbours err alike, so deviations are carried over like positions; the matrix extrapolates a
         # little, hence the limits.
         spread = np.clip(self._mesh.upsample(sigma), sigma.min(1, keepdims=True), sigma.max(1, keepdims=True))
-        keypoints = Keypoints(COCO, pose2d(out, crops), camera.image_size, boxes)
+        keypoints = Keypoints(COCO, pose2d(out, crops, rolls), camera.image_size, boxes)
         turned = out["rotations"].astype(np.float64)
         turned[:, 0] = rotation.swapaxes(-1, -2) @ turned[:, 0]
         rig = self._fit(coarse, sigma, turned, out["betas"])
@@ -149,16 +163,16 @@ class Recoverer:
             keypoints,
             skinned + rig.translation[:, None].astype(np.float32),
             rig,
-            Sigma(spread, out["joints_sigma"] * step[:, None]),
+            Sigma(spread, joints_sigma),
             lixel_vertices=self._mesh.upsample(coarse.astype(np.float32)),
         )
 
 
-def pose2d(out: Outputs, crops: NDArray) -> NDArray[np.float32]:
+def pose2d(out: Outputs, crops: NDArray, rolls: NDArray | None = None) -> NDArray[np.float32]:
     """The network's own 2D joints ``(N,19,3)`` in pixels, with a confidence from their spread."""
     spread_m = np.sqrt((out["joints_sigma"][..., :2] ** 2).mean(-1)) * out["scale_m"][:, None]
     confidence = np.maximum(1 / (1 + (spread_m / HALF_CONFIDENCE_M) ** 2), 0.01)
-    return np.concatenate([picture_px(out["joints_lixel"], crops), confidence[..., None]], -1).astype(
+    return np.concatenate([picture_px(out["joints_lixel"], crops, rolls), confidence[..., None]], -1).astype(
         np.float32
     )
 
@@ -169,11 +183,16 @@ def depths(lixels: NDArray) -> NDArray[np.float64]:
 
 
 def restore(
-    lixels: NDArray, crops: NDArray, rotation: NDArray, root: NDArray, camera: Camera
+    lixels: NDArray,
+    crops: NDArray,
+    rotation: NDArray,
+    root: NDArray,
+    camera: Camera,
+    rolls: NDArray | None = None,
 ) -> NDArray[np.float64]:
     """Camera coordinates ``(N,P,3)`` in metres of lixels: each lies on the ray through its own pixel, ``root
     (N,)`` plus its depth along the gaze of the virtual camera ``rotation (N,3,3)`` (exact inverse of the
     training targets; ours)."""
-    rays = camera.rays(picture_px(lixels, crops))
+    rays = camera.rays(picture_px(lixels, crops, rolls))
     along = (rays @ rotation.swapaxes(-1, -2))[..., 2:]
     return rays * ((root[:, None] + depths(lixels))[..., None] / np.maximum(along, 0.05))

@@ -64,8 +64,10 @@ def check_signature(
 
 
 def image_threads() -> int:
-    """Threads of an image network: its layers are too small for more than four."""
-    return min(4, os.cpu_count() or 1)
+    """Threads of an image network: its layers are too small for more than four; no more than the environment
+    variable OMP_NUM_THREADS allows."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(4, os.cpu_count() or 1, int(allowed) if allowed.isdecimal() and int(allowed) else 4)
 
 
 def check_body(metadata: Mapping[str, str], path: str | Path, body: Body) -> None:

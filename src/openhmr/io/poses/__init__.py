@@ -5,36 +5,17 @@ from pathlib import Path
 import numpy as np
 
 from openhmr.errors import InputError
-from openhmr.io.poses.arrays import read_array
 from openhmr.io.poses.check import check_pose2d
-from openhmr.io.poses.coco import is_coco, read_coco
-from openhmr.io.poses.contents import Contents, Wanted, keypoints_of
-from openhmr.io.poses.json_text import read_json
-from openhmr.io.poses.mediapipe import is_mediapipe, read_mediapipe
-from openhmr.io.poses.mmpose import is_mmpose, read_mmpose
-from openhmr.io.poses.openpose import is_openpose, read_openpose
-from openhmr.io.poses.pictures import choose
-from openhmr.io.poses.tables import is_table, read_table
+from openhmr.io.poses.contents import Wanted, keypoints_of
+from openhmr.io.poses.files import FORMATS, frame_file, is_folder, read_file, read_folder
+from openhmr.io.poses.sequence import PosedFrame, frames_of
 from openhmr.joints import JointSet
-from openhmr.keypoints import Keypoints
+from openhmr.keypoints import Keypoints, Part
 
-__all__ = ["FORMATS", "check_pose2d", "read_poses"]
+__all__ = ["FORMATS", "PosedFrame", "check_pose2d", "read_poses", "read_sequence"]
 
 MAX_POSES = 100
-"""In one file: as many people are drawn into one picture; for more, pass arrays to the lifter."""
-
-FORMATS = (
-    "JSON of COCO, COCO-WholeBody, OpenPose, AlphaPose, mmpose, MediaPipe, CSV with the "
-    "names of the joints (wide, long, DeepLabCut's)"
-)
-"""What text files may hold."""
-
-_JSON = (
-    (is_openpose, read_openpose),
-    (is_mediapipe, read_mediapipe),
-    (is_mmpose, read_mmpose),
-    (is_coco, read_coco),
-)
+"""In one picture: as many people are drawn into one; for more, pass arrays to the lifter."""
 
 
 def read_poses(
@@ -45,64 +26,70 @@ def read_poses(
     image_id: str | None = None,
     min_score: float = 0.0,
     image_size: tuple[int, int] | None = None,
+    part: Part = "body",
 ) -> Keypoints:
-    """The people of one picture from a file of 2D poses: ``.npy`` or ``.npz`` (``(J,2|3)`` or ``(N,J,2|3)``,
-    see :func:`check_pose2d`), JSON of COCO, COCO-WholeBody, OpenPose, AlphaPose, mmpose or MediaPipe, or CSV.
+    """The people of one picture from a file of 2D poses: ``.npy`` or ``.npz`` (``(J,2|3)``, ``(N,J,2|3)`` or
+    ``(T,N,J,2|3)``, see :func:`check_pose2d`), JSON of COCO, COCO-WholeBody, OpenPose, AlphaPose, mmpose or
+    MediaPipe, TRC of Sports2D, or CSV.
 
     The file tells the joint set; ``joint_set`` is needed for arrays whose number of joints several have, and
     takes the joints of one out of another where a file has more. ``image`` (a path) or ``image_id`` (an id, a
     file name, the number of a frame) selects the people of one picture where a file, or a folder of files
     as OpenPose writes, holds several; people below ``min_score`` are left out. ``image_size`` (height, width)
-    serves landmarks that are shares of the picture. Raises :class:`InputError`.
+    serves landmarks that are shares of the picture. ``part`` reads the left or right hands of whole bodies,
+    as ``mano`` joints. Raises :class:`InputError`.
     """
-    path = Path(path)
-    if np.isnan(min_score):
-        raise InputError("min_score is nan; give a number, such as 0.5")
-    wanted = Wanted(joint_set, image, image_id, min_score, image_size)
-    if "\0" not in str(path) and path.is_dir():
-        path, wanted = _frame(path, image, image_id), Wanted(joint_set, None, None, min_score, image_size)
-    if "\0" in str(path) or not path.is_file():
-        raise InputError(
-            f"{str(path)!r} is not an existing file; give a .npy, .npz, .json or .csv file with 2D poses"
-        )
-    with path.open("rb") as file:
-        head = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head.startswith((b"\x93NUMPY", b"PK")):
-        out = read_array(path, wanted)
-    elif head[:1] in (b"{", b"["):
-        out = keypoints_of(_json(path, joint_set), wanted, path)
-    elif is_table(head):
-        out = keypoints_of(read_table(path, joint_set), wanted, path)
+    wanted, path = _wanted(joint_set, min_score, image_size, part), Path(path)
+    if is_folder(path):
+        path = frame_file(path, image, image_id)
     else:
-        raise InputError(f"{path} holds no 2D poses; known are NumPy arrays, {FORMATS}")
-    if len(out) > MAX_POSES:
-        raise InputError(
-            f"{path} holds {len(out)} people; at most {MAX_POSES} are taken from one file: split it"
-        )
+        wanted = Wanted(joint_set, image, image_id, min_score, image_size, part)
+    found = read_file(path, wanted)
+    out = found if isinstance(found, Keypoints) else keypoints_of(found, wanted, path)
+    _check_number(out, path)
     return out
 
 
-def _json(path: Path, joint_set: JointSet | None) -> Contents:
-    content = read_json(path)
-    try:
-        for recognised, read in _JSON:
-            if recognised(content):
-                return read(content, joint_set, path)
-    except RecursionError:
-        raise InputError(f"{path} nests lists too deeply; save the detector's output again") from None
-    empty = "is empty JSON" if not content else "is JSON of no known format"
-    raise InputError(f"{path} {empty} and has no person; known are {FORMATS}")
+def read_sequence(
+    path: str | Path,
+    joint_set: JointSet | None = None,
+    *,
+    min_score: float = 0.0,
+    image_size: tuple[int, int] | None = None,
+    part: Part = "body",
+    over_time: bool = False,
+) -> list[PosedFrame]:
+    """Every frame of a file, or of a folder of files (one a frame, as OpenPose writes them; or TRC files, one
+    a person), in order, as :func:`read_poses` reads one.
+
+    Frames are ordered by number, or by name with its numbers counted. Those without people are empty. A file
+    of one picture is one frame. An array with three axes is one picture, or, where ``over_time``, one person
+    in several frames. Raises :class:`InputError`, also where people of some frames only tell where
+    they are, or where they have different numbers of joints.
+    """
+    wanted, path = _wanted(joint_set, min_score, image_size, part, over_time), Path(path)
+    found = read_folder(path, wanted) if is_folder(path) else read_file(path, wanted)
+    out = [PosedFrame(None, found)] if isinstance(found, Keypoints) else frames_of(found, wanted, path)
+    for frame in out:
+        _check_number(frame.keypoints, path)
+    return out
 
 
-def _frame(folder: Path, image: str | None, image_id: str | None) -> Path:
-    """The file of one picture in a folder of files, one for each frame, as OpenPose writes them."""
-    files = {f.stem.removesuffix("_keypoints"): f for f in sorted(folder.glob("*.json"))}
-    if not files:
-        raise InputError(f"{folder} is a folder without JSON files; give a file of 2D poses")
-    if image is None and image_id is None and len(files) > 1:
+def _check_number(people: Keypoints, path: Path) -> None:
+    if len(people) > MAX_POSES:
         raise InputError(
-            f"{folder} is a folder of {len(files)} files, which is a sequence; poses of one picture are "
-            f"read: give one of the files, or the picture or its id (such as {next(iter(files))!r})"
+            f"{path} holds {len(people)} people of one picture; at most {MAX_POSES} are taken: split it, or "
+            f"leave out those with a low score"
         )
-    stem = None if image is None else Path(image).stem
-    return files[str(choose(list(files), {}, stem, image_id, folder))]
+
+
+def _wanted(
+    joint_set: JointSet | None,
+    min_score: float,
+    image_size: tuple[int, int] | None,
+    part: Part,
+    over_time: bool = False,
+) -> Wanted:
+    if np.isnan(min_score):
+        raise InputError("min_score is nan; give a number, such as 0.5")
+    return Wanted(joint_set, None, None, min_score, image_size, part, over_time)

@@ -76,7 +76,7 @@ def check_pose2d(pose: ArrayLike, joint_set: JointSet, name: str = "pose") -> ND
 
 
 def other_skeleton(joints: int) -> str:
-    """A clause that names the skeleton with so many joints, or nothing."""
+    """What has so many joints, to be said after "joints", or nothing."""
     return f", which look like {OTHER_SKELETONS[joints]}" if joints in OTHER_SKELETONS else ""
 
 
@@ -98,7 +98,8 @@ def _numbers(pose: ArrayLike, joint_set: JointSet, name: str) -> NDArray[np.floa
         raise InputError(f"{name} holds {array.dtype} values; numbers of shape {allowed} are needed")
     sound = array.ndim in (2, 3) and array.shape[-1] in (2, 3) and array.shape[0] > 0
     if not sound or array.shape[-2] not in counts:
-        other = other_skeleton(array.shape[-2]) if sound else ""
+        count = array.shape[-2] if sound else 0
+        other = f", {count} joints{other_skeleton(count)}" if other_skeleton(count) else ""
         raise InputError(
             f"{name} has shape {array.shape}{other}; the {joint_set.name} joints need {allowed}: x, y and "
             f"optionally "

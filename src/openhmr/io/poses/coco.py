@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from openhmr.errors import InputError
 from openhmr.io.poses.contents import Contents, Person, score_of
 from openhmr.io.poses.json_text import Record, numbers, records
-from openhmr.io.poses.skeletons import body_points, by_count, by_names
+from openhmr.io.poses.skeletons import body_points, by_count, by_names, hands_of
 from openhmr.joints import COCO, COCO_FEET, JointSet
 
 
@@ -37,6 +37,7 @@ def read_coco(content: Any, asked: JointSet | None, path: Path) -> Contents:
         people,
         {str(r.get("id")): r["file_name"] for r in images if isinstance(r.get("file_name"), str)},
         {str(r.get("id")): (r.get("width"), r.get("height")) for r in images},
+        pictures=[str(r["id"]) for r in images if "id" in r],
     )
 
 
@@ -48,20 +49,30 @@ def _person(record: Record, asked: JointSet | None, names: Sequence[str], path: 
             f"51 for 17 joints"
         )
     points = flat.reshape(-1, 3)
+    hands = dict(hands_of(points))
     if len(points) == len(names):
         joint_set, points = _by_names(names, points, asked, path)
     else:
         joint_set = by_count(len(points), asked, path)
         points = body_points(points, joint_set)
     if joint_set == COCO and "foot_kpts" in record:
-        feet = numbers(record["foot_kpts"], f'{path} has a "foot_kpts" entry').reshape(-1)
-        if feet.size != 18:
-            raise InputError(
-                f'{path} has {feet.size} numbers in "foot_kpts"; COCO-WholeBody has 18, x, y, v of 6 joints'
-            )
-        joint_set, points = COCO_FEET, np.concatenate([points[:17], feet.reshape(-1, 3)])
+        feet = _more(record, "foot_kpts", 6, path)
+        joint_set, points = COCO_FEET, np.concatenate([points[:17], feet])
+    sides = [side for side in ("left", "right") if record.get(f"{side}hand_kpts") is not None]
+    hands |= {f"{s}_hand": h for s in sides if len(h := _more(record, f"{s}hand_kpts", 21, path))}
     picture = str(record["image_id"]) if "image_id" in record else None
-    return Person(joint_set, points, picture, score_of(record.get("score")))
+    return Person(joint_set, points, picture, score_of(record.get("score")), hands)
+
+
+def _more(record: Record, key: str, joints: int, path: Path) -> NDArray[np.float64]:
+    """What COCO-WholeBody adds to a person: ``(joints,3)``, of hands perhaps nothing."""
+    flat = numbers(record[key], f'{path} has a "{key}" entry').reshape(-1)
+    if flat.size != 3 * joints and (flat.size or key == "foot_kpts"):
+        raise InputError(
+            f'{path} has {flat.size} numbers in "{key}"; COCO-WholeBody has {3 * joints}, x, y, v of '
+            f"{joints} joints"
+        )
+    return flat.reshape(-1, 3)
 
 
 def _joint_names(categories: Any) -> Sequence[str]:

@@ -2,26 +2,26 @@
 
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openhmr.errors import InputError
+from openhmr.errors import InputError, NothingFound
 from openhmr.io.poses.check import MAX_PIXEL, MIN_JOINTS, check_pose2d
 from openhmr.io.poses.pictures import choose
 from openhmr.io.poses.skeletons import reordered
-from openhmr.joints import MEDIAPIPE33, JointSet
-from openhmr.keypoints import Keypoints
+from openhmr.joints import MANO, MEDIAPIPE33, JointSet
+from openhmr.keypoints import Keypoints, Part
 
 log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
 
-_SHARES = 2.0
+SHARES = 2.0
 """Landmarks whose median coordinate is not above this are shares of the picture, not pixels (ours): those of
 a person who is partly outside may exceed 1."""
 
@@ -29,35 +29,60 @@ a person who is partly outside may exceed 1."""
 @dataclass(frozen=True)
 class Person:
     """One person as a file has it: ``points (K,3)`` of the base joints, or of all, of ``joint_set``; the id
-    of the ``picture`` where the file tells it; NaN as ``score`` where it does not."""
+    of the ``picture`` where the file tells it; NaN as ``score`` where it does not; ``hands (21,3)`` by their
+    part, in MANO's order, where the file has them."""
 
     joint_set: JointSet
     points: NDArray[np.float64]
     picture: str | None = None
     score: float = math.nan
+    hands: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Everybody in a file, in all pictures; ``names`` and ``sizes`` (width and height as the file has them)
-    of pictures by their ids."""
+    """Everybody in a file, in all pictures; ``names``, ``sizes`` (width and height as the file has them) and
+    ``times`` in seconds of pictures by their ids; the ids of all ``pictures``, as far as the file tells them,
+    also of those without people."""
 
     people: list[Person]
     names: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str | None, tuple[Any, Any]] = field(default_factory=dict)
+    times: Mapping[str, float] = field(default_factory=dict)
+    pictures: Sequence[str] = ()
+
+    def of_part(self, part: Part, path: Path) -> "Contents":
+        """Hands in the place of the bodies that they belong to. Raises :class:`InputError` if there is
+        none."""
+        if part == "body":
+            return self
+        hands = [
+            p if p.joint_set == MANO else replace(p, joint_set=MANO, points=p.hands[part], hands={})
+            for p in self.people
+            if p.joint_set == MANO or part in p.hands
+        ]
+        if not hands:
+            raise InputError(
+                f"{path} has no {part.replace('_', ' ')}; hands are in files of OpenPose with hands, and in "
+                f"those of 133 or 136 joints"
+            )
+        return replace(self, people=hands)
 
 
 @dataclass(frozen=True)
 class Wanted:
     """Which people of a file are asked for: those of the picture ``image`` (a path) or ``image_id``, with a
     score of at least ``min_score``, as ``joint_set`` if one is given. ``image_size`` (height, width) of the
-    picture where the caller knows it."""
+    picture where the caller knows it; arrays with three axes are several people of a picture, or, where
+    ``over_time``, one in several frames."""
 
     joint_set: JointSet | None = None
     image: str | None = None
     image_id: str | None = None
     min_score: float = 0.0
     image_size: Size | None = None
+    part: Part = "body"
+    over_time: bool = False
 
 
 def keypoints_of(contents: Contents, wanted: Wanted, path: Path) -> Keypoints:
@@ -65,36 +90,69 @@ def keypoints_of(contents: Contents, wanted: Wanted, path: Path) -> Keypoints:
 
     Raises :class:`InputError`.
     """
+    contents = contents.of_part(wanted.part, path)
+    check_told(contents, path)
     ids = list(dict.fromkeys(p.picture for p in contents.people))
     picture = choose(ids, contents.names, wanted.image, wanted.image_id, path)
     people = [p for p in contents.people if p.picture == picture]
-    size = _size(contents.sizes.get(picture), path)
     kept = [p for p in people if _joints(p) >= MIN_JOINTS and not p.score < wanted.min_score]
     if not kept:
-        few = f"at least {MIN_JOINTS} labelled keypoints"
-        few += f" and a score of {wanted.min_score:g}" if wanted.min_score else ""
-        raise InputError(f"{path} has no person with {few}; check its numbers, or give another file")
-    if len(kept) < len(people):
-        gone = len(people) - len(kept)
-        log.warning(
-            "%s: %d of %d people are left out (few keypoints, or a low score)", path, gone, len(people)
+        raise nobody_there(wanted, path)
+    warn_of_left_out(len(kept), len(people), path)
+    size = size_of(contents, picture, path)
+    joint_set, points = stacked(kept, [size] * len(kept), wanted, path)
+    return Keypoints(joint_set, points, size, scores=scores_of(kept))
+
+
+def check_told(contents: Contents, path: Path) -> None:
+    """Raises :class:`InputError` where a file tells the picture of some people only: whether the others are
+    in it, nobody can say."""
+    told = [p.picture is not None for p in contents.people]
+    if any(told) and not all(told):
+        raise InputError(
+            f"{path} says of {sum(told)} of {len(told)} people in which picture or frame they are; say it of "
+            f"all, or of nobody"
         )
-    kinds = list(dict.fromkeys((p.joint_set.name, len(p.points)) for p in kept))
+
+
+def nobody_there(wanted: Wanted, path: Path) -> NothingFound:
+    """What to say of a file in which nobody is wanted."""
+    few = f"at least {MIN_JOINTS} labelled keypoints"
+    few += f" and a score of {wanted.min_score:g}" if wanted.min_score else ""
+    return NothingFound(f"{path} has no person with {few}; check its numbers, or give another file")
+
+
+def warn_of_left_out(kept: int, given: int, path: Path) -> None:
+    """Log how many of the ``given`` people are not among the ``kept`` ones."""
+    if kept < given:
+        log.warning(
+            "%s: %d of %d people are left out (few keypoints, or a low score)", path, given - kept, given
+        )
+
+
+def stacked(
+    people: Sequence[Person], sizes: Sequence[Size | None], wanted: Wanted, path: Path
+) -> tuple[JointSet, NDArray[np.float32]]:
+    """The joint set and the points ``(N,J,3)`` of ``people`` in pictures of ``sizes``, one each. Raises
+    :class:`InputError`."""
+    kinds = list(dict.fromkeys((p.joint_set.name, len(p.points)) for p in people))
     if len(kinds) > 1:
         mixed = " and ".join(f"{count} {name} keypoints" for name, count in kinds[:3])
         raise InputError(f"{path} mixes people with {mixed}; give all the same number")
-    points, joint_set = np.stack([p.points for p in kept]), kept[0].joint_set
-    if joint_set == MEDIAPIPE33:
-        points = _in_pixels(points, size or wanted.image_size, path)
-    if wanted.joint_set is not None and wanted.joint_set != joint_set:
+    points, joint_set = np.stack([p.points for p in people]), people[0].joint_set
+    if joint_set in (MEDIAPIPE33, MANO):
+        for size in dict.fromkeys(sizes):
+            rows = [i for i, other in enumerate(sizes) if other == size]
+            points[rows] = _in_pixels(points[rows], size or wanted.image_size, path)
+    if wanted.joint_set is not None and wanted.part == "body" and wanted.joint_set != joint_set:
         points, joint_set = reordered(points, joint_set, wanted.joint_set, path), wanted.joint_set
-    scores = np.array([p.score for p in kept])
-    return Keypoints(
-        joint_set,
-        check_pose2d(points, joint_set, str(path)),
-        size,
-        scores=scores if np.isfinite(scores).all() else None,
-    )
+    return joint_set, check_pose2d(points, joint_set, str(path))
+
+
+def scores_of(people: Sequence[Person]) -> NDArray[np.float64] | None:
+    """Everybody's score, None where somebody has none."""
+    scores = np.array([p.score for p in people])
+    return scores if np.isfinite(scores).all() else None
 
 
 def score_of(value: object) -> float:
@@ -108,7 +166,9 @@ def _joints(person: Person) -> int:
     return int((np.isfinite(points).all(-1) & (points[:, 2] > 0)).sum())
 
 
-def _size(size: tuple[Any, Any] | None, path: Path) -> Size | None:
+def size_of(contents: Contents, picture: str | None, path: Path) -> Size | None:
+    """Height and width of a picture, where the file tells them. Raises :class:`InputError`."""
+    size = contents.sizes.get(picture)
     if size is None or size == (None, None):
         return None
     if not all(type(n) is int and 0 < n <= MAX_PIXEL for n in size):
@@ -122,7 +182,7 @@ def _size(size: tuple[Any, Any] | None, path: Path) -> Size | None:
 def _in_pixels(points: NDArray[np.float64], size: Size | None, path: Path) -> NDArray[np.float64]:
     """Landmarks in pixels: shares of the picture, 0 at its edge and 1 at the other one, are scaled."""
     present = np.isfinite(points).all(-1) & (points[..., 2] > 0)
-    if np.median(np.abs(points[present, :2])) > _SHARES:
+    if np.median(np.abs(points[present, :2])) > SHARES:
         return points
     if size is None:
         raise InputError(

@@ -9,7 +9,7 @@ import numpy as np
 from openhmr.errors import InputError
 from openhmr.io.poses.contents import Contents, Person, score_of
 from openhmr.io.poses.json_text import Record, numbers, records
-from openhmr.io.poses.skeletons import body_points, by_count
+from openhmr.io.poses.skeletons import body_points, by_count, hands_of
 from openhmr.joints import COCO, JOINT_SETS, JointSet
 
 _DATA_SETS = {"h36m": "human36", "coco_wholebody": "coco_feet"}
@@ -35,7 +35,15 @@ def read_mmpose(content: Any, asked: JointSet | None, path: Path) -> Contents:
         name = str(meta.get("dataset_name")) if isinstance(meta, dict) else ""
         told = JOINT_SETS.get(_DATA_SETS.get(name, name), asked)
         content = next((content[key] for key in _LISTS if isinstance(content.get(key), list)), [content])
-    return Contents([_person(r, frame, told, path) for r, frame in _instances(content, path)])
+    people = [_person(r, frame, told, path) for r, frame in _instances(content, path)]
+    return Contents(people, pictures=_frames(content))
+
+
+def _frames(content: Any) -> list[str]:
+    """The ids of all frames, also of those without instances."""
+    if len(content) > 1 and all(isinstance(r, list) for r in content):
+        return [str(index) for index in range(len(content))]
+    return [str(r["frame_id"]) for r in content if isinstance(r, dict) and "frame_id" in r]
 
 
 def _is_part(value: Any) -> bool:
@@ -75,4 +83,5 @@ def _person(record: Record, frame: str | None, asked: JointSet | None, path: Pat
         )
     points = np.concatenate([xy, scores.reshape(-1, 1)], 1)
     joint_set = by_count(len(points), asked or COCO, path, usual={})
-    return Person(joint_set, body_points(points, joint_set), frame, score_of(record.get("bbox_score")))
+    score = score_of(record.get("bbox_score"))
+    return Person(joint_set, body_points(points, joint_set), frame, score, hands_of(points))

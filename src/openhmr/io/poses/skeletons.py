@@ -36,8 +36,14 @@ DETECTED = (
 )  # fmt: skip
 """Skeletons that files come in; where names fit several, the first is meant."""
 
+SEEN = tuple(s for s in DETECTED if s != SMPL)
+"""Those that a number of joints may mean in the files of detectors: none of them writes SMPL's joints."""
+
 WHOLE_BODIES = {133: COCO_FEET, 136: HALPE26}
-"""Skeletons with face and hands, of which the first joints are taken: COCO-WholeBody and Halpe."""
+"""Skeletons with face and hands, of which the first joints are the body's: COCO-WholeBody and Halpe."""
+
+HANDS = {133: 91, 136: 94}
+"""Where their 21 joints of the left hand begin; those of the right one follow. Both are in MANO's order."""
 
 USUAL = {17: COCO}
 """Where people's files mean one of several skeletons with so many joints."""
@@ -54,27 +60,41 @@ _SIDES = {"l": "l_", "left": "l_", "r": "r_", "right": "r_"}
 
 
 def by_count(
-    count: int, asked: JointSet | None, where: object, usual: Mapping[int, JointSet] = USUAL
+    count: int,
+    asked: JointSet | None,
+    where: object,
+    usual: Mapping[int, JointSet] = USUAL,
+    known: Sequence[JointSet] = SEEN,
 ) -> JointSet:
     """The joint set of ``count`` joints: the ``usual`` one, else ``asked`` if it has so many, else the only
-    known one. Raises :class:`InputError`, whose sentence starts with ``where``."""
+    one of those that are ``known``. Raises :class:`InputError`, whose sentence starts with ``where``."""
     if count in WHOLE_BODIES or count in usual:
         return WHOLE_BODIES.get(count) or usual[count]
     if asked is not None and count in (len(asked.base), asked.size):
         return asked
-    fits = [s for s in DETECTED if count == len(s.base)] or [s for s in (COCO,) if count == s.size]
+    fits = [s for s in known if count == len(s.base)] or [s for s in (COCO,) if count == s.size]
     if len(fits) > 1:
         raise InputError(
             f"{where} has {count} joints, as several joint sets have; name the right one of "
             f"{', '.join(s.name for s in fits)}"
         )
     if not fits:
-        known = ", ".join(f"{s.name} ({len(s.base)})" for s in DETECTED)
+        those = ", ".join(f"{s.name} ({len(s.base)})" for s in known)
+        others = [s.name for s in DETECTED if count == len(s.base)]
+        hint = f", and {others[0]} if it is named" if others else ""
         raise InputError(
             f"{where} has {count} joint{'s' * (count != 1)}{other_skeleton(count)}; known skeletons "
-            f"are {known}"
+            f"are {those}{hint}"
         )
     return fits[0]
+
+
+def hands_of(points: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """The hands ``(21,...)`` among ``points (K,...)`` of a whole body, by their part."""
+    first = HANDS.get(len(points))
+    if first is None:
+        return {}
+    return {"left_hand": points[first : first + 21], "right_hand": points[first + 21 : first + 42]}
 
 
 def body_points(points: NDArray[np.float64], joint_set: JointSet) -> NDArray[np.float64]:

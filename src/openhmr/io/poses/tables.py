@@ -2,8 +2,10 @@
 
 import csv
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +88,8 @@ def _wide(
             cells[i] = name, axis
     frame = _column(columns, _FRAME)
     person = _column(columns, _PERSON)
-    return _rows([cells], rows, frame, frame is None and person is None, asked, path)
+    contents = _rows([cells], rows, frame, frame is None and person is None, asked, path)
+    return _timed(contents, columns, frame)
 
 
 def _deeplabcut(rows: Iterator[Row], asked: JointSet | None, path: Path) -> Contents:
@@ -106,7 +109,9 @@ def _deeplabcut(rows: Iterator[Row], asked: JointSet | None, path: Path) -> Cont
     for i, axis in enumerate(coords):
         if i and axis in _AXES:
             everybody[people[i]][i] = parts[i], _AXES[axis]
-    return _rows(list(everybody.values()), rows, 0, False, asked, path)
+    # Labelled pictures have folder, folder and file name in three columns, of which the last names them.
+    frame = next((i for i, axis in enumerate(coords) if i and axis in _AXES), 1) - 1
+    return _rows(list(everybody.values()), rows, frame, False, asked, path)
 
 
 def _rows(
@@ -134,7 +139,7 @@ def _rows(
             for i, (name, axis) in cells.items():
                 if place[name] >= 0:
                     points[place[name], axis] = _number(row[i] if i < len(row) else "", path)
-            people.append(Person(joint_set, points, _cell(row, frame)))
+            people.append(Person(joint_set, points, _cell(row, frame) or None))
     if alone and len(people) > 1:
         raise InputError(
             f"{path} has {len(people)} rows, and no column tells whether they are people or frames; add a "
@@ -168,8 +173,23 @@ def _long(columns: list[str], rows: Iterator[Row], asked: JointSet | None, path:
         for name, values in joints.items():
             if place[name] >= 0:
                 points[place[name]] = values
-        people.append(Person(joint_set, points, picture))
-    return Contents(people)
+        people.append(Person(joint_set, points, picture or None))
+    return _timed(Contents(people), columns, frame)
+
+
+def _timed(contents: Contents, columns: list[str], frame: int | None) -> Contents:
+    """With the seconds of the frames, where a column of that title names them."""
+    if frame is None or columns[frame] != "time":
+        return contents
+    times = {p.picture: _seconds(p.picture) for p in contents.people if p.picture is not None}
+    return replace(contents, times={i: time for i, time in times.items() if math.isfinite(time)})
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _count(joint_set: JointSet, places: NDArray[np.int64]) -> int:

@@ -46,10 +46,16 @@ def components(faces: np.ndarray, count: int) -> list[np.ndarray]:
     return sorted((np.nonzero(label == k)[0] for k in range(number)), key=len, reverse=True)
 
 
-def fold_weights(weights: np.ndarray, bone_joint: np.ndarray) -> np.ndarray:
-    """Bone weights ``(V,B)`` -> at most four joint weights ``(V,24)`` that sum to one."""
-    folded = np.zeros((len(weights), 24))
+def fold_weights(weights: np.ndarray, bone_joint: np.ndarray, joints: int = 24) -> np.ndarray:
+    """Bone weights ``(V,B)`` -> at most four joint weights ``(V,J)`` that sum to one."""
+    folded = np.zeros((len(weights), joints))
     np.add.at(folded.T, bone_joint, weights.T)
+    return fewest_weights(folded)
+
+
+def fewest_weights(folded: np.ndarray) -> np.ndarray:
+    """The :data:`MAX_INFLUENCES` largest of the weights ``(V,J)`` of each vertex, made to sum to one."""
+    folded = folded.copy()
     np.put_along_axis(folded, np.argsort(-folded, axis=1, kind="stable")[:, MAX_INFLUENCES:], 0, axis=1)
     return folded / folded.sum(1, keepdims=True)
 
@@ -62,8 +68,8 @@ def joint_regressor(
     allowed: np.ndarray,
     candidates: int = 400,
 ) -> np.ndarray:
-    """``(24,V)`` rows, summing to one, that give each joint of the shape space as its least-squares fit to
-    ``joints (N,24,3)``.
+    """``(J,V)`` rows, summing to one, that give each joint of the shape space as its least-squares fit to
+    ``joints (N,J,3)``.
 
     The joints of ``skins (N,V,3)`` are fitted linearly in the betas; each row then is the smallest
     combination of the nearest ``allowed`` vertices that reproduces this in all ten directions. (Non-negative
@@ -79,8 +85,8 @@ def joint_regressor(
         np.concatenate([np.ones((len(betas), 1)), betas], 1), joints.reshape(len(joints), -1), rcond=None
     )
     space = np.concatenate([template[:, :, None], shapedirs], 2)
-    out = np.zeros((24, len(template)))
-    for j, target in enumerate(linear.reshape(-1, 24, 3).transpose(1, 2, 0)):
+    out = np.zeros((joints.shape[1], len(template)))
+    for j, target in enumerate(linear.reshape(-1, *joints.shape[1:]).transpose(1, 2, 0)):
         near = allowed[np.argsort(np.linalg.norm(template[allowed] - target[:, 0], axis=1))[:candidates]]
         rows = np.concatenate([space[near].reshape(len(near), -1).T, np.full((1, len(near)), 10.0)])
         out[j, near] = np.linalg.lstsq(rows, np.append(target.reshape(-1), 10.0), rcond=1e-5)[0]
@@ -88,12 +94,13 @@ def joint_regressor(
 
 
 def fit_upsampling(
-    meshes: np.ndarray, ids: np.ndarray, neighbours: int = 8
+    meshes: np.ndarray, ids: np.ndarray, neighbours: int = 8, pull: float = 1e-5
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Affine weights that give every vertex of ``meshes (N,V,3)`` from its nearest ones among ``ids (n,)``:
     (rows, cols, values).
 
-    Least squares over all meshes with a pull towards inverse-distance weights; kept vertices copy themselves.
+    Least squares over all meshes with a ``pull`` (square metres) towards inverse-distance weights; kept
+    vertices copy themselves.
     """
     count = meshes.shape[1]
     centred = meshes - meshes.mean(1, keepdims=True)
@@ -109,7 +116,7 @@ def fit_upsampling(
         z = np.eye(neighbours)[:, 1:] - np.eye(neighbours)[:, [0]]
         az = a @ z
         y = np.linalg.solve(
-            az.T @ az + 1e-5 * len(a) * (z.T @ z), az.T @ (centred[:, v].reshape(-1) - a @ prior[v])
+            az.T @ az + pull * len(a) * (z.T @ z), az.T @ (centred[:, v].reshape(-1) - a @ prior[v])
         )
         values[v] = prior[v] + z @ y
     kept = np.isin(np.arange(count), ids)
@@ -146,7 +153,7 @@ def tpose_population(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """T-posed skins ``(N,V,3)`` float32 and joints ``(N,24,3)`` of ``n`` sampled people, root joint at the
     origin, and their genders ``(N,)`` from 0 (man) to 1 (woman)."""
-    vertices, heads, genders = source.sample(n, seed, ages, **fixed)
+    vertices, heads, genders = source.sample(n, seed, ages, fixed)
     joints = anny_source.joint_heads(heads, source.bones)
     turn = tpose.rest_to_tpose(joints, heads, source.bones)
     skins = np.stack(
@@ -242,18 +249,25 @@ def bake(out: Path, population: str = "adults") -> Body:
 def shape_space(skins: np.ndarray, mirror: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean ``(V,3)`` and principal directions ``(V,3,NUM_BETAS - 1)`` (metres a standard deviation), made
     exactly symmetric."""
+    mean, directions = principal(skins, NUM_BETAS - 1)
+    return _symmetric(mean, mirror), _symmetric(directions, mirror)
+
+
+def principal(skins: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean ``(V,3)`` and ``count`` principal directions ``(V,3,count)``, metres a standard deviation, of
+    ``skins (N,V,3)``."""
     mean = skins.mean(0, dtype=np.float64)
     flat = (skins - mean).reshape(len(skins), -1)
     gram = (flat @ flat.T).astype(np.float64)
     values, vectors = np.linalg.eigh(gram)
-    top = vectors[:, ::-1][:, : NUM_BETAS - 1]
+    top = vectors[:, ::-1][:, :count]
     log.info(
         "%d betas explain %.3f %% of the variance",
         top.shape[1],
         100 * values[-top.shape[1] :].sum() / values.sum(),
     )
     directions = (flat.T @ top) / np.sqrt(len(skins))
-    return _symmetric(mean, mirror), _symmetric(directions.reshape(*mean.shape, -1), mirror)
+    return mean, directions.reshape(*mean.shape, -1)
 
 
 def build_levels(

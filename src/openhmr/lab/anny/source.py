@@ -4,8 +4,10 @@ keypoints.
 Everything is turned into our axes at once: metres, Y up, facing +Z, left = +X (anny: z up, facing -y).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -112,10 +114,16 @@ class AnnySource:
     model: object
 
     def sample(
-        self, count: int, seed: int, ages: tuple[float, float], **fixed: float
+        self,
+        count: int,
+        seed: int,
+        ages: tuple[float, float],
+        fixed: Mapping[str, float] = MappingProxyType({}),
+        local: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rest vertices ``(N,V,3)``, bone heads ``(N,B,3)`` and genders ``(N,)`` from 0 (man) to 1 (woman) of
-        people from anny's calibrated distribution; ``fixed`` phenotypes have one value for all."""
+        people from anny's calibrated distribution; ``fixed`` phenotypes have one value for all, ``local``
+        changes are normal, with one standard deviation below zero and one above."""
         import torch
         from anny.shape_distribution import SimpleShapeDistribution
 
@@ -125,20 +133,28 @@ class AnnySource:
         model = self.model
         _, people = SimpleShapeDistribution(model, morphological_age_distribution=between).sample(count)
         people |= {name: torch.full((count,), value).double() for name, value in fixed.items()}
+        changes = {}
+        for name, (below, above) in local.items():
+            z = torch.randn(count, dtype=torch.float64)
+            changes[name] = torch.where(z < 0, z * below, z * above).clamp(-1, 1)
         vertices, heads = [], []
         with torch.no_grad():
             for i in range(0, count, 50):
                 batch = {k: v[i : i + 50] for k, v in people.items()}
-                weights = model.get_phenotype_blendshape_coefficients(**batch)  # type: ignore[attr-defined]
+                here = {k: v[i : i + 50] for k, v in changes.items()}
+                weights = model.get_phenotype_blendshape_coefficients(  # type: ignore[attr-defined]
+                    **batch, **({"local_changes": here} if here else {})
+                )
                 rest = model.get_rest_model(weights)  # type: ignore[attr-defined]
                 vertices.append(y_up(rest["rest_vertices"].numpy()).astype(np.float32))
                 heads.append(y_up(rest["rest_bone_heads"].numpy()))
         return np.concatenate(vertices), np.concatenate(heads), people["gender"].numpy()
 
 
-def load_anny(*, all_phenotypes: bool = False) -> AnnySource:
+def load_anny(*, all_phenotypes: bool = False, local_changes: Sequence[str] = ()) -> AnnySource:
     """Read the ``anny`` topology (13,718 vertices, 104 bones), with all phenotypes or those that its
-    calibrated distribution varies. Raises :class:`InputError` if anny is not installed."""
+    calibrated distribution varies, and with the ``local_changes`` by name. Raises
+    :class:`InputError` if anny is not installed."""
     try:
         import anny
         import torch
@@ -146,7 +162,11 @@ def load_anny(*, all_phenotypes: bool = False) -> AnnySource:
         raise InputError(
             "the package anny is not installed; install the bake extra: pip install 'openhmr[train,bake]'"
         ) from None
-    model = anny.Anny(topology="anny", phenotypes="all" if all_phenotypes else "default")
+    model = anny.Anny(
+        topology="anny",
+        phenotypes="all" if all_phenotypes else "default",
+        local_changes=list(local_changes) or "none",
+    )
     labels = list(model.bone_labels)
     bone_joint = []
     for label in labels:

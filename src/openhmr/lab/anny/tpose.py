@@ -68,18 +68,22 @@ def rest_to_tpose(joints: np.ndarray, heads: np.ndarray, bones: tuple[str, ...])
     return out
 
 
-def pose_joints(joints: np.ndarray, rotations: np.ndarray) -> np.ndarray:
-    """Joint positions ``(N,24,3)`` after each joint's subtree is turned by its GLOBAL rotation
-    ``(N,24,3,3)``; root at the origin."""
-    return posed_joints(rotations, joints - joints[:, :1], PARENTS)
+def pose_joints(joints: np.ndarray, rotations: np.ndarray, parents: np.ndarray = PARENTS) -> np.ndarray:
+    """Joint positions ``(N,J,3)`` after each joint's subtree is turned by its GLOBAL rotation ``(N,J,3,3)``;
+    root at the origin."""
+    return posed_joints(rotations, joints - joints[:, :1], parents)
 
 
 def pose_vertices(
-    vertices: np.ndarray, weights: np.ndarray, joints: np.ndarray, rotations: np.ndarray
+    vertices: np.ndarray,
+    weights: np.ndarray,
+    joints: np.ndarray,
+    rotations: np.ndarray,
+    parents: np.ndarray = PARENTS,
 ) -> np.ndarray:
-    """Linear blend skinning of one body: ``vertices (V,3)``, ``weights (V,24)``, ``joints (24,3)``, global
-    ``rotations (24,3,3)``."""
-    posed = pose_joints(joints[None], rotations[None])[0]
+    """Linear blend skinning of one body: ``vertices (V,3)``, ``weights (V,J)``, ``joints (J,3)``, global
+    ``rotations (J,3,3)``."""
+    posed = pose_joints(joints[None], rotations[None], parents)[0]
     offsets = posed - np.einsum("jab,jb->ja", rotations, joints)
     blended = np.tensordot(weights, np.concatenate([rotations, offsets[..., None]], -1), 1)
     return np.einsum("vab,vb->va", blended[..., :3], vertices) + blended[..., 3]

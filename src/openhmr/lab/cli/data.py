@@ -48,6 +48,22 @@ def synth_images(args: argparse.Namespace) -> None:
         contact_sheet(args.out, args.sheet)
 
 
+def synth_hands(args: argparse.Namespace) -> None:
+    import torch
+
+    from openhmr.bodies.shipped import open_hand
+    from openhmr.lab.synth.hand_pack import load_hands
+    from openhmr.lab.synth.hand_poses import AS_STORED, HandPoses, HandWidening
+    from openhmr.lab.synth.hand_sheet import hand_sheet
+
+    hand, pack = open_hand(), load_hands(args.hands, validation=args.validation)
+    widening = AS_STORED if args.validation else HandWidening()
+    poses = HandPoses(pack, hand, widening, torch.device("cpu"))
+    rotations = poses(args.count, torch.Generator().manual_seed(args.seed))
+    hand_sheet(hand, rotations.numpy(), args.sheet, upright=args.upright)
+    print(f"wrote {args.sheet}: {args.count} hands")
+
+
 def add_commands(commands: Any) -> None:
     data = commands.add_parser("data", help="look at a data set").add_subparsers(
         metavar="WHAT", required=True
@@ -72,6 +88,14 @@ def add_commands(commands: Any) -> None:
         metavar="WHAT", required=True
     )
     _add_images(synth)
+    one = synth.add_parser("hands", help="draw sampled hand poses, as the hand's network is trained on")
+    one.add_argument("--hands", type=Path, required=True, metavar="PACK", help="pack of hand poses (.npz)")
+    one.add_argument("--sheet", type=Path, required=True, metavar="FILE.jpg")
+    one.add_argument("--count", type=positive, default=64, metavar="N")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--validation", action="store_true", help="the poses that are never trained on")
+    one.add_argument("--upright", action="store_true", help="all with the palm to the camera")
+    one.set_defaults(run=synth_hands)
 
 
 def _add_images(synth: Any) -> None:

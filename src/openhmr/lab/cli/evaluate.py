@@ -17,12 +17,14 @@ def test(args: argparse.Namespace) -> None:
     """Errors of an official config's weights, or of a compact Pose2Mesh on recorded motion."""
     if args.config is not None:
         _test_official(args)
+    elif args.hands is not None:
+        _test_hands(args)
     elif args.motion is not None:
         _test_lift(args)
     else:
         raise InputError(
-            "there is nothing to test on; give --motion PACK, or an official config (see `openhmr lab "
-            "configs`)"
+            "there is nothing to test on; give --motion PACK, --hands PACK, or an official config (see "
+            "`openhmr lab configs`)"
         )
 
 
@@ -44,6 +46,16 @@ def _test_official(args: argparse.Namespace) -> None:
     print(result.text, end="")
     for name, value in result.extra.items():
         print(f"{name}: {value:.3f}")
+
+
+def _test_hands(args: argparse.Namespace) -> None:
+    from openhmr.lab.evaluation.hand_errors import evaluate
+    from openhmr.lab.evaluation.lift_benchmark import write_table
+
+    model = args.model or available().get("pose2mesh-mano")
+    if model is None:
+        raise InputError("no model of hands comes with openhmr; add --model FILE.onnx")
+    print(write_table(evaluate(model, args.hands), args.out, "lift-mano"))
 
 
 def _test_lift(args: argparse.Namespace) -> None:
@@ -137,6 +149,9 @@ def _add_test(commands: Any) -> None:
     add_device(one)
     add_bodies(one)
     one.add_argument("--motion", metavar="PACK")
+    one.add_argument(
+        "--hands", metavar="PACK", help="hand poses: errors of the hand's network on those kept apart"
+    )
     one.add_argument("--subjects", default=",".join(TEST_SUBJECTS))
     one.add_argument("--joints", default="coco", metavar="SET", help="skeleton of the 2D poses")
     one.add_argument("--model", type=Path, metavar="FILE.onnx", help="default: the shipped weights")

@@ -15,7 +15,7 @@ def train(args: argparse.Namespace) -> None:
     """Train, or go on; under torchrun, together with the other processes."""
     from openhmr.lab.training.systems import read_config, run
 
-    given = {k: v for k in ("motion", "pictures", "validation") if (v := getattr(args, k))}
+    given = {k: v for k in ("motion", "hands", "pictures", "validation") if (v := getattr(args, k))}
     system, config = read_config(args.config, args.set, **given)
     read_with = None if system.startswith("compact") else sources(args, args.data, system)
     with process_group(args.device) as device:
@@ -32,6 +32,7 @@ def add_commands(commands: Any) -> None:
     add_data(one)
     add_bodies(one)
     one.add_argument("--motion", metavar="PACK", help="motion pack (.npz) or folder of BVH files")
+    one.add_argument("--hands", metavar="PACK", help="pack of hand poses (.npz) for the hand's network")
     one.add_argument(
         "--pictures", metavar="DIR", help="shards of `openhmr lab synth images --split train` (image network)"
     )

@@ -89,7 +89,7 @@ def export(args: argparse.Namespace) -> None:
         from openhmr.lab.export import compact_i2l
 
         compact_i2l.export_run(args.run_folder, args.out)
-    elif system == "compact_pose2mesh":
+    elif system in ("compact_pose2mesh", "compact_pose2mesh_hand"):
         from openhmr.lab.export import compact_pose2mesh
 
         compact_pose2mesh.export_run(args.run_folder, args.out)

@@ -27,7 +27,7 @@ def case_picture(predict: Predictor, pairs: PairSource, body: Body, path: Path) 
     batch = pairs(POSES, torch.Generator().manual_seed(SEED + 2))
     guess = MeshErrors(body).upsample(predict(batch)).mT.numpy()
     joints = np.matmul(body.joint_regressor(HUMAN36), guess)
-    errors = 1000 * mpjpe(joints, batch.human36.numpy(), HUMAN36)
+    errors = 1000 * mpjpe(joints, batch.joints.numpy(), HUMAN36)
     truth = ExactMesh(body)(batch.rotations, batch.translations, batch.betas).mT.numpy()
     chosen = np.argsort(errors)[[0, POSES // 2, POSES - 1]]
     columns = [

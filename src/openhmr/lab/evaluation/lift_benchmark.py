@@ -141,7 +141,7 @@ def evaluate(
                 part = slice(at, at + PART)
                 truth = exact(batch.rotations[part], batch.translations[part], batch.betas[part])
                 for p, guess in guesses.items():
-                    sums[p] += errors(guess[part], truth, batch.human36[part].numpy()).sum(1)
+                    sums[p] += errors(guess[part], truth, batch.joints[part].numpy()).sum(1)
         for p, total in sums.items():
             rows.append(
                 {"input": name, "method": p}

@@ -44,9 +44,11 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Item:
-    """``image (H,W,3)`` RGB, its ``camera``, the person's ``box (4,)`` as a detector gives it (the
-    part inside the picture), and the true ``vertices (V,3)`` in metres, camera axes, and ``betas (S,)``."""
+    """Picture ``number`` of a folder: ``image (H,W,3)`` RGB, its ``camera``, the person's ``box (4,)`` as a
+    detector gives it (the part inside the picture), and the true ``vertices (V,3)`` in metres, camera axes,
+    and ``betas (S,)``."""
 
+    number: int
     image: NDArray[np.uint8]
     camera: Camera
     box: NDArray
@@ -57,22 +59,23 @@ class Item:
 def items(shards: list[tuple[Path, dict[str, NDArray]]], body: Body, count: int) -> Iterator[Item]:
     """The people of the first ``count`` pictures of :func:`read_shards`. Raises :class:`InputError` for a
     damaged picture."""
+    number = -1
     for shard, arrays in shards:
         with tarfile.open(shard) as tar:
             for i, member in enumerate(pictures(tar)):
-                if count <= 0:
+                number += 1
+                if number >= count:
                     return
-                count -= 1
                 try:
                     image = Image.open(tar.extractfile(member), formats=("JPEG",)).convert("RGB")  # type: ignore[arg-type]
                 except Exception:  # decoders fail on damaged files in every way there is
                     raise InputError(f"{shard}[{member.name}] is damaged; {AGAIN}") from None
-                K, pose, betas, translation, box = (arrays[name][i] for name in ARRAYS)
+                K, pose, betas, translation, box, _ = (arrays[name][i] for name in ARRAYS)
                 inside = _inside(box, image.size)
                 if inside[2:].max() < MIN_PERSON_PX:
                     continue
                 vertices, _ = skin(body, pose, betas, translation)
-                yield Item(np.asarray(image), Camera(K, image.size[::-1]), inside, vertices, betas)
+                yield Item(number, np.asarray(image), Camera(K, image.size[::-1]), inside, vertices, betas)
 
 
 def _inside(box: NDArray, size: tuple[int, int]) -> NDArray[np.float64]:

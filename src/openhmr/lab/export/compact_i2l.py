@@ -1,6 +1,7 @@
 """The compact I2L-MeshNet as the ONNX file that ships: calibrated, averaged over mirror images."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,39 +25,49 @@ from openhmr.lab.models.checkpoint import load_average
 from openhmr.lab.models.i2l_meshnet.compact import CompactI2L, CompactI2LConfig
 from openhmr.lab.run_folder import read_run
 from openhmr.lab.skinning import columns_to_rotation
-from openhmr.lab.synth.crops import NONE, CropSource, Pictures, cut
+from openhmr.lab.synth.augment import NONE
+from openhmr.lab.synth.crops import CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l import untrained
+from openhmr.lab.training.compact_i2l_losses import near
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import LIXELS, PATCH
 
+HARD = replace(NONE, scale=0.15, shift=0.08, cut_off=0.4, erase=0.4, face=0.2, small=0.2, motion_blur=0.1)
+"""Crops that deviations are calibrated on: much of the people is cut off or hidden."""
 
-def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 500) -> None:
-    """Fit ``sigma^2 = a spread^2 + b`` per axis to the squared errors on ``count`` plain crops, for joints
-    and for vertices, and shrink the betas (:func:`shrink_betas`)."""
+
+def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 1000) -> None:
+    """Fit ``sigma^2 = a spread^2 + b`` per axis to the squared errors on ``count`` crops (:data:`HARD`), for
+    every joint, and for the vertices of every part of the body, and shrink the betas
+    (:func:`shrink_betas`)."""
     human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressor("human36")))
-    source = CropSource(pictures, Skeleton(body), human36, SMPL.flip_permutation, NONE)
-    ids, rng = pictures.usable[:count], np.random.default_rng(0)
+    source = CropSource(pictures, Skeleton(body), human36, SMPL.flip_permutation, HARD)
+    ids, rng = np.resize(pictures.usable, count), np.random.default_rng(0)
     network.eval()
-    network.calibration.copy_(torch.tensor([1.0, 0.0]).expand_as(network.calibration))
+    lines = {"joints": network.joint_calibration, "vertices": network.vertex_calibration}
+    for line in lines.values():
+        line.copy_(torch.tensor([1.0, 0.0]).expand_as(line))
     both = Mirrored(network, body)
-    sums: list[list[tuple[Tensor, Tensor]]] = [[], []]
+    found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"joints": [], "vertices": []}
     betas: list[tuple[Tensor, Tensor]] = []
-    for i in range(0, len(ids), 25):
-        batch = source.targets(ids[i : i + 25], [cut(pictures, int(k), NONE, rng) for k in ids[i : i + 25]])
+    for some in np.array_split(ids, -(-count // 25)):
+        batch = source.targets(some, [cut(pictures, int(k), HARD, rng) for k in some])
         with torch.no_grad():
             out = dict(zip(RECOVER_OUTPUTS, both(batch.image), strict=True))
         betas.append((out["betas"], batch.betas))
-        for row, name in enumerate(("joints", "vertices")):
+        for name, pairs in found.items():
             target = getattr(batch, name)
-            inside = ((target >= 0) & (target < LIXELS)).all(-1)
-            sums[row].append(
-                (out[f"{name}_sigma"][inside].square(), (out[f"{name}_lixel"] - target)[inside].square())
-            )
-    for row, pairs in enumerate(sums):
-        spread, error = (torch.cat(p).double() for p in zip(*pairs, strict=True))
-        for axis in range(3):
-            network.calibration[row, axis] = variance_line(spread[:, axis], error[:, axis])
+            error = (out[f"{name}_lixel"] - target).square()
+            pairs.append((out[f"{name}_sigma"].square(), error, near(target)[..., 0] > 0))
+    part = body.weights[body.level("coarse").vertex_ids].argmax(1)
+    for name, groups in (("joints", np.arange(COCO.size)), ("vertices", part)):
+        spread, error, learned = (torch.cat(p) for p in zip(*found[name], strict=True))
+        for group in np.unique(groups):
+            own, use = groups == group, learned[:, groups == group]
+            for axis in range(3):
+                pair = (x[:, own, axis][use].double() for x in (spread, error))
+                lines[name][own, axis] = variance_line(*pair)
     with torch.no_grad():
         shrink_betas(network, *(torch.cat(b) for b in zip(*betas, strict=True)))
 

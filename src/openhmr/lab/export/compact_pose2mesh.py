@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from torch import Tensor
 
 from openhmr.bodies.body import Body
-from openhmr.bodies.shipped import open_body
+from openhmr.bodies.shipped import open_body, open_hand
 from openhmr.errors import InputError
-from openhmr.joints import JOINT_SETS, SMPL, JointSet
+from openhmr.joints import JOINT_SETS, MANO, SMPL, JointSet
 from openhmr.lab.config import build
 from openhmr.lab.export.onnx_files import dependencies, save_model
 from openhmr.lab.export.onnx_graph import GraphBuilder
@@ -32,6 +33,7 @@ class _Graph(GraphBuilder):
 
     def __init__(self, network: CompactPose2Mesh, body: Body) -> None:
         super().__init__(network)
+        self.mirror = network.mirror
         decode = network.mesh_net.decode.T.double().numpy()
         neighbours, values = laplacian_table(body.level("coarse").faces, len(decode))
         self.vertices = len(neighbours)
@@ -149,15 +151,25 @@ class _Graph(GraphBuilder):
         once = self.op("Add", term(1), self.laplacian(term(2)))
         return self.op("Add", term(0), self.laplacian(once))
 
+    def averaged(self, x: str, flip: Tensor, axis: int, signs: Tensor | None = None) -> str:
+        """The mean of what was found for poses and for their mirror images, ``x (2 B, ...)``, whose parts
+        along ``axis`` are exchanged by ``flip``; ``x`` itself of a network that looks at no mirror images."""
+        if not self.mirror:
+            return x
+        direct, other = self.halves(x)
+        other = self.op("Gather", other, self.constant(flip), axis=axis)
+        if signs is not None:
+            other = self.op("Mul", other, self.constant(signs))
+        return self.mean(direct, other)
+
     def mesh_net(self, features: str, mesh: MeshNet) -> str:
         """Vertices ``(B,V,3)`` of the features of poses and of their mirror images."""
-        flip, parts = self.constant(mesh.flip), mesh.joints
-        direct, other = self.halves(self.reshape(self.linear(features, mesh.transforms), -1, 3, parts, 4))
-        other = self.op("Mul", self.op("Gather", other, flip, axis=2), self.constant(mesh.signs))
-        transforms = self.reshape(self.girth(self.mean(direct, other), mesh.girth), -1, 3, 4 * parts)
-        width = mesh.joint_features
-        direct, other = self.halves(self.reshape(self.linear(features, mesh.features), -1, width, parts))
-        blended = self.mean(direct, self.op("Gather", other, flip, axis=2))
+        parts, width = mesh.joints, mesh.joint_features
+        transforms = self.reshape(self.linear(features, mesh.transforms), -1, 3, parts, 4)
+        transforms = self.girth(self.averaged(transforms, mesh.flip, 2, mesh.signs), mesh.girth)
+        transforms = self.reshape(transforms, -1, 3, 4 * parts)
+        blended = self.reshape(self.linear(features, mesh.features), -1, width, parts)
+        blended = self.averaged(blended, mesh.flip, 2)
         basis = self.constant(self.basis)
         skinning = self.op("Slice", basis, *map(self.constant, ([0], [4 * parts], [1])))
         start = self.op("MatMul", skinning, self.op("Transpose", transforms, perm=[0, 2, 1]))
@@ -166,8 +178,8 @@ class _Graph(GraphBuilder):
 
     def sigma(self, features: str, mesh: MeshNet) -> str:
         """Standard deviations ``(B,24,3)`` of the parts."""
-        direct, other = self.halves(self.reshape(self.linear(features, mesh.spread), -1, mesh.joints, 3))
-        both = self.mean(direct, self.op("Gather", other, self.constant(mesh.flip), axis=1))
+        spread = self.reshape(self.linear(features, mesh.spread), -1, mesh.joints, 3)
+        both = self.averaged(spread, mesh.flip, 1)
         return self.op("Exp", self.op("Clip", both, self.constant(LOG_SIGMA[0]), self.constant(LOG_SIGMA[1])))
 
 
@@ -175,15 +187,14 @@ def build_onnx(network: CompactPose2Mesh, body: Body) -> onnx.ModelProto:
     """The network in evaluation mode as ONNX: ``pose2d (B,J,3)`` -> ``vertices (B,V,3)``, ``pose3d (B,J,3)``,
     ``sigma (B,24,3)``."""
     g, joints = _Graph(network, body), len(network.flip)
-    flip, signs = g.constant(network.flip), g.constant(network.signs)
 
     def mirrored(x: str) -> str:
-        return g.op("Mul", g.op("Gather", x, flip, axis=1), signs)
+        return g.op("Mul", g.op("Gather", x, g.constant(network.flip), axis=1), g.constant(network.signs))
 
-    both = g.op("Concat", "pose2d", mirrored("pose2d"), axis=0)
-    features = g.pose_net(g.reshape(both, -1, 3 * joints), network.pose_net)
-    direct, other = g.halves(g.reshape(g.linear(features, network.pose_net.output), -1, joints, 3))
-    pose3d = g.mean(direct, mirrored(other))
+    seen = g.op("Concat", "pose2d", mirrored("pose2d"), axis=0) if network.mirror else "pose2d"
+    features = g.pose_net(g.reshape(seen, -1, 3 * joints), network.pose_net)
+    pose3d = g.reshape(g.linear(features, network.pose_net.output), -1, joints, 3)
+    pose3d = g.averaged(pose3d, network.flip, 1, network.signs)
     vertices = g.mesh_net(features, network.mesh_net)
     parts = network.mesh_net.joints
     outputs = {
@@ -215,10 +226,12 @@ def export_run(run: Path, out: Path) -> Path:
     config = read_run(run).config
     if config.get("joint_set") not in list(JOINT_SETS) or not isinstance(config.get("model"), dict):
         raise InputError(f"{run}/config.json lacks a joint_set or the model's settings; train again")
-    body, joint_set = open_body(), JOINT_SETS[config["joint_set"]]
-    network = CompactPose2Mesh(
-        joint_set.flip_permutation, body, SMPL.flip_permutation, build(CompactConfig, config["model"])
-    )
+    joint_set = JOINT_SETS[config["joint_set"]]
+    hand = joint_set == MANO
+    body = open_hand() if hand else open_body()
+    # A hand's parts have no left and right.
+    flip = np.arange(body.num_joints) if hand else SMPL.flip_permutation
+    network = CompactPose2Mesh(joint_set.flip_permutation, body, flip, build(CompactConfig, config["model"]))
     facts = {"stage": state.parent.name, **load_average(state, network)}
     export(network, body, joint_set, out, facts)
     return out

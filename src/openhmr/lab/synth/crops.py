@@ -14,12 +14,15 @@ from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
 from openhmr.geometry.pinhole import gaze_rotation
 from openhmr.joints import COCO, point_indices
+from openhmr.lab.synth.augment import Augmentation, cut_off, degrade
 from openhmr.lab.synth.pairs import Skeleton, complete
 from openhmr.lab.synth.poses import exp_map
 from openhmr.lab.synth.shards import ARRAYS, pictures, read_shards
 from openhmr.predict.person_crop import DEPTH_M, ENLARGE, LIXELS, PATCH
 
 SMALLEST_PX = 80
+FACE = slice(0, 5)
+"""Nose, eyes and ears among the joints of shards."""
 
 
 class Pictures:
@@ -35,7 +38,7 @@ class Pictures:
         columns = (
             np.concatenate([arrays[name] for _, arrays in shards]).astype(np.float32) for name in ARRAYS
         )
-        self.K, self.pose, self.betas, self.translation, self.box = columns
+        self.K, self.pose, self.betas, self.translation, self.box, self.joints_px = columns
         # A person of a few pixels teaches nothing.
         self.usable = np.nonzero(self.box[:, 2:].max(1) >= SMALLEST_PX)[0]
         if not len(self.usable):
@@ -52,29 +55,6 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """How crops vary. ``scale``, ``rotation_deg`` (with ``rotation_share``), ``colour`` and ``flip`` as in
-    the original, the rotation smaller since photos are upright; the others are ours, for photos."""
-
-    scale: float = 0.25
-    rotation_deg: float = 20.0
-    rotation_share: float = 0.6
-    shift: float = 0.08
-    colour: float = 0.2
-    contrast: float = 0.25
-    flip: bool = True
-    clip_box: float = 0.7
-    """Share of crops made from the box's part inside the picture, as a detector would give it."""
-    erase: float = 0.3
-    blur: float = 0.15
-    noise: float = 0.2
-    grey: float = 0.05
-
-
-NONE = Augmentation(0, 0, 0, 0, 0, 0, False, 1.0, 0, 0, 0, 0)
-
-
-@dataclass(frozen=True)
 class Crop:
     """``image (256,256,3)`` uint8, ``affine (2,3)`` from picture to patch pixels, ``K (3,3)`` and whether it
     is mirrored."""
@@ -87,59 +67,34 @@ class Crop:
 
 def cut(pictures: Pictures, i: int, a: Augmentation, rng: np.random.Generator) -> Crop:
     """One augmented crop; mirroring comes first, so that everything after sees a plain picture and camera."""
-    image, K, (x, y, w, h) = pictures.image(i), pictures.K[i].copy(), pictures.box[i]
+    image, K, box = pictures.image(i), pictures.K[i].copy(), pictures.box[i].copy()
+    face = pictures.joints_px[i, FACE]
     mirrored = a.flip and rng.random() < 0.5
     if mirrored:
         last = image.shape[1] - 1
-        image, x, K[0, 2] = image[:, ::-1], last - x - w, last - K[0, 2]
-    if rng.random() < a.clip_box:
-        x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + w, image.shape[1] - 1), min(y + h, image.shape[0] - 1)
-        if min(x2 - x1, y2 - y1) > 10:
-            x, y, w, h = x1, y1, x2 - x1, y2 - y1
+        image, K[0, 2] = image[:, ::-1], last - K[0, 2]
+        box[0], face = last - box[0] - box[2], np.stack([last - face[:, 0], face[:, 1]], 1)
+    inside, clipped = np.array([0, 0, image.shape[1] - 1, image.shape[0] - 1]), rng.random() < a.clip_box
+    if rng.random() < a.cut_off:
+        image, inside = cut_off(image, box, rng)
+        clipped = True
+    low, high = np.maximum(box[:2], inside[:2]), np.minimum(box[:2] + box[2:], inside[2:])
+    if clipped and (high - low).min() > 10:
+        box = np.concatenate([low, high - low])
+    x, y, w, h = box
     side = max(w, h) * ENLARGE
     centre = np.array([x + w / 2, y + h / 2]) + side * a.shift * rng.uniform(-1, 1, 2)
     side *= 1 + a.scale * np.clip(rng.standard_normal(), -1, 1)
-    turn = (
-        np.deg2rad(a.rotation_deg * np.clip(rng.standard_normal(), -2, 2))
-        if rng.random() < a.rotation_share
-        else 0.0
-    )
+    turn = 0.0
+    if rng.random() < a.turned:
+        turn = rng.uniform(-np.pi, np.pi)
+    elif rng.random() < a.rotation_share:
+        turn = np.deg2rad(a.rotation_deg * np.clip(rng.standard_normal(), -2, 2))
     zoom = PATCH / side * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     affine = np.concatenate([zoom, (PATCH / 2 - zoom @ centre)[:, None]], 1)
     patch = cv2.warpAffine(np.ascontiguousarray(image), affine, (PATCH, PATCH), flags=cv2.INTER_LINEAR)
-    return Crop(degrade(patch, a, rng), affine.astype(np.float32), K, bool(mirrored))
-
-
-def degrade(patch: np.ndarray, a: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Colour, contrast, blur, noise, grey and erased rectangles; ``(256,256,3)`` uint8 in and out."""
-    if a.colour or a.contrast:
-        gain = rng.uniform(1 - a.colour, 1 + a.colour, 3) * rng.uniform(1 - a.contrast, 1 + a.contrast)
-        offset = 128 * a.contrast * rng.uniform(-0.6, 0.6)
-        table = np.clip(np.arange(256)[:, None] * gain + offset, 0, 255).astype(np.uint8)
-        patch = cv2.LUT(patch, table.reshape(256, 1, 3))
-    if rng.random() < a.grey:
-        patch = np.repeat(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
-    if rng.random() < a.blur:
-        patch = cv2.GaussianBlur(patch, (0, 0), rng.uniform(0.5, 2.0))
-    if rng.random() < a.noise:
-        grain = rng.standard_normal((PATCH, PATCH), dtype=np.float32)[..., None] * np.float32(
-            rng.uniform(3, 14)
-        )
-        patch = np.clip(patch + grain, 0, 255).astype(np.uint8)
-    if rng.random() < a.erase:
-        patch = patch.copy()
-        for _ in range(rng.integers(1, 3)):
-            w, h = rng.integers(20, 110, 2)
-            x, y = rng.integers(-20, PATCH - 20, 2)
-            at = np.s_[max(y, 0) : y + h, max(x, 0) : x + w]
-            # Half of the patches are torn from elsewhere in the picture, half are one colour.
-            source = (
-                np.roll(patch, tuple(rng.integers(40, 216, 2)), (0, 1))[at]
-                if rng.random() < 0.5
-                else rng.integers(0, 256, 3)
-            )
-            patch[at] = source
-    return patch
+    face = face @ affine[:, :2].T + affine[:, 2]
+    return Crop(degrade(patch, face, a, rng), affine.astype(np.float32), K, bool(mirrored))
 
 
 @dataclass(frozen=True)

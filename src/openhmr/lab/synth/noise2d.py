@@ -51,11 +51,13 @@ def like_coco() -> np.ndarray:
 
 
 def hidden_together() -> np.ndarray:
-    """Region ``(P,)`` of each point: those of one region and side are hidden together."""
+    """Region ``(P,)`` of each point, counted from 0 without gaps: those of one region and side are hidden
+    together."""
     region = {keypoint: i for i, keypoints in enumerate(REGIONS) for keypoint in keypoints}
     kinds = [region[COCO17[k].split("_")[-1]] for k in like_coco()]
     sides = [("L_", "R_").index(n[:2]) + 1 if n[:2] in ("L_", "R_") else 0 for n in POINTS.names]
-    return np.array([3 * k + s * (k > 0) for k, s in zip(kinds, sides, strict=True)])
+    sided = [3 * k + s * (k > 0) for k, s in zip(kinds, sides, strict=True)]
+    return np.unique(sided, return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Detection:
         self.flip = torch.as_tensor(POINTS.flip_permutation, device=device)
         # A joint without a partner cannot be inverted.
         self.paired = self.flip != torch.arange(POINTS.size, device=device)
-        self.region = torch.as_tensor(hidden_together(), device=device)
+        region = hidden_together()
+        self.region, self.regions = torch.as_tensor(region, device=device), int(region.max()) + 1
         self.observed = torch.as_tensor([name not in POINTS.derived for name in POINTS.names], device=device)
         self.human36 = torch.as_tensor(point_indices(HUMAN36), device=device)
         self.errors = tensor(HUMAN36_ERRORS)
@@ -189,7 +192,7 @@ class Detection:
             return gone | (more & present & enough)
 
         if level.hide > 0:
-            region = torch.randint(0, 3 * len(REGIONS), (n, 1), generator=generator, device=device)
+            region = torch.randint(0, self.regions, (n, 1), generator=generator, device=device)
             gone = also((rand() < level.hide) & (self.region == region))
         if level.truncate > 0:
             # The picture's edge cuts the person, most often from below: what lies beyond is missing.

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from openhmr.bodies.body import Body
+from openhmr.bodies.posed_points import regressor_tables
 from openhmr.joints import HUMAN36, POINTS, JointSet, get_joint_set, point_indices
 from openhmr.lab.skinning import forward_kinematics
 from openhmr.lab.synth.noise2d import Detection, NoiseLevel
 from openhmr.lab.synth.poses import PoseSampler, exp_map
+from openhmr.lab.synth.shapes import random_people
 
 CAMERA_FROM_BODY = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 """Body axes (Y up, facing +Z) seen by a level camera in front: x right, y down, z forward."""
@@ -59,19 +61,11 @@ class Cameras:
         return rotation, torch.stack([x, y, torch.ones_like(x)], -1) * depth[:, None]
 
 
-def regressor_tables(regressor: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
-    """``P (K,24,3,1+S)`` and ``m (K,24)`` such that joint k = sum_b R_b (P[k,b] @ [1, betas]) + m[k,b]
-    t_b."""
-    shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2).astype(np.float64)
-    used = np.nonzero(regressor.any(0))[0]
-    r, w = regressor[:, used].astype(np.float64), body.weights[used].astype(np.float64)
-    return np.einsum("kv,vb,vcs->kbcs", r, w, shape[used], optimize=True), r @ w
-
-
 class Skeleton(torch.nn.Module):
-    """Forward kinematics, points and the vertices of the coarse level, in torch."""
+    """Forward kinematics, points (those of ``point_set`` but the derived ones) and the vertices of the coarse
+    level, in torch."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, point_set: JointSet = POINTS) -> None:
         super().__init__()
 
         def tensor(a):
@@ -80,7 +74,7 @@ class Skeleton(torch.nn.Module):
         self.parents = [int(p) for p in body.parents]
         shape = np.concatenate([body.v_template[:, :, None], body.shapedirs], 2)
         self.register_buffer("rest_joints", tensor(np.einsum("jv,vcs->jcs", body.J_regressor, shape)))
-        points = body.joint_regressor(POINTS)[: len(POINTS.base)]
+        points = body.joint_regressor(point_set)[: len(point_set.base)]
         table, mass = regressor_tables(np.concatenate([points, body.root_regressor[None]]), body)
         # Few parts carry a point: only those pairs are computed.
         of, by = np.nonzero(np.abs(table).max((2, 3)) > 1e-7)
@@ -138,13 +132,14 @@ class Skeleton(torch.nn.Module):
 @dataclass(frozen=True)
 class Batch:
     """``pose2d (B,J,3)`` network input; targets in the axes of the virtual camera (:func:`gaze`), metres,
-    relative to the body's root joint: ``pose3d (B,J,3)``, ``human36 (B,17,3)``, skinning ``rotations
-    (B,24,3,3)`` and ``translations (B,24,3)``, ``betas (B,S)``. ``clean_px (B,J,2)`` holds the noise-free
+    relative to the body's root joint: ``pose3d (B,J,3)``, the ``joints`` that errors are measured on (of a
+    body Human3.6M's 17, of a hand its 21), skinning ``rotations (B,P,3,3)`` and ``translations (B,P,3)`` of
+    the P parts, ``betas (B,S)``. ``clean_px (B,J,2)`` holds the noise-free
     projection with focal length 1."""
 
     pose2d: Tensor
     pose3d: Tensor
-    human36: Tensor
+    joints: Tensor
     rotations: Tensor
     translations: Tensor
     betas: Tensor
@@ -211,11 +206,9 @@ def camera_turn(turn: Tensor, rotations: Tensor) -> Tensor:
 
 
 def random_betas(n: int, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Shapes ``(n,count)`` of random people: normal, but for the last, which gives half of them breasts."""
-    betas = torch.randn(n, count, generator=generator, device=device).clamp(-3, 3)
-    woman = torch.rand(n, generator=generator, device=device) < 0.5
-    betas[:, -1] = torch.where(woman, (1 + 0.4 * betas[:, -1]).clamp(min=0), torch.zeros_like(betas[:, -1]))
-    return betas
+    """Shapes ``(n,count)`` of random people (:func:`~openhmr.lab.synth.shapes.random_people`)."""
+    normal = torch.randn(n, count, generator=generator, device=device)
+    return random_people(normal, torch.rand(n, generator=generator, device=device))
 
 
 def random_definition(skeleton: Skeleton, r: Tensor, sigma_m: float, generator: torch.Generator) -> Tensor:

@@ -10,6 +10,7 @@ from openhmr.bodies.skinning import forward_kinematics
 from openhmr.geometry.pinhole import cam2pixel, world2cam
 from openhmr.joints import COCO
 from openhmr.lab.synth.outfits import Closet, Outfit
+from openhmr.lab.synth.shapes import random_people
 
 SHOULDERS, WRISTS, HIPS, ANKLES = [16, 17], [20, 21], [1, 2], [7, 8]
 CHEST = 9
@@ -201,10 +202,8 @@ class Scene:
 
 
 def random_betas(rng: np.random.Generator) -> np.ndarray:
-    """Betas ``(10,)`` of a random person: normal, but for the last, which gives half of them breasts."""
-    betas = rng.normal(size=10).clip(-2.5, 2.5)
-    betas[-1] = max(1 + 0.4 * betas[-1], 0) if rng.random() < 0.5 else 0
-    return betas.astype(np.float32)
+    """Betas ``(10,)`` of a random person (:func:`~openhmr.lab.synth.shapes.random_people`)."""
+    return random_people(rng.normal(size=10), rng.random()).astype(np.float32)
 
 
 def add_others(

@@ -19,7 +19,14 @@ from openhmr.joints.coco import COCO, COCO17
 
 Row = dict[str, np.ndarray | str]
 MAX_NUMBERS = 50_000_000
-ARRAYS = {"K": (3, 3), "pose": (24, 3), "betas": (10,), "translation": (3,), "box_xywh": (4,)}
+ARRAYS = {
+    "K": (3, 3),
+    "pose": (24, 3),
+    "betas": (10,),
+    "translation": (3,),
+    "box_xywh": (4,),
+    "joints_px": (19, 2),
+}
 """What is read of a shard's arrays, with the shape of a row."""
 AGAIN = "make the shard again with `openhmr lab synth images`"
 

@@ -23,7 +23,8 @@ from openhmr.lab.models.i2l_meshnet.compact import UNUSED, CompactI2L, CompactI2
 from openhmr.lab.models.onnx_weights import start_from
 from openhmr.lab.models.pose2mesh.compact import CompactPose2Mesh
 from openhmr.lab.precision import Wish, choose_precision
-from openhmr.lab.synth.crops import NONE, Augmentation, CropBatch, CropSource, Pictures, cut
+from openhmr.lab.synth.augment import NONE, Augmentation
+from openhmr.lab.synth.crops import CropBatch, CropSource, Pictures, cut
 from openhmr.lab.synth.pairs import Skeleton
 from openhmr.lab.training.compact_i2l_losses import CompactI2LLosses, LossWeights, restore
 from openhmr.lab.training.recipe import Loop, Recipe, Running, initial_weights

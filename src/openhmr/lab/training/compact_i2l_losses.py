@@ -14,8 +14,9 @@ from openhmr.lab.synth.pairs import Skeleton
 from openhmr.predict.coarse_mesh import coarse_regressor
 from openhmr.predict.person_crop import DEPTH_M, LIXELS, PATCH
 
-MARGIN = 16
-"""Lixels outside of the crop up to which points are still learned."""
+MARGIN = 40
+"""Lixels outside of the crop up to which points are still learned: the legs of somebody cut off at the hips,
+which a body is then fitted to, have to be somewhere sensible."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class CompactI2LLosses(nn.Module):
     def lixel_losses(self, out: dict[str, Tensor], batch: CropBatch) -> dict[str, Tensor]:
         """In lixels, where the target lies in or near the crop's volume, and how likely the errors are."""
         w, mesh = self.weights, out["vertices_lixel"]
-        seen, seen_joints = _near(batch.vertices), _near(batch.joints)
+        seen, seen_joints = near(batch.vertices), near(batch.joints)
         error, joint_error = (mesh - batch.vertices).abs(), (out["joints_lixel"] - batch.joints).abs()
         regressed = self.regressor @ batch.vertices
         a, b = self.edges.unbind(1)
@@ -90,7 +91,7 @@ class CompactI2LLosses(nn.Module):
             "first": w.first * _mean((out["first_lixel"] - batch.joints).abs(), seen_joints),
             "lifted": w.lifted * _mean((out["lifted_lixel"] - batch.vertices).abs(), seen),
             "mesh": _mean(error, seen),
-            "mesh_joint": _mean((self.regressor @ mesh - regressed).abs(), _near(regressed)),
+            "mesh_joint": _mean((self.regressor @ mesh - regressed).abs(), near(regressed)),
             "edge": w.edge * _mean(stretched, seen[:, a] * seen[:, b]),
             "likelihood": w.likelihood * unlikely,
         }
@@ -99,7 +100,7 @@ class CompactI2LLosses(nn.Module):
         """In metres (as lixels of depth), of the restored joints, the scale, and the parametric mesh."""
         w, per_metre = self.weights, LIXELS / DEPTH_M
         restored = self.human36 @ restore(out["vertices_lixel"], out["scale_m"], batch)
-        whole = (_near(batch.vertices).mean((1, 2)) > 0.95)[:, None, None].float()
+        whole = (near(batch.vertices).mean((1, 2)) > 0.95)[:, None, None].float()
         r, t = self.skeleton.transforms(out["rotations"], out["betas"])
         skinned = self.skeleton.vertices(r, t, out["betas"])
         skinned = skinned - self.skeleton.roots(r, t, out["betas"])
@@ -119,7 +120,7 @@ def _edges(faces: NDArray) -> NDArray[np.int64]:
     return np.unique(np.sort(np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [0, 2]]]), 1), axis=0)
 
 
-def _near(lixels: Tensor) -> Tensor:
+def near(lixels: Tensor) -> Tensor:
     """1 for points ``(B,N,3)`` in the crop's volume or at most ``MARGIN`` outside of it, else 0:
     ``(B,N,1)``."""
     return ((lixels >= -MARGIN) & (lixels < LIXELS + MARGIN)).all(-1, keepdim=True).float()

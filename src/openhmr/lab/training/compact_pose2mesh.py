@@ -2,10 +2,11 @@
 graph refinement."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 
 from openhmr.bodies.shipped import open_body
 from openhmr.errors import InputError
-from openhmr.joints import HUMAN36, SMPL, get_joint_set, point_indices
+from openhmr.joints import HUMAN36, SMPL, JointSet, get_joint_set, point_indices
 from openhmr.lab.config import at_least
 from openhmr.lab.device import rank_and_world
 from openhmr.lab.metrics.errors import mpjpe, pa_mpjpe
 from openhmr.lab.models.onnx_weights import start_from
 from openhmr.lab.models.pose2mesh.compact import CompactConfig, CompactPose2Mesh
 from openhmr.lab.models.pose2mesh.losses import LossConfig, edge_loss, normal_loss
-from openhmr.lab.precision import Wish, choose_precision
+from openhmr.lab.precision import Precision, Wish, choose_precision
 from openhmr.lab.synth.bvh import makehuman_poses
 from openhmr.lab.synth.motion import TEST_SUBJECTS, VALIDATION_SUBJECTS, Motion, load_motion
 from openhmr.lab.synth.noise2d import CLEAN, NOISY, TRAINING, NoiseLevel
@@ -88,7 +89,7 @@ class Evaluator:
 
     def __call__(self) -> dict[str, float]:
         vertices = torch.cat([self.network(chunk)[0] for chunk in self.batch.pose2d.split(512)])
-        joints, target = ((x * 1000).cpu().numpy() for x in (self.regressor @ vertices, self.batch.human36))
+        joints, target = ((x * 1000).cpu().numpy() for x in (self.regressor @ vertices, self.batch.joints))
         return {
             "mpjpe": float(mpjpe(joints, target, HUMAN36).mean()),
             "pa_mpjpe": float(pa_mpjpe(joints, target, HUMAN36).mean()),
@@ -174,10 +175,47 @@ def unlikely(vertices: Tensor, target: Tensor, sigma: Tensor) -> Tensor:
     return ((vertices.detach() - target).square() / sigma.square() / 2 + sigma.log()).mean()
 
 
+class Settings(Protocol):
+    """What both stages read of a config."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def precision(self) -> Wish: ...
+    @property
+    def stage1(self) -> Schedule: ...
+    @property
+    def stage2(self) -> Schedule: ...
+    @property
+    def edge_weight(self) -> float: ...
+    @property
+    def likelihood(self) -> float: ...
+    @property
+    def start_from(self) -> str | None: ...
+
+
+class Work(Protocol):
+    """Network, data and errors that both stages share: of bodies, or of hands."""
+
+    device: torch.device
+    precision: Precision
+    joint_set: JointSet
+    skeleton: Skeleton
+    network: CompactPose2Mesh
+    regressor: Tensor
+    faces: Tensor
+
+    @property
+    def config(self) -> Settings: ...
+    @property
+    def source(self) -> Callable[[int, torch.Generator], Batch]: ...
+    def evaluate(self) -> dict[str, float]: ...
+
+
 class _Stage(Recipe):
     network: CompactPose2Mesh
 
-    def __init__(self, work: CompactPose2MeshTraining, plan: Schedule, seed: int) -> None:
+    def __init__(self, work: Work, plan: Schedule, seed: int) -> None:
         self.work, self.network, self.device, self.plan = work, work.network, work.device, plan
         self.running = Running(seed, work.config.precision)
         self.precision, self.batch_size = work.precision, plan.batch
@@ -189,7 +227,7 @@ class _Stage(Recipe):
 class SkinnedStage(_Stage):
     """Stage 1: the 3D pose, and the mesh as it is skinned."""
 
-    def __init__(self, work: CompactPose2MeshTraining) -> None:
+    def __init__(self, work: Work) -> None:
         super().__init__(work, work.config.stage1, work.config.seed)
 
     def initialise(self) -> None:
@@ -212,7 +250,7 @@ class SkinnedStage(_Stage):
         sigma = mesh.blend[:, ids].T @ mesh.sigma(features.detach().float())
         return {
             "pose": (pose3d.float() - batch.pose3d).abs().mean(),
-            "joint": (joints - batch.human36).abs().mean(),
+            "joint": (joints - batch.joints).abs().mean(),
             "vertex": (vertices - target).abs().mean(),
             "likelihood": self.work.config.likelihood * unlikely(vertices, target, sigma),
         }
@@ -222,7 +260,7 @@ class RefinedStage(_Stage):
     """Stage 2: the mesh after graph refinement; PoseNet stays as stage 1 left it, as the original too lets no
     gradient of the mesh reach it."""
 
-    def __init__(self, work: CompactPose2MeshTraining) -> None:
+    def __init__(self, work: Work) -> None:
         super().__init__(work, work.config.stage2, work.config.seed + 1)
 
     def loss(self, model: nn.Module, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -231,7 +269,7 @@ class RefinedStage(_Stage):
         self.network.pose_net.eval()
         with torch.no_grad(), self.precision.autocast():
             direct, mirrored, _ = self.network.features(batch.pose2d)
-        direct, mirrored = direct.float(), mirrored.float()
+        direct, mirrored = direct.float(), None if mirrored is None else mirrored.float()
         vertices, mesh = self.network.mesh_net(direct, mirrored), self.network.mesh_net
         sigma = mesh.blend.T @ mesh.sigma(direct, mirrored)
         target = work.skeleton.vertices(batch.rotations, batch.translations, batch.betas)
@@ -239,7 +277,7 @@ class RefinedStage(_Stage):
             "vertex": (vertices - target).abs().mean(),
             "normal": LossConfig().normal * normal_loss(vertices, target, work.faces),
             "edge": work.config.edge_weight * edge_loss(vertices, target, work.faces),
-            "joint": (work.regressor @ vertices - batch.human36).abs().mean(),
+            "joint": (work.regressor @ vertices - batch.joints).abs().mean(),
             "likelihood": work.config.likelihood * unlikely(vertices, target, sigma),
         }
 
@@ -248,7 +286,11 @@ def stages(
     config: CompactPose2MeshRun, sources: object, device: torch.device
 ) -> Iterator[tuple[str, Recipe]]:
     """Both, on the open body alone; the second stands on what the first has trained."""
-    work = CompactPose2MeshTraining(config, device)
+    yield from two_stages(CompactPose2MeshTraining(config, device))
+
+
+def two_stages(work: Work) -> Iterator[tuple[str, Recipe]]:
+    """The skinned mesh, then its refinement."""
     yield "stage1", SkinnedStage(work)
     work.network.pose_net.requires_grad_(False)
     yield "stage2", RefinedStage(work)

@@ -1,4 +1,4 @@
-"""The four systems that train: their configs, and a run of one."""
+"""The five systems that train: their configs, and a run of one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from openhmr.bodies.shipped import open_body
+from openhmr.bodies.body import Body
+from openhmr.bodies.shipped import open_body, open_hand
 from openhmr.errors import InputError
 from openhmr.lab.config import build, override
 from openhmr.lab.device import is_first
 from openhmr.lab.run_folder import begin_run, read_run
-from openhmr.lab.training import compact_i2l, compact_pose2mesh
+from openhmr.lab.training import compact_hand, compact_i2l, compact_pose2mesh
 from openhmr.lab.training.datasets import Sources, i2l_datasets, pose2mesh_datasets
 from openhmr.lab.training.official_configs import I2LConfig, Pose2MeshConfig
 from openhmr.lab.training.official_i2l import I2LRecipe
@@ -56,14 +57,17 @@ def _official_stages(system: str) -> Callable[[Any, Sources | None, torch.device
 @dataclass(frozen=True)
 class System:
     """What a config of one is, and its stages: recipes with the names of their folders in the run folder.
-    They come one by one: the next when the one before is trained."""
+    They come one by one: the next when the one before is trained. ``body`` is whose network it is where no
+    sources say so."""
 
     config: type
     stages: Callable[[Any, Sources | None, torch.device], Stages]
+    body: Callable[[], Body] = open_body
 
 
 SYSTEMS = {
     "compact_pose2mesh": System(compact_pose2mesh.CompactPose2MeshRun, compact_pose2mesh.stages),
+    "compact_pose2mesh_hand": System(compact_hand.CompactHandRun, compact_hand.stages, open_hand),
     "compact_i2l": System(compact_i2l.CompactI2LRun, compact_i2l.stages),
     "pose2mesh": System(Pose2MeshConfig, _official_stages("pose2mesh")),
     "i2l_meshnet": System(I2LConfig, _official_stages("i2l_meshnet")),
@@ -81,17 +85,17 @@ def read_config(data: dict[str, Any], assignments: Sequence[str] = (), **given: 
         system = "i2l_meshnet"
     elif any(key.isupper() for key in data):
         system = "pose2mesh"
-    elif recipe in ("pose2mesh", "i2l"):
+    elif f"compact_{recipe}" in SYSTEMS:
         system = f"compact_{recipe}"
     else:
-        raise InputError(f"config key recipe is {recipe!r}; it must be pose2mesh or i2l")
+        raise InputError(f"config key recipe is {recipe!r}; it must be pose2mesh, pose2mesh_hand or i2l")
     return system, build(SYSTEMS[system].config, data)
 
 
 def run(system: str, config: Any, sources: Sources | None, device: torch.device, folder: Path) -> Recipe:
     """Train what ``config`` says in ``folder``, or go on there; official systems need ``sources``. Returns
     the last stage, whose network is trained."""
-    body = open_body() if sources is None else sources.body
+    body = SYSTEMS[system].body() if sources is None else sources.body
     for name, recipe in SYSTEMS[system].stages(config, sources, device):
         if is_first():
             begin_run(folder, system, config, body, precision=recipe.precision.name)

@@ -146,10 +146,12 @@ class CompactI2L(nn.Module):
             nn.ReLU(),
             last,
         )
-        # Deviation = sqrt(a spread^2 + b) for joints and vertices, per axis; fitted on validation pictures
-        # after training.
-        self.register_buffer("calibration", torch.tensor([1.0, 0.0]).repeat(2, 3, 1))
-        self.calibration: Tensor
+        # Deviation = sqrt(a spread^2 + b), per joint or vertex and axis; fitted on validation pictures after
+        # training.
+        self.register_buffer("joint_calibration", torch.tensor([1.0, 0.0]).repeat(joints, 3, 1))
+        self.register_buffer("vertex_calibration", torch.tensor([1.0, 0.0]).repeat(vertices, 3, 1))
+        self.joint_calibration: Tensor
+        self.vertex_calibration: Tensor
 
     def load_pretrained(self) -> None:
         """Weights of MediaPipe's wheel for the trunk, and its heatmaps as the first joint heatmaps."""
@@ -208,14 +210,15 @@ class CompactI2L(nn.Module):
         scale = self.rescale(pooled)[:, 0] - per_metre.log()
         rotations, betas = self.parameters_of(vertices.detach(), scale.detach(), turns)
 
-        def calibrated(spread, c):
-            return (c[:, 0] * spread * spread + c[:, 1]).sqrt()
+        def calibrated(spread, calibration):
+            slope, least = calibration.unbind(-1)
+            return (slope * spread * spread + least).sqrt()
 
         return {
             "joints_lixel": joints,
-            "joints_sigma": calibrated(joints_spread, self.calibration[0]),
+            "joints_sigma": calibrated(joints_spread, self.joint_calibration),
             "vertices_lixel": vertices,
-            "vertices_sigma": calibrated(vertices_spread, self.calibration[1]),
+            "vertices_sigma": calibrated(vertices_spread, self.vertex_calibration),
             "scale_m": scale.exp(),
             "rotations": rotations,
             "betas": betas,

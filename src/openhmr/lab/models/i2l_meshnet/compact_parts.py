@@ -126,6 +126,19 @@ def beyond(guess: Tensor) -> Tensor:
     return guess - guess.clamp(0, LIXELS - 1)
 
 
+class Doubt(nn.Module):
+    """Deviations ``(B,N,3)`` of points whose heatmaps end at the crop's edge: ``forward(spread (B,N,3),
+    beyond (B,N,>=2))`` adds a learned share of how far outside each lies to the deviation of its heatmap."""
+
+    def __init__(self, points: int) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.full((points, 1), 0.3))
+
+    def forward(self, spread: Tensor, beyond: Tensor) -> Tensor:
+        farther = (self.share * beyond[..., :2]).square().sum(-1, keepdim=True)
+        return (spread.square() + farther).sqrt()
+
+
 class JointHead(nn.Module):
     """Joint lixels: ``forward(map (B,48,64,64), pooled (B,G), guess (B,joints,3)) -> coordinates, spread
     (B,joints,3)``.
@@ -141,6 +154,7 @@ class JointHead(nn.Module):
         self.depth = DepthHead(pooled, depth_channels, joints)
         self.moments = Moments(torch.arange(float(LIXELS)))
         self.guess_width = nn.Parameter(torch.full((joints, 3, 1), 4.0).log())
+        self.doubt = Doubt(joints)
 
     def forward(self, features: Tensor, pooled: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
         bins, width, out_of_crop = self.moments.bins, self.guess_width, beyond(guess)
@@ -148,7 +162,7 @@ class JointHead(nn.Module):
         heat = plane_heat(self.plane(features), bins, guess, width)
         depth = (self.depth(pooled) + near(bins, guess[..., 2], width[:, 2])).softmax(-1)
         mean, spread = torch.stack([self.moments(h) for h in (heat.sum(2), heat.sum(3), depth)], 2).unbind(-1)
-        return mean + out_of_crop, spread
+        return mean + out_of_crop, self.doubt(spread, out_of_crop)
 
 
 class VertexHead(nn.Module):
@@ -175,6 +189,7 @@ class VertexHead(nn.Module):
         self.depth = DepthHead(pooled, depth_channels, points)
         self.moments = Moments(torch.arange(float(LIXELS)))
         self.guess_width = nn.Parameter(torch.full((points, 3, 1), 3.0).log())
+        self.doubt = Doubt(points)
 
     def forward(self, features: Tensor, pooled: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
         logits = [
@@ -186,7 +201,7 @@ class VertexHead(nn.Module):
         guess = guess - out_of_crop
         heat = [(x + near(bins, guess[..., i], width[:, i])).softmax(-1) for i, x in enumerate(logits)]
         mean, spread = torch.stack([self.moments(h) for h in heat], 2).unbind(-1)
-        return mean + out_of_crop, spread
+        return mean + out_of_crop, self.doubt(spread, out_of_crop)
 
 
 class Attention(nn.Module):
@@ -225,6 +240,7 @@ class SecondLook(nn.Module):
         self.plane = nn.Conv2d(channels, joints, 1)
         self.moments = Moments(torch.arange(LIXELS // 2) * 2.0 + 0.5)
         self.guess_width = nn.Parameter(torch.full((joints, 2, 1), 3.0).log())
+        self.doubt = Doubt(joints)
         self.enter = nn.Linear(channels + PYRAMID + 6, width)
         self.view = nn.Linear(pooled, width)
         self.names = nn.Parameter(torch.randn(joints, width) * 0.1)
@@ -247,8 +263,9 @@ class SecondLook(nn.Module):
             logits = self.plane(features)
         heat = plane_heat(logits.float(), self.moments.bins, joints.clamp(0, LIXELS - 1), self.guess_width)
         mean, deviation = self.moments(torch.stack([heat.sum(2), heat.sum(3)], 2)).unbind(-1)
-        again = torch.cat([mean + beyond(joints[..., :2]), joints[..., 2:]], -1)
-        spread = torch.cat([deviation, spread[..., 2:]], -1)
+        out_of_crop = beyond(joints[..., :2])
+        again = torch.cat([mean + out_of_crop, joints[..., 2:]], -1)
+        spread = self.doubt(torch.cat([deviation, spread[..., 2:]], -1), out_of_crop)
         with half:
             around = heat.flatten(2) @ torch.cat(
                 [features, F.avg_pool2d(fine, 2).to(features.dtype)], 1

@@ -30,6 +30,9 @@ class CompactConfig:
     joint_features: int = 16
     graph_features: int = 24
     dropout: float = 0.0
+    mirror: bool = True
+    """Average with the answer to the mirrored pose. A right hand's mirror image is a left one, which a
+    network of right hands does not know."""
 
 
 class ResidualStage(nn.Module):
@@ -267,8 +270,9 @@ class CompactPose2Mesh(nn.Module):
     """``forward(pose2d (B,J,3)) -> (vertices (B,V,3), pose3d (B,J,3), sigma (B,24,3))``, metres, positions
     relative to the body's root joint; sigma is how far off the vertices of each part of the body may be.
 
-    PoseNet also sees the mirrored pose, and both answers are averaged joint by joint before the mesh is
-    decoded: at one body a time that costs next to nothing, since reading the weights dominates (ours).
+    PoseNet also sees the mirrored pose (but without ``mirror`` in the config), and both answers are averaged
+    joint by joint before the mesh is decoded: at one body a time that costs next to nothing, since reading
+    the weights dominates (ours).
     ``pose_flip (J,)`` and ``body_flip (24,)`` exchange left and right in the joint set and in the body's
     joints.
     """
@@ -282,14 +286,20 @@ class CompactPose2Mesh(nn.Module):
         self.register_buffer("signs", torch.tensor([-1.0, 1, 1]), persistent=False)
         self.flip: Tensor
         self.signs: Tensor
+        self.mirror = config.mirror
         self.pose_net, self.mesh_net = PoseNet(len(pose_flip), config), MeshNet(body, body_flip, config)
 
-    def features(self, pose2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features of the pose and of its mirror image ``(B,hidden)`` each, and the averaged 3D pose."""
+    def features(self, pose2d: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Features of the pose and of its mirror image ``(B,hidden)`` each (None where none is looked at),
+        and the averaged 3D pose."""
+        if not self.mirror:
+            features, pose3d = self.pose_net(pose2d)
+            return features, None, pose3d
         both = torch.cat([pose2d, pose2d[:, self.flip] * self.signs])
         features, pose3d = self.pose_net(both)
         direct, mirrored = pose3d.chunk(2)
-        return *features.chunk(2), (direct + mirrored[:, self.flip] * self.signs) / 2
+        first, second = features.chunk(2)
+        return first, second, (direct + mirrored[:, self.flip] * self.signs) / 2
 
     def forward(self, pose2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         direct, mirrored, pose3d = self.features(pose2d)
