@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from openhmr.batch.items import list_items
-from openhmr.batch.on_ray import run_on_ray
+from openhmr.batch.on_ray import PartWorker, part_rows, run_on_ray
 from openhmr.batch.run import Batch, open_batch, run, write_manifest
 from openhmr.batch.worker import Models, part_path
 from openhmr.cli import main
@@ -176,7 +176,8 @@ def test_a_folder_holds_one_batch(tmp_path: Path, source: Path, models: Models) 
         write_manifest(open_batch(out, items, models))
     assert finished(open_batch(out, items, models, overwrite=True)) == files
     with pytest.raises(InputError, match="takes no photos"):
-        Models(models.lifter, models.lifter, models.body).pipeline()
+        Models(str(models.lifter), models.lifter, models.body).pipeline()
+    assert Models(models.recoverer, None, models.body).pipeline().lifter is None
 
 
 def test_a_killed_run_goes_on(tmp_path: Path, source: Path, models: Models) -> None:
@@ -184,7 +185,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, source: Path, models: Models) -> N
     items, out = list_items(source), tmp_path / "out"
     alone = finished(open_batch(tmp_path / "one", items, models, per_part=1))
     command = [sys.executable, "-m", "openhmr", "batch", str(source), "--out", str(out), "--workers", "2"]
-    command += ["--per-part", "1", "--model", models.recoverer, "--lift-model", models.lifter]
+    command += ["--per-part", "1", "--model", models.recoverer, "--lift-model", str(models.lifter)]
     command += ["--body", str(models.body), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while process.poll() is None and not any(out.glob("part-*.tar")):
@@ -203,7 +204,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, source: Path, models: Models) -> N
 def test_the_command(
     tmp_path: Path, source: Path, models: Models, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--model", models.recoverer, "--lift-model", models.lifter, "--body", str(models.body)]
+    options = ["--model", models.recoverer, "--lift-model", str(models.lifter), "--body", str(models.body)]
     options += ["--workers", "1", "--out", str(tmp_path / "out")]
     assert main(["batch", str(source), *options]) == 0
     assert "7 items: 5 people; nobody in 0, 2 errors" in capsys.readouterr().out
@@ -216,6 +217,21 @@ def test_the_command(
     (tmp_path / "file").write_text("")
     assert main(["batch", str(source), *options[:-1], str(tmp_path / "file")]) == 2
     assert "cannot be used" in one_sentence(capsys)
+
+
+def test_rays_worker_makes_the_same_bytes(tmp_path: Path, source: Path, models: Models) -> None:
+    """On rows as Ray Data hands them out; also of a shard."""
+    with tarfile.open(tmp_path / "s.tar", "w") as shard:
+        shard.add(source / "a.png", "x/a.png")
+    for items in (list_items(source)[:3], list_items(tmp_path / "s.tar")):
+        name = items[0].key.replace("/", "_")
+        alone = finished(open_batch(tmp_path / f"one {name}", items, models, per_part=2))
+        batch = open_batch(tmp_path / f"ray {name}", items, models, per_part=2)
+        worker = PartWorker(str(batch.out), models)
+        rows = [row for part in part_rows(batch) for row in json.loads(worker(part)["rows"])]
+        assert [row["key"] for row in rows] == [item.key for item in items] and not part_rows(batch)
+        write_manifest(batch)
+        assert {path.name: path.read_bytes() for path in batch.out.iterdir()} == alone
 
 
 def test_ray_makes_the_same_bytes(tmp_path: Path, source: Path, models: Models) -> None:

@@ -1,6 +1,7 @@
 """Boxes that follow people: when they are searched for, whom a search adds, and that a clip can be gone on
 with."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.testing import assert_array_equal
 from openhmr.bodies.body import Body
 from openhmr.camera import Camera
 from openhmr.errors import InputError
-from openhmr.follow import SEARCH_EVERY, SEARCH_LOST, Follower
+from openhmr.follow import SEARCH_LOST_S, SEARCH_S, Follower
 from openhmr.io.video import Shot
 from openhmr.people import Frame
 from openhmr.pipeline import Pipeline
@@ -18,6 +19,8 @@ from openhmr.predict.recover import Recoverer
 from tests.bright_clips import FPS, SIZE, BrightSpots, Path_px, boxes_at, frame_of, shots
 from tests.tiny_recover import write_tiny_recoverer
 
+SEARCH_EVERY, SEARCH_LOST = math.ceil(SEARCH_S * FPS), math.ceil(SEARCH_LOST_S * FPS)
+"""In frames."""
 WALK = (0, 99, 20.0, 6.0)
 LATER = (20, 99, 400.0, -2.0)
 

@@ -135,7 +135,7 @@ def read_trc(path: Path) -> tuple[dict[str, str], list[str], np.ndarray]:
     head = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
     names = lines[3].split("\t")
     assert names[:2] == ["Frame#", "Time"] and lines[4].split("\t")[:5] == ["", "", "X1", "Y1", "Z1"]
-    rows = [[float(n or "nan") for n in line.split("\t")] for line in lines[6:-1]]
+    rows = [[float(n) for n in line.split("\t")] for line in lines[6:-1]]
     assert len({len(row) for row in rows}) == 1 and len(rows[0]) == len(names) == len(lines[4].split("\t"))
     return head, names[2::3], np.array(rows)
 

@@ -1,5 +1,6 @@
 """Whole people in clips: feet that stand, the ground, frames in and out, a stream."""
 
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -20,10 +21,11 @@ from openhmr.joints.smpl import SMPL_NAMES
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People, Rig, Sigma
 from openhmr.sequence.feet import LEGS, sole_regressor
+from openhmr.sequence.ground import centre_of_mass
 from openhmr.sequence.legs import reach
 from openhmr.sequence.live import LiveSmoother
 from openhmr.sequence.rig_path import RigPath
-from openhmr.sequence.smooth import find_grounds, plant, smooth_path
+from openhmr.sequence.smooth import Sight, find_grounds, plant, smooth_path
 from openhmr.sequence.smooth_clip import SmoothClip, smooth_clip
 
 FPS, HIGH = 30, 1.2
@@ -143,6 +145,50 @@ def test_who_stands_does_not_slide_and_the_ground_is_found() -> None:
     assert_allclose(planted.rig().pose[:, :10], true.pose[:, :10], atol=0.12)
 
 
+def test_nobody_sinks_into_the_ground() -> None:
+    rig = standing_rig(90)
+    smooth = smooth_path(path_of(rig), BODY)
+    _, (ground,) = find_grounds([smooth])
+    assert ground is not None
+    # For half a second the pelvis is a hand below the ground.
+    low = np.exp(-(((np.arange(90) - 45) / 8) ** 2))[:, None]
+    deep = ground.heights(smooth.root).mean() + 0.1
+    sunk = replace(smooth, root=smooth.root + low * deep * ground.down)
+    joints, _ = sunk.posed(sole_regressor(BODY))
+    assert ground.heights(joints[:, 0]).min() < -0.09
+    planted, _ = plant(sunk, ground)
+    joints, points = planted.posed(sole_regressor(BODY))
+    assert ground.heights(joints).min() > -1e-3 and ground.heights(points).min() > -1e-3
+
+
+def test_the_centre_of_mass_lies_in_the_trunk() -> None:
+    rest = (BODY.J_regressor @ BODY.v_template).astype(np.float64)[None]
+    centre = centre_of_mass(rest)[0]
+    # Standing people have it at 55 % of their height, in the middle.
+    low, high = BODY.v_template[:, 1].min(), BODY.v_template[:, 1].max()
+    assert 0.53 < (centre[1] - low) / (high - low) < 0.62 and abs(centre[0]) < 0.01
+    turn = quaternions.exp([1.0, 2, -1])
+    assert_allclose(
+        centre_of_mass(quaternions.rotate(turn, rest) + 3)[0], quaternions.rotate(turn, centre) + 3
+    )
+
+
+def test_feet_that_nobody_sees_do_not_stand() -> None:
+    rig = standing_rig(60)
+    points = np.ones((60, COCO.size, 3), np.float32)
+    points[..., :2] = CAMERA.project(
+        BODY.joint_regressor(COCO) @ skin(BODY, rig.pose, rig.betas, rig.translation)[0]
+    )
+    points[:30, COCO.names.index("L_Ankle"), 2] = 0
+    smooth = smooth_path(path_of(rig), BODY, Sight(CAMERA, COCO, points))
+    _, (ground,) = find_grounds([smooth])
+    _, standing = plant(smooth, ground)
+    assert not standing[:30, :2].any() and standing[32:].all() and standing[:, 2:].all()
+    points[:, [COCO.names.index(f"{side}_Ankle") for side in "LR"], 2] = 0
+    hidden = smooth_path(path_of(rig), BODY, Sight(CAMERA, COCO, points))
+    assert find_grounds([hidden]) == (None, [None])
+
+
 def test_what_is_smooth_stays() -> None:
     true = standing_rig(90, sway=0.0)
     still = Rig(np.repeat(true.pose[:1], 90, 0), true.betas, np.repeat(true.translation[:1], 90, 0))
@@ -213,6 +259,16 @@ def test_frames_come_back_with_gaps_filled_and_marked() -> None:
     again = skin(BODY, people.rig.pose, people.rig.betas)[0] + people.rig.translation[:, None]
     assert_allclose(people.vertices, again, atol=1e-5)
     assert np.ptp([f.people.rig.betas[-1] for f in out], axis=0).max() == 0  # type: ignore[union-attr]
+
+
+def test_only_rigs_are_kept() -> None:
+    frames = frames_of([standing_rig(60)])
+    one = next(frames).people.vertices.nbytes
+    tracemalloc.start()
+    clip = smooth_clip(frames)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(clip) == 59 and kept < 10 * one
 
 
 def test_long_gaps_stay_and_the_rest_is_kept() -> None:

@@ -17,14 +17,14 @@ from openhmr.errors import InputError
 from openhmr.io.video import Shot
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
-from openhmr.pipeline import Picture, Pipeline
+from openhmr.pipeline import Detector, Picture, Pipeline
 from openhmr.predict.certainty import SEEN, UNSURE, doubt
 from openhmr.sequence.assign import assign
 from openhmr.sequence.track import Tracker, overlaps
 
-SEARCH_EVERY = 15
-"""Frames from one search to the next: one costs as much as recovering somebody twice."""
-SEARCH_LOST = 3
+SEARCH_S = 0.5
+"""From one search to the next: it costs as much as recovering somebody twice."""
+SEARCH_LOST_S = 0.1
 """The same while somebody is lost, or doubtful to both networks."""
 LONG_S = 0.15
 """People are searched for in every frame where so much time lies between frames: they may be anywhere."""
@@ -40,20 +40,48 @@ SAME_PERSON = 0.1
 box's area) on average."""
 
 
+class _Once:
+    """A detector that looks at each picture once, whoever asks."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector, self.calls = detector, 0
+        self._image: NDArray[np.uint8] | None = None
+        self._seen: Keypoints | None = None
+
+    def __call__(self, image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints:
+        if image is not self._image or self._seen is None:
+            self._image, self._seen = image, self.detector(image, time_s)
+            self.calls += 1
+        return self._seen
+
+
 class Follower:
     """``follower(shots) -> frames`` whose people have ``track_ids``, by a ``pipeline``, in bounded memory.
 
     ``camera`` is that of all frames; None assumes one by the first frame's size, and keeps it.
-    ``searches`` counts the calls of the detector. :meth:`state` and :meth:`restore` let a later process go
+    ``searches`` counts the calls of the detector, those that the pipeline makes for the doubtful among them.
+    :meth:`state` and :meth:`restore` let a later process go
     on. Raises :class:`InputError` for frames of different sizes.
     """
 
     def __init__(self, pipeline: Pipeline, camera: Camera | None = None) -> None:
-        self.pipeline, self.camera, self.tracker = pipeline, camera, Tracker()
-        self.searches = 0
-        self._since = SEARCH_EVERY
+        self._detector = _Once(pipeline.detector)
+        self.pipeline = Pipeline(
+            pipeline.recoverer,
+            pipeline.lifter,
+            self._detector,
+            combine=pipeline.combine,
+            keep_all=pipeline.keep_all,
+        )
+        self.camera, self.tracker = camera, Tracker()
+        self._searched_s = -math.inf
         self._doubtful = False
         self._ids, self._scores = np.zeros(0, np.int64), np.zeros(0)
+
+    @property
+    def searches(self) -> int:
+        """Calls of the detector so far."""
+        return self._detector.calls
 
     def __call__(self, shots: Iterable[Shot]) -> Iterator[Frame]:
         """Frames in the order of ``shots``; shots that hold neither picture nor poses are left out."""
@@ -72,7 +100,7 @@ class Follower:
         frame = self.pipeline.frame(picture, shot.number)
         people = frame.people[_distinct(frame.people)]
         doubts, scores = doubt(people), people.keypoints.scores
-        ids = self.tracker(people, shot.time_s, doubts)
+        ids = self.tracker(people, shot.time_s, doubts, frame.image)
         self._ids, self._scores = ids, np.ones(len(ids)) if scores is None else scores
         self._doubtful = bool(((doubts > UNSURE) & (self._scores < SEEN)).any())
         return replace(frame, groups={"body": replace(people, track_ids=ids)})
@@ -100,27 +128,28 @@ class Follower:
             straight = picture.camera.straight()
             picture = replace(picture, image=picture.camera.undistort_image(picture.image), camera=straight)
         assert picture.image is not None and picture.camera is not None and picture.time_s is not None
-        step = picture.time_s - self.tracker.time_s
         ids, boxes = self.tracker.predicted_boxes(picture.time_s, picture.camera)
         scores = np.array([self._scores[self._ids == i][0] for i in ids])
         boxes, inside = _clipped(boxes, picture.camera.image_size)
         boxes, scores = boxes[inside], scores[inside]
-        self._since += 1
-        if self._due(len(boxes), step):
-            found = self.pipeline.detector(picture.image, picture.time_s)
-            self.searches, self._since = self.searches + 1, 0
+        if self._due(len(boxes), picture.time_s):
+            found = self._detector(picture.image, picture.time_s)
+            self._searched_s = picture.time_s
             boxes, scores = _joined(boxes, scores, found)
         return replace(picture, boxes=boxes, scores=scores)
 
-    def _due(self, followed: int, step: float) -> bool:
+    def _due(self, followed: int, time_s: float) -> bool:
+        """Whether to search the picture at ``time_s``, in which so many are followed."""
+        if not followed or time_s - self.tracker.time_s > LONG_S:
+            return True
         lost = self._doubtful or len(self.tracker.missing()) > 0
-        return not followed or step > LONG_S or self._since >= (SEARCH_LOST if lost else SEARCH_EVERY)
+        return time_s - self._searched_s > (SEARCH_LOST_S if lost else SEARCH_S) - 1e-6
 
     def state(self) -> dict[str, NDArray]:
         """All that later frames depend on, as arrays by name."""
         out: dict[str, NDArray] = {f"track_{name}": value for name, value in self.tracker.state().items()}
         out |= {
-            "since": np.array(self._since),
+            "searched_s": np.array(self._searched_s),
             "doubtful": np.array(self._doubtful),
             "searches": np.array(self.searches),
             "ids": self._ids,
@@ -133,7 +162,7 @@ class Follower:
         self.tracker.restore(
             {k.removeprefix("track_"): v for k, v in state.items() if k.startswith("track_")}
         )
-        self._since, self.searches = int(state["since"]), int(state["searches"])
+        self._searched_s, self._detector.calls = float(state["searched_s"]), int(state["searches"])
         self._doubtful = bool(state["doubtful"])
         self._ids, self._scores = state["ids"], state["scores"]
 

@@ -55,7 +55,7 @@ def load(
 
     ``pose2mesh`` lifts poses of every skeleton of the body; ``pose2mesh-<joint set>`` is the same model,
     which takes plain arrays in that set's order, else in COCO's. ``pose2mesh-mano`` lifts right hands, and
-    left ones where ``hand`` says so (:class:`~openhmr.predict.left_hand.LeftHandLifter`).
+    left ones where ``hand`` says so (:class:`~openhmr.predict.hand_lift.HandLifter`).
     ``body`` is the body that the model was trained on, as :class:`~openhmr.bodies.Body` or as a file of it
     (SMPL, MANO, or what `openhmr bodies convert` writes); by default the open body, for
     hands the open hand. A model that takes photos comes as a
@@ -102,10 +102,13 @@ def load(
         from openhmr.predict.recover import Recoverer
 
         return Recoverer(path, body, mirrored=mirrored)
-    from openhmr.predict.left_hand import LeftHandLifter
+    if of_hands:
+        from openhmr.predict.hand_lift import HandLifter
+
+        return HandLifter(path, body, joints, hand)
     from openhmr.predict.lift import Lifter
 
-    return (LeftHandLifter if hand == "left" else Lifter)(path, body, joints)
+    return Lifter(path, body, joints)
 
 
 def _shipped(name: str) -> "tuple[Path | None, JointSet | None]":

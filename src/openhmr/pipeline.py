@@ -13,9 +13,10 @@ from openhmr.errors import InputError, NothingFound
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
 from openhmr.predict.average import average
-from openhmr.predict.body_fit import with_rig
+from openhmr.predict.body_fit import refitted, with_rig
 from openhmr.predict.certainty import SUSPECT, UNSURE, doubt, is_nobody, warn_of_uncertain
 from openhmr.predict.detect.movenet import SAME_BOX, detect_people, overlap
+from openhmr.predict.fuse import fused
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
 from openhmr.predict.upright import upright_rolls
@@ -127,7 +128,8 @@ class Pipeline:
         detected = None if picture.boxes is not None else self.detector(picture.image, picture.time_s)
         told = picture if detected is None else detected
         found = self.recoverer(picture.image, told.boxes, picture.camera, scores=told.scores)
-        if detected is None and (doubt(found) > SUSPECT).any():
+        needed = self.combine in ("lift", "average") or (doubt(found) > SUSPECT).any()
+        if detected is None and needed:
             detected = self.detector(picture.image, picture.time_s)
         if detected is not None:
             found = self._upright(picture, found, detected)
@@ -135,7 +137,7 @@ class Pipeline:
         if self.combine == "param" and self.lifter is not None and len(doubtful):
             assert detected is not None
             found = self._second_look(found, doubtful, detected)
-        return self._combined(self._present(found))
+        return self._combined(self._present(found), detected)
 
     def _upright(self, picture: Picture, found: People, detected: Keypoints) -> People:
         """The people ``found``; those who do not stand upright where the detector sees
@@ -177,7 +179,8 @@ class Pipeline:
             raise InputError(
                 "a picture of the stream has keypoints, but the pipeline has no lifter; give it one"
             )
-        return with_rig(self.lifter(keypoints, camera, order_known=order_known))
+        lifted = self.lifter(keypoints, camera, order_known=order_known)
+        return lifted if lifted.rig is not None else with_rig(lifted)
 
     def _present(self, people: People) -> People:
         """Those of the recovered people who are there; warns of the others, and of the uncertain."""
@@ -191,13 +194,36 @@ class Pipeline:
         warn_of_uncertain(kept)
         return kept
 
-    def _combined(self, recovered: People) -> People:
+    def _combined(self, recovered: People, detected: Keypoints | None) -> People:
+        """What of both networks is returned, from the 2D joints of both where the detector saw somebody,
+        too."""
         if self.combine == "lixel" and len(recovered):
             return recovered.lixel()
-        if self.lifter is None or self.combine == "param" or not len(recovered):
+        if self.lifter is None or not len(recovered):
             return recovered
-        lifted = self.lifter(recovered.keypoints, recovered.camera, order_known=True)
+        boxes = recovered.keypoints.boxes
+        assert boxes is not None
+        rows, joints = np.zeros(0, int), recovered.keypoints
+        if detected is not None and detected.joint_set == joints.joint_set:
+            matches = best_overlaps(boxes, detected)
+            rows = np.flatnonzero([match is not None for match in matches])
+            there = detected[[match for match in matches if match is not None]]
+            points = joints.points.copy()
+            points[rows] = fused(joints[rows], there).points
+            joints = replace(joints, points=points)
+        if self.combine == "param":
+            return self._refined(recovered, joints, rows)
+        lifted = self.lifter(joints, recovered.camera, order_known=True)
         return replace(lifted, rig=recovered.rig) if self.combine == "lift" else average(recovered, lifted)
+
+    def _refined(self, recovered: People, joints: Keypoints, rows: NDArray[np.intp]) -> People:
+        """The bodies that fit the average with the lift of ``joints`` best, of those people in ``rows``."""
+        assert self.lifter is not None
+        if recovered.sigma is None or not len(rows):
+            return recovered
+        lifted = self.lifter(joints[rows], recovered.camera, order_known=True)
+        both = refitted(average(replace(recovered[rows], keypoints=joints[rows]), lifted))
+        return recovered.replaced(rows.tolist(), both)
 
 
 def best_overlaps(boxes: NDArray, detected: Keypoints) -> list[int | None]:

@@ -24,6 +24,15 @@ class PartWorker:
         return {"rows": json.dumps(self._worker(int(row["number"]), items))}
 
 
+def part_rows(batch: Batch) -> list[dict[str, Any]]:
+    """The parts that are missing, as rows of a Ray data set."""
+
+    def listed(items: list[Item]) -> str:
+        return json.dumps([asdict(item) | {"path": str(item.path.resolve())} for item in items])
+
+    return [{"number": number, "items": listed(batch.parts[number])} for number in batch.missing]
+
+
 def run_on_ray(batch: Batch, workers: int = 1) -> Iterator[list[Row]]:
     """As :func:`~openhmr.batch.run.run`, by so many actors of the Ray cluster that is connected, or that the
     environment names, else of this machine.
@@ -35,13 +44,7 @@ def run_on_ray(batch: Batch, workers: int = 1) -> Iterator[list[Row]]:
         ray, data = importlib.import_module("ray"), importlib.import_module("ray.data")
     except ModuleNotFoundError as error:
         raise InputError(f"Ray is not installed ({error.name}); run: pip install 'openhmr[ray]'") from None
-    parts = [
-        {
-            "number": number,
-            "items": json.dumps([asdict(i) | {"path": str(i.path.resolve())} for i in batch.parts[number]]),
-        }
-        for number in batch.missing
-    ]
+    parts = part_rows(batch)
     if not parts:
         return
     if not ray.is_initialized():

@@ -51,7 +51,7 @@ def open_batch(
         "items": len(items),
         "per_part": per_part,
         "content": _digest("\n".join(f"{i.key}\t{i.name}\t{i.start}\t{i.size}" for i in items).encode()),
-        "models": [_of_model(name) for name in (models.recoverer, models.lifter)],
+        "models": [_of_model(name) for name in (models.recoverer, models.lifter or "pose2mesh")],
     }
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -35,10 +35,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Models:
-    """Which models a batch is made with, by name or file, and their body (None: the open one)."""
+    """Which models a batch is made with, by name or file, and their body (None: the open one). Without a
+    ``lifter`` 2D poses are lifted by the one that ships, if the body is the open one."""
 
     recoverer: str = "i2l-body"
-    lifter: str = "pose2mesh"
+    lifter: str | None = None
     body: str | None = None
 
     def pipeline(self) -> Pipeline:
@@ -47,14 +48,16 @@ class Models:
         before = os.environ.get(_THREADS)
         os.environ[_THREADS] = "1"
         try:
-            recoverer, lifter = load(self.recoverer, self.body), load(self.lifter, self.body)
-            detector = load("detector")
+            recoverer, detector = load(self.recoverer, self.body), load("detector")
+            shipped = self.lifter is None and self.body is None
+            name = "pose2mesh" if shipped else self.lifter
+            lifter = None if name is None else load(name, self.body)
         finally:
             os.environ.pop(_THREADS)
             os.environ.update({} if before is None else {_THREADS: before})
         if not isinstance(recoverer, Recoverer):
             raise InputError(f"{self.recoverer} takes no photos; give a model that does")
-        if not isinstance(lifter, Lifter):
+        if lifter is not None and not isinstance(lifter, Lifter):
             raise InputError(f"{self.lifter} takes no 2D poses; give a model that does")
         return Pipeline(recoverer, lifter, detector)
 

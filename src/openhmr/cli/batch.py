@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--out {options.out} lies in {options.source}; choose a folder elsewhere")
     models = Models(
         str(options.model or "i2l-body"),
-        str(options.lift_model or "pose2mesh"),
+        None if options.lift_model is None else str(options.lift_model),
         None if options.body is None else str(options.body),
     )
     items = list_items(options.source)

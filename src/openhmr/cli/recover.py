@@ -128,23 +128,11 @@ def _pictures(paths: Iterable[Path], options: argparse.Namespace) -> "Iterator[P
 
 
 def _pipeline(options: argparse.Namespace) -> "Pipeline":
-    from openhmr.cli.running import another_kind
-    from openhmr.models import load
+    from openhmr.cli.running import networks_of
     from openhmr.pipeline import Pipeline
-    from openhmr.predict.lift import Lifter
-    from openhmr.predict.recover import Recoverer
 
-    recoverer = load(options.model or "i2l-body", options.body, mirrored=not options.fast)
-    if not isinstance(recoverer, Recoverer):
-        raise another_kind(options.model, recoverer)
-    lifter = None
-    if options.lift or options.body is None:  # the one that ships also takes over where the network fails
-        lifter = load(options.lift_model or "pose2mesh", options.body)
-        if not isinstance(lifter, Lifter):
-            raise another_kind(options.lift_model, lifter)
     return Pipeline(
-        recoverer,
-        lifter,
+        *networks_of(options),
         combine="average" if options.lift else "lixel" if options.lixel else "param",
         keep_all=options.force,
     )

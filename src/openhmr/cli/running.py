@@ -15,6 +15,8 @@ from openhmr.people import Frame
 
 if TYPE_CHECKING:
     from openhmr.io.images import Photo
+    from openhmr.predict.lift import Lifter
+    from openhmr.predict.recover import Recoverer
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,25 @@ def another_kind(path: Path, model: object) -> InputError:
     if isinstance(model, Recoverer):
         return InputError(f"{path} takes photos, not 2D poses; use it with `openhmr recover`")
     return InputError(f"{path} finds people, but makes no meshes; give another model, or leave it out")
+
+
+def networks_of(options: argparse.Namespace) -> "tuple[Recoverer, Lifter | None]":
+    """The photo network of ``--model``, and Pose2Mesh of ``--lift-model``: the one that ships belongs to the
+    open body, so with another one there is none unless it is asked for."""
+    from openhmr.models import load
+    from openhmr.predict.lift import Lifter
+    from openhmr.predict.recover import Recoverer
+
+    fast = getattr(options, "fast", False)
+    recoverer = load(options.model or "i2l-body", options.body, mirrored=not fast)
+    if not isinstance(recoverer, Recoverer):
+        raise another_kind(options.model, recoverer)
+    if options.body is not None and not options.lift_model and not getattr(options, "lift", False):
+        return recoverer, None
+    lifter = load(options.lift_model or "pose2mesh", options.body)
+    if not isinstance(lifter, Lifter):
+        raise another_kind(options.lift_model, lifter)
+    return recoverer, lifter
 
 
 def folder_for(options: argparse.Namespace, *, several: bool = False, parametric: bool = False) -> Folder:

@@ -94,11 +94,12 @@ def seconds(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> None:
-    from openhmr.cli.running import camera_for
+    from openhmr.cli.running import camera_for, networks_of
     from openhmr.follow import Follower
     from openhmr.io.sequences import FPS, open_sequence
     from openhmr.io.video import Span, Webcam
     from openhmr.joints import get_joint_set
+    from openhmr.pipeline import Pipeline
 
     started = time.perf_counter()
     fps = FPS if options.fps is None else options.fps
@@ -110,7 +111,7 @@ def run(options: argparse.Namespace) -> None:
     clip = _clip(options, source)
     if options.resume and isinstance(source, Webcam):
         raise InputError(f"--resume is of no use with webcam {options.source}: what it saw is gone")
-    pipeline = _pipeline(options)
+    pipeline = Pipeline(*networks_of(options))
     recording = _recording(options, pipeline, source)
     follower = Follower(pipeline, camera or _of_focal(options, source))
     if recording.taken:
@@ -130,24 +131,6 @@ def _clip(options: argparse.Namespace, source: "Source") -> "ClipFolder | None":
     if not others:
         return None
     return ClipFolder(options.out, others, rate_hz=source.fps, overwrite=options.overwrite)
-
-
-def _pipeline(options: argparse.Namespace) -> "Pipeline":
-    from openhmr.cli.running import another_kind
-    from openhmr.models import load
-    from openhmr.pipeline import Pipeline
-    from openhmr.predict.lift import Lifter
-    from openhmr.predict.recover import Recoverer
-
-    recoverer = load(options.model or "i2l-body", options.body)
-    if not isinstance(recoverer, Recoverer):
-        raise another_kind(options.model, recoverer)
-    lifter = None
-    if options.lift_model or options.body is None:
-        lifter = load(options.lift_model or "pose2mesh", options.body)
-        if not isinstance(lifter, Lifter):
-            raise another_kind(options.lift_model, lifter)
-    return Pipeline(recoverer, lifter)
 
 
 def _of_focal(options: argparse.Namespace, source: "Source") -> "Camera | None":

@@ -58,7 +58,7 @@ Array = NDArray[np.float64]
 
 class TrcSink(Sink):
     """A ``.trc`` a person, ``person`` in the name of ``path`` becoming theirs: Halpe's 26 points of the mesh
-    under Pose2Sim's names, from where the person is first seen to where it is last seen; blank where not."""
+    under Pose2Sim's names, from where the person is first seen to where it is last seen; NaN where not."""
 
     def __init__(self, path: Path, rate_hz: float = RATE_HZ) -> None:
         self._path, self._rate = path, rate_hz
@@ -100,7 +100,7 @@ class TrcSink(Sink):
             "",
         ]
         for k in range(first, last + 1):
-            numbers = [f"{n:.6f}" for n in seen[k].ravel()] if k in seen else [""] * 3 * len(MARKERS)
+            numbers = [f"{n:.6f}" for n in seen[k].ravel()] if k in seen else ["NaN"] * 3 * len(MARKERS)
             rows.append("\t".join([str(k - first + 1), f"{self._times[k]:.6f}", *numbers]))
         return "\n".join(rows) + "\n"
 

@@ -17,6 +17,9 @@ MANO = JointSet(
     extra_edges=tuple((finger * 4 + i, finger * 4 + 4 + i) for i in (1, 2, 3, 4) for finger in range(4)),
 )  # fmt: skip
 
+REACH = (0.0, 1.0, 1.5, 2.0, 2.25, *(2.0, 2.5, 2.75, 3.0) * 4)
+"""How far along the hand each of the 21 joints lies, about: from the wrist to the fingertips."""
+
 MANO_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 """Parents of MANO's own 16 joints: wrist, then three each of index, middle, pinky, ring, thumb."""
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from openhmr.bodies.body import Body
 from openhmr.bodies.skinning import local_rotations, posed_joints, world_rotations
+from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from openhmr.people import People, Rig
 from openhmr.predict.coarse_mesh import coarse_level
@@ -51,6 +52,19 @@ def with_rig(people: People) -> People:
     return replace(
         people, rig=fit(mesh, sigma, fit.turns(mesh), np.zeros((len(mesh), body.num_betas), np.float32))
     )
+
+
+def refitted(people: People) -> People:
+    """The same people with the body parameters nearest to their meshes, from their own rig on, and the meshes
+    of these. Raises :class:`InputError` where they have no rig."""
+    if people.rig is None:
+        raise InputError("these people have no body parameters to start from; recover them from a photo")
+    ids = coarse_level(people.body).vertex_ids
+    mesh = people.vertices[:, ids].astype(np.float64)
+    sigma = np.zeros(mesh.shape, np.float32) if people.sigma is None else people.sigma.vertices[:, ids]
+    start = axis_angle_to_matrix(people.rig.pose.astype(np.float64))
+    rig = _fit_of(people.body)(mesh, sigma, start, people.rig.betas)
+    return replace(people, rig=rig, vertices=replace(people, rig=rig).parametric().vertices)
 
 
 @lru_cache(maxsize=4)

@@ -19,7 +19,13 @@ from openhmr.keypoints import Keypoints
 from openhmr.people import People, Sigma
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.session import check_body, check_signature, open_session, read_metadata
-from openhmr.predict.upright import rolled, rolled_cameras, unrolled_sigma, upright_rolls
+from openhmr.predict.upright import (
+    finger_rolls,
+    rolled_cameras,
+    rolled_poses,
+    unrolled_sigma,
+    upright_rolls,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +52,11 @@ class Lifter:
     The ONNX file takes ``pose2d (B,J,3)`` (see :func:`standardise`) and returns ``vertices (B,Vc,3)``: the
     body's level ``coarse`` (the whole mesh of a body without one) in metres, camera axes, root at the origin,
     and may return ``sigma (B,P,3)``, standard deviations in metres for each part of the body. Its metadata
-    hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`). A network of the joint set ``points`` lifts
-    poses of every skeleton whose joints are points of the body; ``joint_set`` says which one plain arrays
-    have. Raises :class:`InputError` if the file is missing, is no such model, belongs to another body, or
-    does not lift ``joint_set``.
+    hold ``joint_set`` and ``body`` (:meth:`Body.content_hash`), and ``upright`` where it sees hands with
+    their fingers up (:func:`~openhmr.predict.upright.finger_rolls`). A network of the joint set ``points``
+    lifts poses of every skeleton whose joints are points of the body; ``joint_set`` says which one plain
+    arrays have. Raises :class:`InputError` if the file is missing, is no such model, belongs to another body,
+    or does not lift ``joint_set``.
     """
 
     def __init__(self, onnx_path: str | Path, body: Body, joint_set: JointSet | None = None) -> None:
@@ -63,6 +70,7 @@ class Lifter:
         self.layout = get_joint_set(metadata["joint_set"])
         self.joint_set: JointSet = joint_set or (COCO if self.layout == POINTS else self.layout)
         self._check_liftable(self.joint_set)
+        self.upright = metadata.get("upright") == "true"
         self._outputs = [o.name for o in self.session.get_outputs() if o.name in ("vertices", "sigma")]
         self._mesh = CoarseMesh(body)
         self._shares: dict[str, NDArray[np.float32]] = {}  # by joint set: what each part gives to its joints
@@ -118,8 +126,12 @@ class Lifter:
             points = np.zeros((len(points), self.layout.size, 3), np.float32)
             points[:, point_indices(joint_set)] = keypoints.points
         turned, rotation = look_at(points, camera)
-        own = turned if joint_set == self.layout else turned[:, point_indices(joint_set)]
-        found, rolls = self._upright(turned, upright_rolls(own, joint_set))
+        if self.upright:
+            rolls = finger_rolls(turned)
+            found = self._run(standardise(rolled_poses(turned, rolls)))
+        else:
+            own = turned if joint_set == self.layout else turned[:, point_indices(joint_set)]
+            found, rolls = self._upright(turned, upright_rolls(own, joint_set))
         rotation = rolled_cameras(rotation, rolls)
         # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
         coarse = np.matmul(found["vertices"], rotation.astype(np.float32))
@@ -145,9 +157,7 @@ class Lifter:
         rows = np.flatnonzero(rolls)
         if not len(rows):
             return found, used
-        tilted = poses[rows].copy()
-        tilted[..., :2] = tilted[..., :2] @ rolled(rolls[rows]).swapaxes(-1, -2)
-        again = self._run(standardise(tilted))
+        again = self._run(standardise(rolled_poses(poses[rows], rolls[rows])))
         surer = np.ones(len(rows), bool)
         if "sigma" in found:
             before, after = (

@@ -21,6 +21,7 @@ from openhmr.people import People, Sigma
 from openhmr.predict.body_fit import BodyFit
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.detect.movenet import detect_people
+from openhmr.predict.fuse import HALF_CONFIDENCE_M
 from openhmr.predict.person_crop import (
     DEPTH_M,
     LIXELS,
@@ -38,9 +39,6 @@ from openhmr.predict.upright import unrolled_sigma, upright_rolls
 KIND = "i2l-body"
 CHUNK = 8
 """Crops per network call; bounds the memory of a crowd."""
-HALF_CONFIDENCE_M = 0.10
-"""A 2D joint whose standard deviation is this gets confidence 0.5 (ours; a lift is trained with 0.55 for
-misplaced joints)."""
 
 Outputs = dict[str, NDArray[np.float32]]
 OUTPUTS = (

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.joints import JointSet
+from openhmr.joints.mano import REACH
 
 TURNED = np.deg2rad(35.0)
 """Angle between trunk and vertical from which somebody is turned: networks are trained with rolls of 20
@@ -31,6 +32,21 @@ def upright_rolls(points: NDArray, joint_set: JointSet) -> NDArray[np.float64]:
     return np.where(np.abs(angle) > TURNED, -angle, 0.0)
 
 
+def finger_rolls(hands: NDArray[np.float32]) -> NDArray[np.float64]:
+    """By which angle ``(N,)`` poses of hands ``(N,21,3)`` must be rolled to have their fingers pointing up,
+    in radians, clockwise as the picture is seen.
+
+    Hands are seen every way, and which way is up tells nothing about them: a network that is spared it learns
+    more of the rest (ours). Up is where the joints lie further along the hand, by
+    :data:`~openhmr.joints.mano.REACH`; where all lie equally far along it, or in one place, up stays up.
+    """
+    present = (hands[..., 2] > 0).astype(np.float64)
+    reach, count = np.array(REACH), present.sum(1, keepdims=True)
+    along = (reach - (present * reach).sum(1, keepdims=True) / count) * present
+    x, y = np.einsum("nj,njc->cn", along, hands[..., :2].astype(np.float64))
+    return np.where(np.hypot(x, y) > 1e-9, -np.arctan2(x, -y), 0.0)
+
+
 def _middle(pair: NDArray) -> NDArray[np.float64]:
     """The middle ``(N,2)`` of what was seen of two joints ``(N,2,3)``, nan where neither was."""
     weight = np.where(pair[..., 2:] > FAINT, pair[..., 2:], 0.0).astype(np.float64)
@@ -43,6 +59,13 @@ def rolled(rolls: NDArray) -> NDArray[np.float64]:
     """Rotations ``(...,2,2)`` of the plane by ``rolls (...)``, clockwise where y points down."""
     cos, sin = np.cos(rolls), np.sin(rolls)
     return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+
+
+def rolled_poses(poses: NDArray[np.float32], rolls: NDArray) -> NDArray[np.float32]:
+    """``poses (N,J,3)`` (x, y, confidence) turned clockwise about the origin by ``rolls (N,)``."""
+    out = poses.copy()
+    out[..., :2] = poses[..., :2] @ rolled(rolls).swapaxes(-1, -2)
+    return out
 
 
 def rolled_cameras(rotations: NDArray, rolls: NDArray) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ def has_feet(body: Body) -> bool:
 @lru_cache(maxsize=4)
 def sole_regressor(body: Body) -> NDArray[np.float32]:
     """Rows ``(4,V)`` that take :data:`POINTS_OF_FEET` from the vertices: under the heel and under the ball of
-    each foot, where the sole of the T-pose is lowest."""
+    each foot, where the sole of the T-pose is lowest; the nearest of a body without vertices there."""
     rest, out = body.J_regressor @ body.v_template, np.zeros((4, body.num_vertices), np.float32)
     part = body.weights.argmax(1)
     for side, (_, _, ankle, toe) in enumerate(LEGS):
@@ -38,8 +38,10 @@ def sole_regressor(body: Body) -> NDArray[np.float32]:
         ahead = body.v_template[foot, 2]
         heel = foot[ahead < rest[ankle, 2]]
         ball = foot[np.abs(ahead - rest[toe, 2]) < 0.25 * (rest[toe, 2] - rest[ankle, 2])]
-        for k, some in enumerate((heel, ball)):
-            out[2 * side + k, some[body.v_template[some, 1].argmin()]] = 1
+        for k, (some, joint) in enumerate(((heel, ankle), (ball, toe))):
+            nearest = np.linalg.norm(body.v_template - rest[joint], axis=1).argmin()
+            lowest = some[body.v_template[some, 1].argmin()] if len(some) else nearest
+            out[2 * side + k, lowest] = 1
     return out
 
 

@@ -1,5 +1,5 @@
-"""Gravity and the ground from people in motion: they are upright on average, and feet that stand lie in one
-plane (ours)."""
+"""Gravity and the ground from people in motion: feet are below the centre of mass on average, and lie in one
+plane where they stand (ours)."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,50 @@ from openhmr.joints.smpl import SMPL_NAMES
 from openhmr.sequence.feet import Ground, runs
 from openhmr.sequence.penalised import Array
 
-_NECK = SMPL_NAMES.index("Neck")
-_ANKLES = [SMPL_NAMES.index(n) for n in ("L_Ankle", "R_Ankle")]
-
+_SEGMENTS = (
+    ("Pelvis", "Neck", 0.497, 0.5),
+    ("Neck", "Head", 0.081, 1.0),
+    ("*_Shoulder", "*_Elbow", 0.028, 0.436),
+    ("*_Elbow", "*_Wrist", 0.022, 0.682),
+    ("*_Hip", "*_Knee", 0.100, 0.433),
+    ("*_Knee", "*_Ankle", 0.0465, 0.433),
+    ("*_Ankle", "*_Toe", 0.0145, 0.5),
+)
+"""From joint to joint, share of the body's mass, and where along the way its centre is (Winter 2009, table
+4.1; forearms with hands)."""
 TILT = np.deg2rad(6.0)
-"""Standard deviation of the mean direction of upright people from gravity: those who walk lean."""
+"""Standard deviation of that mean direction from gravity."""
 UNEVEN_M = 0.03
 """Standard deviation of the place of a foot that stands, across the ground."""
 BENT = 0.8
-"""Share of the largest distance between ankles and neck from which a person is taken for upright."""
+"""Share of the largest distance between feet and centre of mass from which a person is taken for upright."""
 ROUNDS = 20
 
 
-def downwards(joints: Array) -> Array:
-    """The mean direction ``(3,)`` from neck to ankles of ``joints (T,24,3)``, in the frames in which the
-    person is stretched; robust to frames in which a stretched person lies."""
-    way = joints[:, _ANKLES].mean(1) - joints[:, _NECK]
+def centre_of_mass(joints: Array) -> Array:
+    """``(T,3)`` of bodies with ``joints (T,24,3)``."""
+    out, total = np.zeros((len(joints), 3)), 0.0
+    for start, end, mass, share in _SEGMENTS:
+        for side in "LR" if start[0] == "*" else "*":
+            a, b = (joints[:, SMPL_NAMES.index(name.replace("*", side))] for name in (start, end))
+            out += mass * (a + share * (b - a))
+            total += mass
+    return out / total
+
+
+def downwards(joints: Array, points: Array, standing: NDArray[np.bool_]) -> Array:
+    """The mean direction ``(3,)`` from the centre of mass of ``joints (T,24,3)`` to those of the feet's
+    ``points (T,4,3)`` that are ``standing (T,4)``: who does not fall is held up from below.
+
+    Over the frames in which the person is stretched; robust to some in which a stretched person lies. Who
+    never stands is taken to be above both feet.
+    """
+    share = (standing if standing.any() else np.ones_like(standing)).astype(np.float64)
+    held = share.sum(1)
+    support = (share[..., None] * points).sum(1) / np.maximum(held, 1)[:, None]
+    way = support - centre_of_mass(joints)
     length = np.linalg.norm(way, axis=-1)
-    upright = length >= BENT * length.max()
+    upright = (held > 0) & (length >= BENT * length[held > 0].max())
     directions = way[upright] / length[upright, None]
     mean = np.median(directions, axis=0)
     for _ in range(ROUNDS):

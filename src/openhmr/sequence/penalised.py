@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Bands = tuple[Array, Array, Array]
+SHORTEST = 0.05
+"""Of the usual step of time."""
 
 
 def stiffness(cutoff_hz: float, period_s: float) -> float:
@@ -19,10 +21,17 @@ def stiffness(cutoff_hz: float, period_s: float) -> float:
     return float((2 * np.sin(np.pi * min(cutoff_hz * period_s, 0.5))) ** -4)
 
 
+def strides(times: Array) -> Array:
+    """Steps of time ``(T-1,)`` in units of the usual one; of frames that come almost at once not so short
+    that they alone would count."""
+    steps = np.diff(times)
+    return np.maximum(steps / np.median(steps), SHORTEST)
+
+
 def curvature(times: Array) -> Array:
     """Weights ``(T-2,3)`` of three neighbours in a path's second difference, at ``times (T,)``; 1, -2, 1
     where they are even."""
-    steps = np.diff(times) / np.median(np.diff(times))
+    steps = strides(times)
     before, after = 1 / steps[:-1], 1 / steps[1:]
     # A second derivative that is integrated over time weighs long steps as long.
     scale = np.sqrt(2 / (steps[:-1] + steps[1:]))

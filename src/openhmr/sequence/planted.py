@@ -108,7 +108,7 @@ def plant_legs(
         shift = eased((share[..., None] * wanted).sum(1), any_, times)
         if ground is not None:
             heights = ground.heights(joints[:, [ankle]] + shift[:, None] + turned)
-            shift -= _lift(heights, times)[:, None] * ground.down
+            shift -= lift(heights, times)[:, None] * ground.down
         side_axis = quaternions.rotate(world[:, hip], SIDEWAYS)
         turns = reach(joints[:, hip], joints[:, knee], joints[:, ankle], joints[:, ankle] + shift, side_axis)
         for joint, by in zip((hip, knee, ankle, toe), (*turns, turn, turn), strict=True):
@@ -116,8 +116,8 @@ def plant_legs(
     return out
 
 
-def _lift(heights: Array, times: Array) -> Array:
-    """How far a foot ``(T,)`` must go up so that none of its points, at ``heights (T,2)``, lies below the
+def lift(heights: Array, times: Array) -> Array:
+    """How far something must go up ``(T,)`` so that none of its points, at ``heights (T,K)``, lies below the
     ground."""
     need = np.maximum(-heights.min(1), 0)
     smooth = eased(need[:, None], need > 0, times)[:, 0]

@@ -14,23 +14,26 @@ from openhmr.geometry import quaternions
 from openhmr.geometry.camera_fit import fit_translation
 from openhmr.geometry.quaternions import Quaternions
 from openhmr.geometry.rotations import axis_angle_to_matrix
-from openhmr.joints import JointSet
+from openhmr.joints import SMPL, JointSet
 from openhmr.people import Rig
-from openhmr.sequence.feet import Ground, has_feet, sole_regressor, standing
+from openhmr.sequence.feet import LEGS, Ground, has_feet, sole_regressor, standing
 from openhmr.sequence.ground import downwards, fit_grounds, stands
 from openhmr.sequence.outliers import stray_turns
 from openhmr.sequence.penalised import Array
 from openhmr.sequence.places import smooth_places
-from openhmr.sequence.planted import plant_legs, plant_root
+from openhmr.sequence.planted import lift, plant_legs, plant_root
 from openhmr.sequence.rig_path import RigPath
 from openhmr.sequence.turns import smooth_turns
 
+_ABOVE_FEET = [j for j in range(SMPL.size) if j not in sum((leg[2:] for leg in LEGS), ())]
 REACH_RAD = 0.8
 """A joint that is turned so far from where it is before and after does not belong to the path."""
 CONTRADICT = np.deg2rad(15)
 """Angle between the directions that upright people and their feet tell, from which neither is believed."""
 DEEP_M, SELDOM = 0.10, 0.05
 """A ground of which more of the frames have a foot deeper than this below it is no flat ground."""
+FAINT = 0.15
+"""Confidence up to which an ankle was not seen."""
 MANY = 0.25
 """From such a share of joints that do not belong, the whole frame does not."""
 
@@ -61,7 +64,7 @@ class Smooth:
     ``betas (S,)``, the root joint's places ``root (T,3)`` and the weights ``trusted (T,3,3)`` they came from.
 
     ``seen (T,)`` are the frames that the path rests on: others are between them, or were left out because
-    they belong to no path.
+    they belong to no path. ``feet_seen (T,2)`` tells where left and right ankle were not hidden.
     """
 
     body: Body
@@ -71,6 +74,7 @@ class Smooth:
     root: Array
     trusted: Array
     seen: NDArray[np.bool_]
+    feet_seen: NDArray[np.bool_]
 
     def rig(self) -> Rig:
         """The body parameters of all frames."""
@@ -84,6 +88,11 @@ class Smooth:
         _, joints, points = posed(axis_angle_to_matrix(quaternions.log(self.turns)))
         shift = (self.root - joints[:, 0])[:, None]
         return joints + shift, points + shift
+
+    def standing(self, points: Array, ground: Ground | None) -> NDArray[np.bool_]:
+        """Which of the feet's ``points (T,4,3)`` stand ``(T,4)``; those of feet that were not seen do
+        not."""
+        return standing(points, self.times, ground) & np.repeat(self.feet_seen, 2, 1)
 
 
 def smooth_path(
@@ -105,7 +114,17 @@ def smooth_path(
     root = _placed(path, body, turns, betas, sight)
     usable = sure * np.isfinite(root).all(1)
     root, trusted = smooth_places(root, path.times, usable, cutoffs.across, cutoffs.along)
-    return Smooth(body, path.times, turns, betas, root, trusted, usable > 0)
+    return Smooth(body, path.times, turns, betas, root, trusted, usable > 0, _feet_seen(path, sight))
+
+
+def _feet_seen(path: RigPath, sight: Sight | None) -> NDArray[np.bool_]:
+    """Where left and right ankle ``(T,2)`` were seen, or nobody knows."""
+    out = np.ones((len(path), 2), bool)
+    for side, name in enumerate(("L_Ankle", "R_Ankle")):
+        if sight is not None and name in sight.joint_set.names:
+            confidence = sight.points[:, sight.joint_set.names.index(name), 2]
+            out[:, side] = (confidence > FAINT) | ~path.seen
+    return out
 
 
 def _placed(path: RigPath, body: Body, turns: Quaternions, betas: Array, sight: Sight | None) -> Array:
@@ -136,12 +155,20 @@ def find_grounds(people: Sequence[Smooth]) -> tuple[Array | None, list[Ground | 
     if not people or not has_feet(people[0].body):
         return None, nothing
     posed = [p.posed(sole_regressor(p.body)) for p in people]
-    upright = np.mean([downwards(joints) for joints, _ in posed], axis=0)
+    # Legs that nobody saw are guesses.
+    told = [
+        downwards(joints[seen], points[seen], p.standing(points, None)[seen])
+        for p, (joints, points) in zip(people, posed, strict=True)
+        if (seen := p.feet_seen.any(1)).any()
+    ]
+    if not told:
+        return None, nothing
+    upright = np.mean(told, axis=0)
     upright /= np.linalg.norm(upright)
     grounds = nothing
     for _ in range(2):  # first by speed alone, then also by height
         places = [
-            stands(points, standing(points, p.times, ground))
+            stands(points, p.standing(points, ground))
             for p, (_, points), ground in zip(people, posed, grounds, strict=True)
         ]
         grounds = fit_grounds(upright, places)
@@ -171,9 +198,12 @@ def plant(
         return person, np.zeros((len(times), 4), bool)
     regressor = sole_regressor(person.body)
     joints, points = person.posed(regressor)
-    still = standing(points, times, ground)
+    still = person.standing(points, ground)
     feet = points - person.root[:, None]
     root = plant_root(person.root, person.trusted, feet, still, ground, times, cutoffs.across)
+    if ground is not None:
+        above = ground.heights(joints[:, _ABOVE_FEET] + (root - person.root)[:, None])
+        root = root - lift(above, times)[:, None] * ground.down
     shift = (root - person.root)[:, None]
     parents = person.body.parents
     world = np.array(person.turns)
@@ -181,6 +211,5 @@ def plant(
         world[:, j] = quaternions.multiply(world[:, parents[j]], person.turns[:, j])
     planted = plant_legs(world, joints + shift, points + shift, still, ground, times)
     turns = np.array(person.turns)
-    above = quaternions.inverse(planted[:, parents[1:]])
-    turns[:, 1:] = quaternions.multiply(above, planted[:, 1:])
+    turns[:, 1:] = quaternions.multiply(quaternions.inverse(planted[:, parents[1:]]), planted[:, 1:])
     return replace(person, turns=turns, root=root), still

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from openhmr.camera import Camera
 from openhmr.people import People
 from openhmr.sequence.assign import assign
+from openhmr.sequence.looks import looks
 
 GAP_S = 1.0
 """Whoever was not seen for longer comes back as somebody else."""
@@ -24,6 +25,11 @@ OVERLAP, POSE_M, TURN_M, SIZE_M = 0.45, 0.10, 0.30, 0.06
 root-relative joints, and by how much it grows in a second; of the height."""
 MOST = 30.0
 """Cost of somebody who was not found: pairs are no more unlike than this (of a sum of squares of 6)."""
+COLOUR, ODD = 12.0, 16.0
+"""One standard deviation of a part's colour, in Lab; and the largest square of such deviations: light
+changes, and parts are hidden."""
+ALONE = 0.1
+"""Colours are remembered of those whose boxes have less than this in common with others."""
 LEAST_SURE = 4.0
 """Deviations grow by no more than this with doubt."""
 _REMEMBERED = 0.1
@@ -34,23 +40,32 @@ _REMEMBERED = 0.1
 class Seen:
     """N people in a frame, as tracking sees them: ``roots (N,3)`` and root-relative ``joints (N,J,3)`` in
     metres, camera axes; ``boxes (N,4)`` x, y, width, height in pixels around the mesh; ``heights (N,)``;
-    ``unsure (N,)``, by what all deviations are larger than usual."""
+    ``unsure (N,)``, by what all deviations are larger than usual; ``looks (N,P,3)``, colours of their parts
+    (:func:`~openhmr.sequence.looks.looks`)."""
 
     roots: NDArray[np.float64]
     joints: NDArray[np.float64]
     boxes: NDArray[np.float64]
     heights: NDArray[np.float64]
     unsure: NDArray[np.float64]
+    looks: NDArray[np.float64]
 
     @classmethod
-    def of(cls, people: People, unsure: NDArray[np.float64] | None = None) -> "Seen":
+    def of(
+        cls,
+        people: People,
+        unsure: NDArray[np.float64] | None = None,
+        image: NDArray[np.uint8] | None = None,
+    ) -> "Seen":
         joints = people.joints(people.keypoints.joint_set).astype(np.float64)
         flat = people.camera.project(people.vertices)
         low = flat.min(1)
         boxes = np.concatenate([low, flat.max(1) - low], 1)
         usual = np.ones(len(people))
         unsure = usual if unsure is None else np.clip(np.where(np.isnan(unsure), 1, unsure), 1, LEAST_SURE)
-        return cls(people.roots, joints - people.roots[:, None], boxes, people.heights, unsure)
+        return cls(
+            people.roots, joints - people.roots[:, None], boxes, people.heights, unsure, looks(people, image)
+        )
 
     def __len__(self) -> int:
         return len(self.roots)
@@ -69,6 +84,7 @@ class Tracks:
     joints: NDArray[np.float64]
     boxes: NDArray[np.float64]
     heights: NDArray[np.float64]
+    looks: NDArray[np.float64]
 
     def __getitem__(self, rows: NDArray) -> "Tracks":
         return Tracks(*(getattr(self, f.name)[rows] for f in fields(self)))
@@ -104,9 +120,9 @@ class Tracker:
     """``tracker(people, time_s) -> ids (N,)``, for the frames of a clip in their order.
 
     Each frame's people are assigned to those followed so far by how well they agree in 3D position (with a
-    constant velocity and its uncertainty), 2D overlap, pose and size. Whoever fits nobody gets a number of
-    their own, from 0 on. ``unsure (N,)``, where it is known, tells how much less certain than usual people
-    are (1; 2: twice the deviations).
+    constant velocity and its uncertainty), 2D overlap, pose, size and, with an ``image (height, width, 3)``,
+    the colours that they wear. Whoever fits nobody gets a number of their own, from 0 on. ``unsure (N,)``,
+    where it is known, tells how much less certain than usual people are (1; 2: twice the deviations).
     """
 
     def __init__(self) -> None:
@@ -115,9 +131,13 @@ class Tracker:
         self._next = 0
 
     def __call__(
-        self, people: People, time_s: float, unsure: NDArray[np.float64] | None = None
+        self,
+        people: People,
+        time_s: float,
+        unsure: NDArray[np.float64] | None = None,
+        image: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.int64]:
-        return self.update(Seen.of(people, unsure), people.camera, time_s)
+        return self.update(Seen.of(people, unsure, image), people.camera, time_s)
 
     def update(self, seen: Seen, camera: Camera, time_s: float) -> NDArray[np.int64]:
         """Numbers ``(N,)`` of the people ``seen`` at ``time_s``."""
@@ -178,6 +198,11 @@ class Tracker:
         out["spread"][rows] = prior - gain[..., :, None] * prior[..., None, 0, :]
         out["times"][rows] = time_s
         out["joints"][rows], out["boxes"][rows] = seen.joints[columns], seen.boxes[columns]
+        # Who stands before others, or behind them, wears their colours, too.
+        alone = ((overlaps(seen.boxes, seen.boxes) - np.eye(len(seen))).max(1, initial=0) < ALONE)[columns]
+        old, new = out["looks"][rows], seen.looks[columns]
+        kept = np.where(alone[:, None, None], old + _REMEMBERED * (new - old), old)
+        out["looks"][rows] = np.where(np.isnan(kept), np.where(np.isnan(old), new, old), kept)
         out["heights"][rows] += _REMEMBERED * (seen.heights[columns] - out["heights"][rows])
         self.tracks = Tracks(**out)
 
@@ -198,8 +223,11 @@ def costs(tracks: Tracks, later: Tracks, seen: Seen, camera: Camera, time_s: flo
     apart = np.linalg.norm(tracks.joints[:, None] - seen.joints[None], axis=-1).mean(-1)
     pose = apart / (POSE_M * seen.unsure + TURN_M * np.minimum(gap, 1))
     size = (tracks.heights[:, None] - seen.heights) / (SIZE_M * seen.unsure)
+    unlike = ((tracks.looks[:, None] - seen.looks) ** 2).sum(-1) / COLOUR**2
+    known = ~np.isnan(unlike)
+    worn = np.where(known, np.minimum(unlike, ODD), 0).sum(-1) / np.maximum(known.sum(-1), 1)
     # Boxes of those who were away say little.
-    return np.asarray(place + ((1 - common) / (OVERLAP + gap)) ** 2 + pose**2 + size**2)
+    return np.asarray(place + ((1 - common) / (OVERLAP + gap)) ** 2 + pose**2 + size**2 + worn)
 
 
 def overlaps(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
@@ -222,5 +250,5 @@ def _found(seen: Seen, rows: NDArray, ids: NDArray[np.int64], time_s: float) -> 
     motion = np.stack([seen.roots[rows], np.zeros((len(rows), 3))], 1)
     spread = np.zeros((len(rows), 3, 2, 2))
     spread[..., 0, 0], spread[..., 1, 1] = _noise(seen)[rows], PACE**2
-    times = np.full(len(rows), time_s)
-    return Tracks(ids, times, motion, spread, seen.joints[rows], seen.boxes[rows], seen.heights[rows])
+    others = (seen.joints[rows], seen.boxes[rows], seen.heights[rows], seen.looks[rows])
+    return Tracks(ids, np.full(len(rows), time_s), motion, spread, *others)

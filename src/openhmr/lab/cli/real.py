@@ -38,7 +38,9 @@ def _reference(args: argparse.Namespace, rival: MediaPipePose | None) -> None:
     started = time.perf_counter()
     cameras = None if args.camera is None else read_cameras(args.camera)
     pipeline, videos = frames.pipeline_of(args.system), None if args.system == "lift" else args.videos
-    broken = 100 * frames.predict_pack(args.pack, args.out, pipeline, videos, args.sheet, cameras)
+    broken = 100 * frames.predict_pack(
+        args.pack, args.out, pipeline, videos, args.sheet, cameras, find=args.system == "found"
+    )
     print(f"wrote {args.out}: {len(broken)} items in {time.perf_counter() - started:.1f} s")
     if np.isfinite(broken).all():
         print(

@@ -53,14 +53,16 @@ class HandErrors:
         }
 
 
-def held_out(hands: str | Path, hand: Body, device: torch.device, samples: int) -> Callable[..., Batch]:
+def held_out(
+    hands: str | Path, hand: Body, device: torch.device, samples: int, upright: bool
+) -> Callable[[HandNoise, int], Batch]:
     """``draw(noise, seed)``: a batch of the pack's validation poses, as they are, in random shapes, turned
     every way, before random cameras."""
     poses = HandPoses(load_hands(hands, validation=True), hand, AS_STORED, device)
     skeleton = Skeleton(hand, MANO).to(device)
 
     def draw(noise: HandNoise, seed: int) -> Batch:
-        pairs = HandPairs(skeleton, poses, noise, HandCameras(), stored=samples)
+        pairs = HandPairs(skeleton, poses, noise, HandCameras(), stored=samples, upright=upright)
         return pairs(samples, torch.Generator(device=device).manual_seed(seed))
 
     return draw
@@ -75,7 +77,7 @@ def evaluate(model: str | Path, hands: str | Path, samples: int = SAMPLES) -> li
     lifter = Lifter(model, hand)
     if lifter.layout != MANO:
         raise InputError(f"{model} lifts {lifter.layout.name} joints; a network of {MANO.name} is needed")
-    draw = held_out(hands, hand, torch.device("cpu"), samples)
+    draw = held_out(hands, hand, torch.device("cpu"), samples, lifter.upright)
 
     def run(pose2d: Tensor) -> NDArray[np.float32]:
         parts = pose2d.split(lifter.poses_at_once)

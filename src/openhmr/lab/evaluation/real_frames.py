@@ -2,6 +2,7 @@
 at."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,12 +22,13 @@ from openhmr.keypoints import Keypoints
 from openhmr.lab.evaluation.mediapipe_pose import MediaPipePose
 from openhmr.lab.evaluation.sheets import TILES, tile, write_sheet
 from openhmr.lab.metrics.errors import broken_edges, kept_errors
-from openhmr.pipeline import Combine, Picture, Pipeline
+from openhmr.pipeline import Combine, Picture, Pipeline, best_overlaps
 
-SYSTEMS = ("lift", "detected", "param", "lixel", "recover-lift", "average")
+SYSTEMS = ("lift", "detected", "param", "lixel", "recover-lift", "average", "found")
 """Pose2Mesh on the pack's detections; from the pictures: Pose2Mesh on what the detector that ships sees; the
-parametric mesh; the lixel mesh that it was fitted to; Pose2Mesh on the image network's own 2D joints; that
-averaged with the parametric mesh."""
+parametric mesh; the lixel mesh that it was fitted to; Pose2Mesh on the 2D joints of the image network and of
+the detector; that averaged with the parametric mesh; and what the default makes of people who are found, not
+given in boxes."""
 
 COMBINED: Mapping[str, Combine] = {"lixel": "lixel", "recover-lift": "lift", "average": "average"}
 
@@ -56,6 +58,7 @@ def predict_pack(
     videos: Path | None = None,
     sheet: Path | None = None,
     cameras: Mapping[str, Camera] | None = None,
+    find: bool = False,
 ) -> NDArray[np.float64]:
     """Write ``out`` (.npz): what ``pipeline`` (see :func:`pipeline_of`) predicts, one (19,3) array of
     millimetres in camera axes an item, and ``names``; returns the share of broken edges an item.
@@ -76,8 +79,14 @@ def predict_pack(
     source = pictures_of(data, videos if pictures else None, cameras_of(data, cameras))
     predictions, shown, broken = {"names": np.array(COCO.names)}, [], list[float]()
     total, pairs = len(data["item_ids"]), edges((pipeline.recoverer or pipeline.lifter).body.faces)  # type: ignore[union-attr]
+    boxes: dict[str, NDArray] = {}
+    if find:
+        source = _unboxed(source, boxes)
     for frame in tqdm(pipeline(source), total=total, desc=pack.stem, delay=1):
         people = frame.people
+        if find:
+            there = best_overlaps(boxes.pop(str(frame.name)), people.keypoints)[0]
+            people = people[[] if there is None else [there]]
         if not len(people):
             continue
         predictions[str(frame.name)] = people.joints(COCO)[0] * 1000
@@ -98,6 +107,14 @@ def predict_pack(
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **predictions)  # type: ignore[arg-type]
     return np.array(broken)
+
+
+def _unboxed(source: Iterator[Picture], boxes: dict[str, NDArray]) -> Iterator[Picture]:
+    """The pictures without their boxes, which are put into ``boxes`` by name, without lens distortion."""
+    for picture in source:
+        assert picture.camera is not None and picture.boxes is not None
+        boxes[str(picture.name)] = picture.camera.undistort_boxes(picture.boxes)
+        yield replace(picture, boxes=None)
 
 
 def kind_of_truth(data: Mapping[str, NDArray]) -> str | None:

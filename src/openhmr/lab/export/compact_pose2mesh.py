@@ -206,10 +206,18 @@ def build_onnx(network: CompactPose2Mesh, body: Body) -> onnx.ModelProto:
 
 
 def export(
-    network: CompactPose2Mesh, body: Body, joint_set: JointSet, path: Path, training: Mapping[str, object]
+    network: CompactPose2Mesh,
+    body: Body,
+    joint_set: JointSet,
+    path: Path,
+    training: Mapping[str, object],
+    *,
+    upright: bool = False,
 ) -> None:
-    """Write :func:`build_onnx`'s model to ``path`` with the facts of its ``training``."""
+    """Write :func:`build_onnx`'s model to ``path`` with the facts of its ``training``; ``upright`` where it
+    sees hands with their fingers up."""
     facts = dependencies("pose2mesh", "compact", joint_set, body) | {"training": training}
+    facts |= {"upright": "true"} if upright else {}
     save_model(build_onnx(network.eval(), body), path, facts)
 
 
@@ -233,5 +241,5 @@ def export_run(run: Path, out: Path) -> Path:
     flip = np.arange(body.num_joints) if hand else SMPL.flip_permutation
     network = CompactPose2Mesh(joint_set.flip_permutation, body, flip, build(CompactConfig, config["model"]))
     facts = {"stage": state.parent.name, **load_average(state, network)}
-    export(network, body, joint_set, out, facts)
+    export(network, body, joint_set, out, facts, upright=bool(config.get("upright", False)))
     return out

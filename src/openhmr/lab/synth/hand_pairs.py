@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from openhmr.joints.mano import FINGERS
+from openhmr.joints.mano import FINGERS, REACH
 from openhmr.lab.synth.hand_pack import HandFrames
 from openhmr.lab.synth.hand_poses import HandPoses
 from openhmr.lab.synth.pairs import Batch, Skeleton, camera_turn, gaze, look, standardise
@@ -110,11 +110,28 @@ def _missing(pose: Tensor, level: HandNoise, rand) -> Tensor:  # type: ignore[no
     return gone & ((~gone).sum(1, keepdim=True) >= FEWEST)
 
 
+def roll_upright(pose2d: Tensor) -> Tensor:
+    """Rotations ``(B,3,3)`` about the optical axis after which the fingers of hands ``(B,21,3)`` point up:
+    the training form of :func:`openhmr.predict.upright.finger_rolls`."""
+    present = (pose2d[..., 2] > 0).float()
+    reach = torch.tensor(REACH, device=pose2d.device)
+    along = (reach - (present * reach).sum(1, keepdim=True) / present.sum(1, keepdim=True)) * present
+    x, y = (along[..., None] * pose2d[..., :2]).sum(1).unbind(-1)
+    length = torch.hypot(x, y)
+    y = torch.where(length > 1e-9, y, -torch.ones_like(y))
+    x = torch.where(length > 1e-9, x, torch.zeros_like(x))
+    length = torch.hypot(x, y)
+    cosine, sine, zero, one = -y / length, x / length, torch.zeros_like(x), torch.ones_like(x)
+    rows = [cosine, sine, zero, -sine, cosine, zero, zero, zero, one]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
 class HandPairs:
     """Draws batches: ``pairs(n, generator)``; the same generator gives the same batches.
 
     Poses come from a store of ``stored`` sampled hands, drawn once with a seed of its own; shapes,
-    orientations, cameras and noise are always new.
+    orientations, cameras and noise are always new. ``upright`` hands are seen with their fingers up
+    (:func:`roll_upright`).
     """
 
     def __init__(
@@ -126,9 +143,10 @@ class HandPairs:
         *,
         stored: int = 200_000,
         definition_m: float = 0.0,
+        upright: bool = True,
     ) -> None:
         self.skeleton, self.poses, self.noise, self.cameras = skeleton, poses, noise, cameras
-        self.stored, self.definition_m = stored, definition_m
+        self.stored, self.definition_m, self.upright = stored, definition_m, upright
         self.frames: HandFrames = poses.frames
 
     @cached_property
@@ -158,6 +176,8 @@ class HandPairs:
         pose2d = torch.cat([clean, torch.ones_like(clean[..., :1])], -1)
         pose2d = noisy(pose2d, self.noise, generator)
         turn = gaze(pose2d)
+        if self.upright:
+            turn = roll_upright(look(pose2d, turn)) @ turn
         relative = (points - root) @ turn.mT
         return Batch(
             standardise(look(pose2d, turn)),

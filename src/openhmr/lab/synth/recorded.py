@@ -53,7 +53,7 @@ class DetectorNoise:
     both are means over COCO's joints, in proportion to that data set's deviations between annotators. A
     joint is ``missed`` with this chance a frame and lies up to ``far`` away; as often the left and right
     one of a pair change places, and a ``turned`` share of the frames has everything on the other side.
-    Jitter and drift are what MoveNet has on the four videos of one person (pose2sim); the failures are ours.
+    The jitter is MoveNet's on the four videos of pose2sim's single person; the rest is ours.
     """
 
     jitter: float = 0.006

@@ -42,6 +42,8 @@ class CompactHandRun:
     noise: HandNoise = TRAINING
     stored: int = 200_000
     """So many hands are sampled before training begins."""
+    upright: bool = True
+    """Hands are seen turned about the line of sight, with their fingers up."""
     definition_mm: float = 4.0
     """Largest standard deviation of where a hand's points lie about their definition; the smallest is 0."""
     cameras: HandCameras = field(default_factory=HandCameras)
@@ -94,13 +96,14 @@ class CompactHandTraining:
             config.cameras,
             stored=config.stored,
             definition_m=config.definition_mm / 1000,
+            upright=config.upright,
         )
 
     @cached_property
     def evaluators(self) -> dict[str, HandErrors]:
         """Errors on the validation poses, from true and from noisy points."""
         config = self.config
-        draw = held_out(config.hands, self.body, self.device, config.evaluation_poses)
+        draw = held_out(config.hands, self.body, self.device, config.evaluation_poses, config.upright)
         cases = (("true", CLEAN, 7), ("noisy", NOISY, 8))
         return {name: HandErrors(draw(noise, seed), self.body) for name, noise, seed in cases}
 

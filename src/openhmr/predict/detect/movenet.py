@@ -32,8 +32,10 @@ FOUND_TURNED = 0.3
 nobody."""
 CANDIDATE = 0.1
 """Least score of what is looked at again."""
-ROOMS = (1.5, 2.0)
+ROOMS = (1.2, 1.5, 2.0)
 """Sides of the windows in which a person is looked at again, over the longer side of the box."""
+AS_GOOD = 0.8
+"""Share of the best look's score from which another look's keypoints are averaged with its own."""
 SMALLEST_PX = 8
 """Boxes count as at least so large when their windows are chosen."""
 SMALL = 0.3
@@ -145,28 +147,28 @@ class MoveNet:
         return points, boxes, scores
 
     def _closer(self, image: NDArray[np.uint8], person: Find) -> tuple[Find, float]:
-        """The best find of a person in windows around them, and its score, 0 if there is none: as they are,
-        turned by quarters if they are doubtful, and upright if they are not."""
-        best, again = person, 0.0
+        """What is seen of a person in windows around them, and the best score there, 0 if they are not seen:
+        as they are, turned by quarters if they are doubtful, and upright if they are not."""
+        best, seen = person, list[Find]()
 
         def take(finds: Iterable[Finds], same: Callable[[Find], bool]) -> None:
-            nonlocal best, again
-            for find in (f for found in finds for f in zip(*found, strict=True)):
-                if find[2] > again and same(find):
-                    again = find[2]
-                    best = find if again > best[2] else best
+            nonlocal best
+            for found in finds:
+                there = [find for find in zip(*found, strict=True) if same(find)]
+                if there:
+                    seen.append(max(there, key=lambda f: f[2]))
+                    best = max(best, seen[-1], key=lambda f: f[2])
 
         take(self.look(image, _windows(person[1], ROOMS)), lambda f: alike(*person[:2], f[0]) > SAME)
         if best[2] < SURE:
-            windows = np.repeat(_windows(person[1], ROOMS[:1]), len(TURNS), 0)
+            windows = np.repeat(_windows(person[1], ROOMS[1:2]), len(TURNS), 0)
             box = person[1][None]
             take(self.look(image, windows, TURNS), lambda f: overlap(box, f[1][None])[0, 0] > SAME_BOX)
         if (roll := upright_rolls(best[0][None], COCO))[0]:
-            seen = best
-            take(
-                self.look(image, _windows(seen[1], ROOMS[:1]), roll), lambda f: alike(*seen[:2], f[0]) > SAME
-            )
-        return best, again
+            known, rooms = best, ROOMS[:2]
+            windows = _windows(known[1], rooms)
+            take(self.look(image, windows, roll.repeat(len(rooms))), lambda f: alike(*known[:2], f[0]) > SAME)
+        return _mean(best, seen), max((find[2] for find in seen), default=0.0)
 
 
 def detect_people(image: NDArray[np.uint8], time_s: float | None = None) -> Keypoints:
@@ -183,6 +185,21 @@ def _windows(box: NDArray, rooms: tuple[float, ...]) -> NDArray[np.float64]:
     """Squares ``(N,3)`` about the middle of a box ``(4,)``, as many times as large as ``rooms`` say."""
     middle, side = box[:2] + box[2:] / 2, max(*box[2:], SMALLEST_PX)
     return np.array([(*middle, side * room) for room in rooms])
+
+
+def _mean(best: Find, seen: list[Find]) -> Find:
+    """The ``best`` find with its keypoints at the mean of those that are as good and the same, weighted by
+    the squares of their confidences: windows of several sizes err each in its own way."""
+    good = [f for f in seen if f[2] > AS_GOOD * best[2] and alike(*best[:2], f[0]) > SAME]
+    if len(good) < 2:
+        return best
+    points = np.stack([f[0] for f in good])
+    weights = points[..., 2:] ** 2 + 1e-6
+    # Who is elsewhere in one of them is not averaged into the middle of nowhere.
+    off = np.linalg.norm(points[..., :2] - best[0][:, :2], axis=-1, keepdims=True)
+    weights = weights / (1 + (off / (NEAR / 2 * np.sqrt(best[1][2] * best[1][3]))) ** 4)
+    xy = (weights * points[..., :2]).sum(0) / weights.sum(0)
+    return np.concatenate([xy, best[0][:, 2:]], 1), best[1], best[2]
 
 
 def _joined(finds: list[Finds]) -> Finds:
