@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH ?= torch==2.13.0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint parity bench clean
+.PHONY: demo test lint parity bench web clean
 
 .venv/runtime: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -33,6 +33,12 @@ test: lint
 # Which test covers which part of the two originals.
 parity: .venv/lab
 	$(BIN)/python -m tests.parity
+
+# The page of `openhmr serve`, from web/ into the package: needs node 20 and npm.
+web:
+	npm --prefix web ci --ignore-scripts --no-audit --no-fund
+	npm --prefix web run --silent check
+	npm --prefix web run --silent build
 
 bench: .venv/lab
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

@@ -13,7 +13,7 @@ RUNTIME = {"numpy", "onnxruntime", "PIL", "cv2", "tqdm", "openhmr"}
 
 ROOMS = (
     "errors", "arguments", "joints", "geometry", "camera", "keypoints", "io", "bodies", "render",
-    "people", "sequence", "predict", "models", "pipeline", "follow", "export", "openhmr", "batch",
+    "people", "sequence", "predict", "models", "pipeline", "follow", "export", "serve", "openhmr", "batch",
     "lab.config", "lab.device", "lab.precision", "lab.skinning", "lab.run_folder",
     "lab.graphs", "lab.crops", "lab.metrics", "lab.anny", "lab.data", "lab.synth", "lab.items", "lab.models",
     "lab.evaluation", "lab.training", "lab.export", "lab.cli",

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_is_small_and_runs_the_demo_without_torch(wheel: Path, tmp_path: Path) -> None:
     """Installed in an environment that holds the runtime's dependencies and nothing of the laboratory."""
     assert wheel.stat().st_size < 80e6
+    with zipfile.ZipFile(wheel) as archive:
+        built = {p.name for p in (ROOT / "src/openhmr/serve/static").glob("*.*")}
+        assert {f"openhmr/serve/static/{name}" for name in built} <= set(archive.namelist())
     venv.create(tmp_path / "env", with_pip=False)
     python = tmp_path / "env" / "bin" / "python"
     site = next((tmp_path / "env" / "lib").glob("python*/site-packages"))

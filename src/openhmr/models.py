@@ -23,7 +23,9 @@ def available() -> dict[str, Path]:
 
 
 @overload
-def load(name: Literal["i2l-body"], body: "Body | None" = None) -> "Recoverer": ...  # type: ignore[overload-overlap]
+def load(  # type: ignore[overload-overlap]
+    name: Literal["i2l-body"], body: "Body | None" = None, *, mirrored: bool = True
+) -> "Recoverer": ...
 @overload
 def load(name: Literal["detector"], body: None = None) -> "MoveNet": ...
 @overload
@@ -38,10 +40,18 @@ def load(
 ) -> "Lifter": ...
 @overload
 def load(
-    name: str | Path, body: "Body | str | Path | None" = None, *, hand: "Side" = "right"
+    name: str | Path,
+    body: "Body | str | Path | None" = None,
+    *,
+    hand: "Side" = "right",
+    mirrored: bool = True,
 ) -> "Lifter | Recoverer | MoveNet | HandDetector": ...
 def load(
-    name: str | Path, body: "Body | str | Path | None" = None, *, hand: "Side" = "right"
+    name: str | Path,
+    body: "Body | str | Path | None" = None,
+    *,
+    hand: "Side" = "right",
+    mirrored: bool = True,
 ) -> "Lifter | Recoverer | MoveNet | HandDetector":
     """A model, ready to call: a shipped one by its name (:func:`available`), or an ONNX file of `openhmr lab
     export`.
@@ -55,8 +65,9 @@ def load(
     :class:`~openhmr.predict.recover.Recoverer`, one that takes 2D poses as a
     :class:`~openhmr.predict.lift.Lifter`; ``detector``, which belongs to no body, as a
     :class:`~openhmr.predict.detect.movenet.MoveNet`, and ``hand_detector`` as a
-    :class:`~openhmr.predict.detect.hands.HandDetector`. Raises :class:`InputError` for other names and files,
-    and where model and body do not belong together.
+    :class:`~openhmr.predict.detect.hands.HandDetector`. Without ``mirrored`` a Recoverer sees each person
+    once, not in the mirror too, in about half the time; other models take no notice. Raises
+    :class:`InputError` for other names and files, and where model and body do not belong together.
     """
     if not isinstance(name, str | Path):
         raise InputError(f"a model is given as {type(name).__name__}; give its name, or the path of a file")
@@ -96,7 +107,7 @@ def load(
     if kind is not None:
         from openhmr.predict.recover import Recoverer
 
-        return Recoverer(path, body)
+        return Recoverer(path, body, mirrored=mirrored)
     if of_hands:
         from openhmr.predict.hand_lift import HandLifter
 

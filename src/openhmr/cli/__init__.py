@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from openhmr.arguments import Parser, VersionAction
-from openhmr.cli import batch, bodies, export, lift, recover, skeletons, video
+from openhmr.cli import batch, bodies, export, lift, recover, serve, skeletons, video
 from openhmr.cli.printing import printable
 from openhmr.errors import InputError
 
@@ -24,6 +24,7 @@ _EXAMPLES = """examples:
   openhmr batch photos/ --out out/batch
   openhmr skeletons halpe26 --out halpe26.png
   openhmr bodies convert SMPL_NEUTRAL.pkl smpl.npz
+  openhmr serve
   openhmr lab --help"""
 
 
@@ -97,6 +98,7 @@ def _parser() -> Parser:
     batch.add_command(commands)
     skeletons.add_command(commands)
     bodies.add_command(commands)
+    serve.add_command(commands)
     commands.add_parser("lab", help="train, test and bake (needs the train extra)", add_help=False)
     return parser
 

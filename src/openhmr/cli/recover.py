@@ -58,6 +58,9 @@ def add_command(commands: Any) -> None:
         "--param", action="store_true", help="with --lift: show the photo's own meshes, not the average"
     )
     recover.add_argument(
+        "--fast", action="store_true", help="look at each person once, not at the mirror image too"
+    )
+    recover.add_argument(
         "--force", action="store_true", help="write what was seen even where nobody seems to be"
     )
     add_camera(recover, "EXIF, or 52 degrees")

@@ -66,7 +66,8 @@ def networks_of(options: argparse.Namespace) -> "tuple[Recoverer, Lifter | None]
     from openhmr.predict.lift import Lifter
     from openhmr.predict.recover import Recoverer
 
-    recoverer = load(options.model or "i2l-body", options.body)
+    fast = getattr(options, "fast", False)
+    recoverer = load(options.model or "i2l-body", options.body, mirrored=not fast)
     if not isinstance(recoverer, Recoverer):
         raise another_kind(options.model, recoverer)
     if options.body is not None and not options.lift_model and not getattr(options, "lift", False):

@@ -18,9 +18,9 @@ _METADATA, _KEY, _VALUE = 14, 1, 2
 _MAX_TEXT = 1 << 20
 
 
-def open_session(path: str | Path, threads: int) -> "InferenceSession":
-    """A CPU session of ``threads`` threads. Raises :class:`InputError` if ``path`` is missing or no ONNX
-    model."""
+def open_session(path: str | Path, threads: int, content: bytes | None = None) -> "InferenceSession":
+    """A CPU session of ``threads`` threads, of the file at ``path`` or of the ``content`` made from it.
+    Raises :class:`InputError` if ``path`` is missing or no ONNX model."""
     _check_file(path)
     # onnxruntime reports its use to its maker, and keeps a device id in the user's cache, unless this is set
     # before its import. Nobody expects that of their photos.
@@ -33,7 +33,7 @@ def open_session(path: str | Path, threads: int) -> "InferenceSession":
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content or str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base but Exception
         raise InputError(
             f"{path} is not a usable ONNX model ({str(error)[:80]!r}); export it again"
