@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose
 
 from openhmr.bodies.shipped import open_hand
 from openhmr.bodies.skinning import skin
+from openhmr.cli import main
 from openhmr.errors import InputError
 from openhmr.joints import MANO
-from openhmr.lab.cli import main
 from openhmr.lab.synth.hand_meshes import PLAIN, RINGS, Arm, SkinnedMesh, ball, band, box, cylinder
 from openhmr.lab.synth.hand_renderer import SAMPLES, HandRenderer
 from openhmr.lab.synth.hand_scene import BOX_SHARE, HandStage
@@ -149,7 +149,7 @@ def test_runs_repeat_and_refuse(
     def arguments(out: str, **changes: str) -> list[str]:
         given = {"hands": pack / "hands.npz", "humans": pack, "backgrounds": pack / "places"} | changes
         named = [text for name, value in given.items() for text in (f"--{name}", str(value))]
-        return ["synth", "hand-images", *named, "--out", str(tmp_path / out), "--size", str(SIZE)]
+        return ["lab", "synth", "hand-images", *named, "--out", str(tmp_path / out), "--size", str(SIZE)]
 
     made = []
     for name in ("a", "b"):
