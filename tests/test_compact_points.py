@@ -181,6 +181,9 @@ def test_skeletons_are_lifted_by_the_names_of_their_points(lifter: Lifter) -> No
     for joint_set in (COCO, HUMAN36, BODY25, HALPE26):
         points = np.ones((2, joint_set.size, 3), np.float32)
         points[..., :2] = rng.uniform(50, 400, (2, joint_set.size, 2))
+        # Shoulders above hips: people who do not stand upright are turned first.
+        for part, y in (("Shoulder", 120), ("Hip", 300)):
+            points[:, [joint_set.names.index(f"{side}_{part}") for side in "LR"], :2] = (200, y)
         points[0, 3] = 0
         whole = np.zeros((2, POINTS.size, 3), np.float32)
         whole[:, point_indices(joint_set)] = points

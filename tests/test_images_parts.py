@@ -12,7 +12,7 @@ from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.errors import InputError
 from openhmr.geometry.rotations import axis_angle_to_matrix
-from openhmr.lab.synth import degrade, images, light, shards
+from openhmr.lab.synth import degrade, images, light, production, shards
 from openhmr.lab.synth.images import annotate, curl_fingers
 from openhmr.lab.synth.outfits import (
     DECENT_SUITS,
@@ -272,7 +272,7 @@ def test_inputs_are_checked_before_clothes_are_fitted(tmp_path: Path, lacking: s
     motion, out = tmp_path / "motion.npz", tmp_path / "out"
     reports: list[str] = []
     with pytest.raises(InputError, match=said):
-        images.generate(
+        production.generate(
             images.Task(motion, humans, places, wardrobe, out, 1, "train", 1, 64), 1, reports.append
         )
     assert not reports and not out.exists(), "no clothes were fitted"

@@ -128,7 +128,10 @@ def test_the_image_network_takes_the_shipped_pose2mesh_inside() -> None:
 
 def test_shipped_i2l_has_all_that_training_needs() -> None:
     network = untrained(open_body(), CompactI2LConfig())
-    assert all(name.startswith(UNUSED) for name in start_from(network, "i2l-body"))
+    # How deviations grow outside of the crop, and how they are calibrated, is younger than these weights.
+    younger = tuple(n for n in network.state_dict() if n.endswith((".doubt.share", "_calibration")))
+    assert len(younger) == 5
+    assert all(name.startswith(UNUSED + younger) for name in start_from(network, "i2l-body"))
     names = {t.name for t in onnx.load(SHIPPED / "i2l-body.onnx").graph.initializer}
     norms = {n.rsplit(".", 1)[0] for n, _ in network.named_buffers() if n.endswith("running_var")}
     assert norms and all(

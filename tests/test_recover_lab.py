@@ -212,12 +212,15 @@ def test_predictions_for_the_scorer(pack: Path, tmp_path: Path, models: tuple[Re
         "lixel": Pipeline(recoverer, combine="lixel", keep_all=True),
         "recover-lift": Pipeline(recoverer, lifter, combine="lift", keep_all=True),
         "average": Pipeline(recoverer, lifter, combine="average", keep_all=True),
+        "found": Pipeline(recoverer, lifter, detector=lambda image, time_s=None: seen, keep_all=True),
     }
     assert tuple(pipelines) == real.SYSTEMS
     found = {}
     for system, pipeline in pipelines.items():
         videos, sheet = (None, None) if system == "lift" else (tmp_path, tmp_path / "sheet.jpg")
-        broken = real.predict_pack(pack, tmp_path / "pred.npz", pipeline, videos, sheet)
+        broken = real.predict_pack(
+            pack, tmp_path / "pred.npz", pipeline, videos, sheet, find=system == "found"
+        )
         assert broken.shape == (6,) and np.isfinite(broken).all()
         assert system != "param" or not broken.any()
         with np.load(tmp_path / "pred.npz") as saved:

@@ -343,6 +343,8 @@ def test_noisy_pairs_of_all_skeletons_are_finite_and_repeat(skeleton, poses) -> 
     )  # fmt: skip
     first, again = (source(128, torch.Generator().manual_seed(3)) for _ in range(2))
     for name, value in vars(first).items():
+        if name == "seen":  # of hands
+            continue
         assert torch.equal(value, getattr(again, name)) and torch.isfinite(value).all(), name
     assert ((first.pose2d[..., 2] > 0).sum(1) >= 4).all()
     assert first.pose2d[..., 2].min() == 0 and first.pose2d[..., 2].max() <= 1

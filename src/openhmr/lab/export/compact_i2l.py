@@ -35,6 +35,8 @@ from openhmr.predict.person_crop import LIXELS, PATCH
 
 HARD = replace(NONE, scale=0.15, shift=0.08, cut_off=0.4, erase=0.4, face=0.2, small=0.2, motion_blur=0.1)
 """Crops that deviations are calibrated on: much of the people is cut off or hidden."""
+AGAIN = 2
+"""So often a picture is used at most."""
 
 
 def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 1000) -> None:
@@ -43,7 +45,8 @@ def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 
     (:func:`shrink_betas`)."""
     human36 = torch.as_tensor(coarse_regressor(body, body.joint_regressor("human36")))
     source = CropSource(pictures, Skeleton(body), human36, SMPL.flip_permutation, HARD)
-    ids, rng = np.resize(pictures.usable, count), np.random.default_rng(0)
+    usable = pictures.usable
+    ids, rng = np.resize(usable, min(count, AGAIN * len(usable))), np.random.default_rng(0)
     network.eval()
     lines = {"joints": network.joint_calibration, "vertices": network.vertex_calibration}
     for line in lines.values():
@@ -51,7 +54,7 @@ def calibrate(network: CompactI2L, pictures: Pictures, body: Body, count: int = 
     both = Mirrored(network, body)
     found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"joints": [], "vertices": []}
     betas: list[tuple[Tensor, Tensor]] = []
-    for some in np.array_split(ids, -(-count // 25)):
+    for some in np.array_split(ids, -(-len(ids) // 25)):
         batch = source.targets(some, [cut(pictures, int(k), HARD, rng) for k in some])
         with torch.no_grad():
             out = dict(zip(RECOVER_OUTPUTS, both(batch.image), strict=True))
