@@ -10,6 +10,7 @@
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 import openhmr
 from openhmr.geometry.alignment import align_similarity
 from openhmr.io.images import read_image
+from openhmr.joints import MANO
+from openhmr.keypoints import Keypoints
 from openhmr.lab.synth.shards import read_pictures
 from openhmr.predict.detect.hand_frames import frames_of_hands
 from openhmr.predict.detect.hands import HandDetector
@@ -49,6 +52,42 @@ def on_clip(detector: HandDetector, video: Path, points: Path) -> None:
         f"other's points (a hand is {np.mean(size):.0f} px), PA {1000 * np.mean(metres):.2f} mm; "
         f"probability of a right hand {np.min(sides):.2f} to {np.max(sides):.2f}"
     )
+
+
+def lifted_on_clip(video: Path, points: Path) -> None:
+    """The other system's 2D points lifted, against its 3D points; and what a lift costs."""
+    other, capture = dict(np.load(points)), cv2.VideoCapture(str(video))
+    size = (int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)))
+    lifter, apart, step = openhmr.load("pose2mesh-mano"), [], []
+    joints = np.zeros((0, 21, 3))
+    for pixels, metres in zip(other["joints2d_px"], other["joints3d_m"].astype(np.float64), strict=True):
+        seen = np.concatenate([pixels, np.ones((21, 1))], 1).astype(np.float32)
+        now = lifter(Keypoints(MANO, seen[None], size)).joints(MANO).astype(np.float64)
+        apart.append(np.linalg.norm(align_similarity(now[0], metres) - metres, axis=1).mean())
+        if len(joints):
+            step.append(np.linalg.norm(align_similarity(now[0], joints[0]) - joints[0], axis=1).mean())
+        joints = now
+    inputs = {"pose2d": np.zeros((1, 21, 3), np.float32)}
+    costs = [
+        _seconds(call)
+        for call in (
+            lambda: lifter(Keypoints(MANO, seen[None], size)),
+            lambda: lifter.session.run(None, inputs),
+        )
+    ]
+    print(
+        f"lifted clip: PA {1000 * np.mean(apart):.1f} mm from the other's 3D points, "
+        f"{1000 * np.mean(step):.1f} mm from frame to frame; a lift takes {costs[0] / costs[1]:.1f} times "
+        f"its network's {1000 * costs[1]:.2f} ms"
+    )
+
+
+def _seconds(call: Callable[[], object], times: int = 100) -> float:
+    call()
+    start = time.process_time()
+    for _ in range(times):
+        call()
+    return (time.process_time() - start) / times
 
 
 def on_pictures(detector: HandDetector, folder: Path) -> None:
@@ -103,6 +142,7 @@ def main() -> None:
     detector = openhmr.load(args.model)
     if args.clip:
         on_clip(detector, args.clip, args.points)
+        lifted_on_clip(args.clip, args.points)
     if args.pictures:
         on_pictures(detector, args.pictures)
     if args.places:
