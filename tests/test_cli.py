@@ -226,7 +226,7 @@ def test_joint_sets_and_models_must_be_known(
     arguments = ["lift", str(tmp_path / "pose.npy"), "--out", str(tmp_path / "out")]
     for more, cause in (
         ([], "has 17 joints, as several joint sets have; name the right one of coco, human36"),
-        (["--joints", "mano"], "no model for mano joints comes with openhmr"),
+        (["--joints", "mano"], "the mano joints need (21, 2|3)"),
         (["--joints", "human37"], "did you mean 'human36'"),
         (tiny.recover(), "takes photos, not 2D poses"),
         (["--model", str(tmp_path / "no.onnx")], "there is no model"),

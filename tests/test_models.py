@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from onnx import helper, parser, save_model
 
 import openhmr
 from openhmr.bodies.body import Body
+from openhmr.bodies.shipped import open_hand
+from openhmr.camera import Camera
 from openhmr.errors import InputError
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
@@ -39,10 +42,21 @@ def test_shipped_models_by_name() -> None:
         assert isinstance(lifter, Lifter) and lifter.joint_set.name == joints
 
 
+def test_the_hand_has_a_network_of_its_own() -> None:
+    points = np.random.default_rng(0).uniform(100, 300, (21, 2)).astype(np.float32)
+    right = openhmr.load("pose2mesh-mano")
+    left = openhmr.load("pose2mesh-mano", hand="left")
+    assert isinstance(right, Lifter) and right.joint_set.name == "mano" and right.body is open_hand()
+    camera = Camera.from_focal(700, (400, 400))
+    mirrored = points * [-1, 1] + [399, 0]
+    meshes = [lifter(p, camera).vertices for lifter, p in ((right, points), (left, mirrored))]
+    np.testing.assert_allclose(meshes[1] * [-1, 1, 1], meshes[0], atol=1e-5)
+
+
 def test_wrong_names_files_and_bodies(tmp_path: Path, tiny_body: Body) -> None:
     with pytest.raises(
         InputError,
-        match="no model 'pose2mesh-dog'; load one of detector, hand_detector, i2l-body, pose2mesh,",
+        match="no model 'pose2mesh-dog'; load one of detector, hand_detector, i2l-body, pose2mesh-mano, pose2mesh,",
     ):
         openhmr.load("pose2mesh-dog")
     with pytest.raises(InputError, match="a model is given as NoneType; give its name"):

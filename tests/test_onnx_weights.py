@@ -153,7 +153,8 @@ def test_what_is_no_onnx_model_is_named(tmp_path: Path, content: bytes | None) -
 
 def test_a_start_that_is_not_there_names_what_is(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"no weights at .*gone; give a shipped model \(.*i2l-body, pose2mesh\)"
+        InputError,
+        match=r"no weights at .*gone; give a shipped model \(.*i2l-body, pose2mesh-mano, pose2mesh\)",
     ):
         start_from(nn.Linear(1, 1), tmp_path / "gone")
 
