@@ -56,7 +56,8 @@ def test_the_hand_has_a_network_of_its_own() -> None:
 def test_wrong_names_files_and_bodies(tmp_path: Path, tiny_body: Body) -> None:
     with pytest.raises(
         InputError,
-        match="no model 'pose2mesh-dog'; load one of detector, hand_detector, i2l-body, pose2mesh-mano, pose2mesh,",
+        match="no model 'pose2mesh-dog'; load one of detector, hand_detector, i2l-body, pose2mesh-mano, "
+        "pose2mesh,",
     ):
         openhmr.load("pose2mesh-dog")
     with pytest.raises(InputError, match="a model is given as NoneType; give its name"):
