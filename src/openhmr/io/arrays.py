@@ -17,6 +17,12 @@ MAX_BYTES = 1 << 32
 """Largest file that is read, whatever its headers say."""
 
 
+def _brief(error: Exception) -> str:
+    """What a library says of a damaged file may quote all of it."""
+    text = str(error)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
 def _check_file(path: Path) -> None:
     """Devices and pipes never end, so only plain files are opened."""
     if path.exists() and not path.is_file():
@@ -80,7 +86,9 @@ def read_npy(path: str | Path, max_elements: int) -> np.ndarray:
     except (
         Exception
     ) as error:  # a damaged header fails inside ast, tokenize, struct, ... in every way there is
-        raise InputError(f"{path} is not a readable .npy array ({error}); write it with numpy.save") from None
+        raise InputError(
+            f"{path} is not a readable .npy array ({_brief(error)}); write it with numpy.save"
+        ) from None
 
 
 def read_npz(
@@ -116,6 +124,6 @@ def read_npz(
         Exception
     ) as error:  # damaged files fail inside zipfile, zlib, struct, tokenize, ... in every way there is
         raise InputError(
-            f"{path} is not a readable .npz file ({error}); write it with numpy.savez_compressed"
+            f"{path} is not a readable .npz file ({_brief(error)}); write it with numpy.savez_compressed"
         ) from None
     return out

@@ -20,6 +20,7 @@ from openhmr.people import People, Sigma
 from openhmr.predict.coarse_mesh import CoarseMesh
 from openhmr.predict.session import check_body, check_signature, open_session, read_metadata
 from openhmr.predict.upright import (
+    LYING,
     finger_rolls,
     rolled_cameras,
     rolled_poses,
@@ -131,7 +132,7 @@ class Lifter:
             found = self._run(standardise(rolled_poses(turned, rolls)))
         else:
             own = turned if joint_set == self.layout else turned[:, point_indices(joint_set)]
-            found, rolls = self._upright(turned, upright_rolls(own, joint_set))
+            found, rolls = self._upright(turned, upright_rolls(own, joint_set, LYING))
         rotation = rolled_cameras(rotation, rolls)
         # Row vectors: the network answers in the virtual camera's axes, the transpose turns them back.
         coarse = np.matmul(found["vertices"], rotation.astype(np.float32))
