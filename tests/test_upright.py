@@ -120,7 +120,7 @@ def test_deviations_turn_back() -> None:
 
 
 def test_a_turned_pose_lifts_to_the_turned_mesh() -> None:
-    """Exactly, by any angle beyond 75 degrees: the network that ships sees the same numbers, within float32."""
+    """Exactly, by any angle beyond 75 degrees: the network sees the same numbers, within float32."""
     with np.load(Path(__file__).parent / "data" / "movenet.npz") as saved:
         pose = np.concatenate([saved["joints_px"] + 50, np.ones((19, 1))], 1)[None].astype(np.float32)
     camera = Camera(np.array([[500.0, 0, 200], [0, 500, 200], [0, 0, 1]]), (401, 401))
