@@ -10,7 +10,7 @@ Source: Bazarevsky et al., "BlazePose" (2020); Grishchenko et al., "BlazePose GH
 """
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import torch
@@ -111,6 +111,31 @@ class Pair(nn.Module):
         return F.relu6((F.max_pool2d(x, 2) if self.stride == 2 else x) + y)
 
 
+def run_blocks(
+    stem: nn.ModuleList, blocks: nn.ModuleList, image: Tensor, frozen: int, tapped: Container[int]
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """What a stem of three convolutions and the inverted residuals make of ``image``, and the outputs of the
+    blocks that are ``tapped``; so many ``frozen`` blocks, and the stem, run without gradient."""
+    first, second, third = stem
+    wanted, taps = torch.is_grad_enabled(), {}
+    with torch.set_grad_enabled(wanted and frozen == 0):
+        x = third(F.relu6(second(F.relu6(first(image)))))
+    for i, block in enumerate(blocks):
+        with torch.set_grad_enabled(wanted and i >= frozen):
+            x = block(x)
+        if i in tapped:
+            taps[i] = x
+    return x, taps
+
+
+def merged(coarse: Tensor, taps: dict[int, Tensor], laterals: nn.ModuleDict) -> Tensor:
+    """The pyramid from ``coarse`` features to the finest of ``taps``."""
+    for i in reversed(taps):
+        up = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+        coarse = up + laterals[str(i)](taps[i])
+    return coarse
+
+
 class BlazePose(nn.Module):
     """``forward(image (B,3,256,256) RGB in [0,1])`` -> dict of features ``fine (B,48,64,64)`` (of which
     ``heat`` makes the landmarks' heatmaps), ``deep (B,88,16,16)``, ``coarse (B,864,8,8)`` and ``tower
@@ -138,22 +163,11 @@ class BlazePose(nn.Module):
 
     def forward(self, image: Tensor, frozen: int = 0) -> dict[str, Tensor]:
         """``frozen``: so many blocks, and the stem, run without gradient."""
-        first, second, third = self.stem
-        wanted, taps = torch.is_grad_enabled(), {}
-        with torch.set_grad_enabled(wanted and frozen == 0):
-            x = third(F.relu6(second(F.relu6(first(image)))))
-        for i, block in enumerate(self.blocks):
-            with torch.set_grad_enabled(wanted and i >= frozen):
-                x = block(x)
-            if i in LATERALS:
-                taps[i] = x
+        x, taps = run_blocks(self.stem, self.blocks, image, frozen, LATERALS)
         for layer in self.last[:2]:
             x = F.relu6(layer(x))
         y = F.relu6(self.top(F.relu6(self.last[2](x))))
-        for i in reversed(LATERALS):
-            y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.laterals[
-                str(i)
-            ](taps[i])
+        y = merged(y, taps, self.laterals)
         tower = self.tower(self.enter(x))
         return {
             "fine": y,

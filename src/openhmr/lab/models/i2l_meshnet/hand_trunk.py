@@ -17,7 +17,15 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from openhmr.errors import InputError
-from openhmr.lab.models.i2l_meshnet.blazepose import PYRAMID, Block, Pair, SameConv, depthwise
+from openhmr.lab.models.i2l_meshnet.blazepose import (
+    PYRAMID,
+    Block,
+    Pair,
+    SameConv,
+    depthwise,
+    merged,
+    run_blocks,
+)
 from openhmr.models import available
 
 HAND_LANDMARKS = 21
@@ -75,21 +83,11 @@ class HandTrunk(nn.Module):
 
     def forward(self, image: Tensor, frozen: int = 0) -> dict[str, Tensor]:
         """``frozen``: so many blocks, and the stem, run without gradient."""
-        first, second, third = self.stem
-        wanted, taps = torch.is_grad_enabled(), {}
-        with torch.set_grad_enabled(wanted and frozen == 0):
-            x = third(F.relu6(second(F.relu6(first(image)))))
-        for i, block in enumerate(self.blocks):
-            with torch.set_grad_enabled(wanted and i >= frozen):
-                x = block(x)
-            if i in LATERALS:
-                taps[i] = x
+        x, taps = run_blocks(self.stem, self.blocks, image, frozen, LATERALS)
         for layer in self.last:
             x = F.relu6(layer(x))
         y = F.relu6(self.top(x))
-        for i in reversed(LATERALS):
-            up = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False)
-            y = up + self.laterals[str(i)](taps[i])
+        y = merged(y, taps, self.laterals)
         tower = x.mean((2, 3))
         # A hand that is larger in pixels is told by its shares of the picture.
         points = self.landmarks(tower).view(-1, HAND_LANDMARKS, 3) * (image.shape[-1] / INPUT_PX)
