@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from openhmr.geometry.boxes import overlaps
 from openhmr.sequence.assign import assign
-from openhmr.sequence.track import GAP_S, Seen, Tracker, overlaps
+from openhmr.sequence.track import GAP_S, Seen, Tracker
 from tests.walkers import CAMERA, FPS, Noise, Walker, idf1, people_at, watched
 
 OPPOSITE = (Walker((-1.5, 4), (1.5, 4)), Walker((1.5, 4.6), (-1.5, 4.6), 1.75, 1.0))

@@ -11,10 +11,11 @@ import numpy as np
 from openhmr.bodies.shipped import open_body
 from openhmr.bodies.skinning import skin
 from openhmr.camera import Camera
+from openhmr.geometry.boxes import overlaps
 from openhmr.joints import COCO
 from openhmr.keypoints import Keypoints
 from openhmr.people import People, Rig
-from openhmr.sequence.track import Seen, overlaps
+from openhmr.sequence.track import Seen
 
 CAMERA = Camera.assumed((720, 1280))
 FPS = 25.0

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from openhmr.camera import Camera, image_size_around
 from openhmr.errors import InputError
+from openhmr.geometry.boxes import overlaps
 from openhmr.io.video import Shot
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
 from openhmr.pipeline import Detector, Picture, Pipeline
 from openhmr.predict.certainty import SEEN, UNSURE, doubt
 from openhmr.sequence.assign import assign
-from openhmr.sequence.track import Tracker, overlaps
+from openhmr.sequence.track import Tracker
 
 SEARCH_S = 0.5
 """From one search to the next: it costs as much as recovering somebody twice."""

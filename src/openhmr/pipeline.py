@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from openhmr.camera import Camera
 from openhmr.errors import InputError, NothingFound
+from openhmr.geometry.boxes import overlaps
 from openhmr.keypoints import Keypoints
 from openhmr.people import Frame, People
 from openhmr.predict.average import average
 from openhmr.predict.body_fit import refitted, with_rig
 from openhmr.predict.certainty import SEEN, SUSPECT, UNSURE, doubt, is_nobody, warn_of_uncertain
-from openhmr.predict.detect.movenet import SAME_BOX, detect_people, overlap
+from openhmr.predict.detect.movenet import SAME_BOX, detect_people
 from openhmr.predict.fuse import fused
 from openhmr.predict.lift import Lifter
 from openhmr.predict.recover import Recoverer
@@ -245,7 +246,7 @@ def best_overlaps(boxes: NDArray, detected: Keypoints) -> list[int | None]:
     :data:`SAME_BOX` of both together is common to them."""
     if detected.boxes is None or not len(detected):
         return [None] * len(boxes)
-    common = overlap(boxes, detected.boxes)
+    common = overlaps(boxes, detected.boxes)
     return [int(o.argmax()) if o.max() > SAME_BOX else None for o in common]
 
 

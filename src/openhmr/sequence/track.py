@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openhmr.camera import Camera
+from openhmr.geometry.boxes import overlaps
 from openhmr.people import People
 from openhmr.sequence.assign import assign
 from openhmr.sequence.looks import looks
@@ -228,15 +229,6 @@ def costs(tracks: Tracks, later: Tracks, seen: Seen, camera: Camera, time_s: flo
     worn = np.where(known, np.minimum(unlike, ODD), 0).sum(-1) / np.maximum(known.sum(-1), 1)
     # Boxes of those who were away say little.
     return np.asarray(place + ((1 - common) / (OVERLAP + gap)) ** 2 + pose**2 + size**2 + worn)
-
-
-def overlaps(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
-    """Intersection over union ``(K,N)`` of ``boxes (K,4)`` and ``others (N,4)``, x, y, width, height."""
-    low = np.maximum(boxes[:, None, :2], others[:, :2])
-    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], others[:, :2] + others[:, 2:])
-    common = np.maximum(high - low, 0).prod(-1)
-    either = boxes[:, 2:].prod(-1)[:, None] + others[:, 2:].prod(-1) - common
-    return np.asarray(common / np.maximum(either, 1e-9))
 
 
 def _noise(seen: Seen) -> NDArray[np.float64]:

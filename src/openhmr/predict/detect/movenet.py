@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from openhmr.errors import InputError
+from openhmr.geometry.boxes import overlaps
 from openhmr.io.images import Photo
 from openhmr.io.photos import photo_of
 from openhmr.io.poses import check_pose2d
@@ -160,7 +161,7 @@ class MoveNet:
         if best[2] < SURE:
             windows = np.repeat(_windows(person[1], ROOMS[:1]), len(TURNS), 0)
             box = person[1][None]
-            take(self.look(image, windows, TURNS), lambda f: overlap(box, f[1][None])[0, 0] > SAME_BOX)
+            take(self.look(image, windows, TURNS), lambda f: overlaps(box, f[1][None])[0, 0] > SAME_BOX)
         if (roll := upright_rolls(best[0][None], COCO))[0]:
             seen = best
             take(
@@ -218,15 +219,6 @@ def alike(points: NDArray, box: NDArray, other: NDArray) -> float:
     near = np.linalg.norm(points[:, :2] - other[:, :2], axis=1) < NEAR * np.sqrt(box[2] * box[3])
     weight = np.minimum(points[:, 2], other[:, 2])
     return float((weight * near).sum() / max(weight.sum(), 1e-9))
-
-
-def overlap(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
-    """Intersection over union ``(N,M)`` of ``boxes (N,4)`` and ``others (M,4)``: x, y, width, height."""
-    low = np.maximum(boxes[:, None, :2], others[:, :2])
-    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], others[:, :2] + others[:, 2:])
-    common = np.maximum(high - low, 0).prod(-1)
-    areas = boxes[:, 2:].prod(-1)[:, None] + others[:, 2:].prod(-1)
-    return np.asarray(common / np.maximum(areas - common, 1e-9))
 
 
 def distinct(points: NDArray, boxes: NDArray, scores: NDArray) -> list[int]:
